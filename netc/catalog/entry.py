@@ -1,0 +1,84 @@
+"""What the catalog says about one name: its home, its parameters, and the rules that the checker and backends ask for.
+
+Facts about a layer stand here and nowhere else: a backend that branches on a layer's name is in the wrong place.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from netc.shapes import Dim, Reject, TensorType
+
+    Args = Mapping[str, object]
+    Inputs = tuple[TensorType, ...]
+    Result = TensorType | tuple[TensorType, ...] | Reject
+
+
+class Required(NamedTuple):
+    """The default of a parameter that has none."""
+
+    def __repr__(self) -> str:
+        return "REQUIRED"
+
+
+REQUIRED: Final = Required()
+
+
+class Param(NamedTuple):
+    """A parameter of a signature.
+
+    `type` is one of "int", "float", "bool", "str", "int*N" (one int or a tuple of N), "ints", "floats", "dtype",
+    "tensor", "layer", "any", with "|None" behind it where `None` is allowed.
+    """
+
+    name: str
+    type: str
+    default: object
+    keyword_only: bool = False
+
+
+class Function(NamedTuple):
+    """How generated code applies a stateless layer: `F.max_pool2d(x, 2, stride=2)`, `x.flatten(1)`.
+
+    callee: Python; a method where it begins with a point.
+    always: parameters of the layer that are printed even at their default, because the function's default differs.
+    extra: Python that follows the arguments, such as `training=self.training`.
+    """
+
+    callee: str
+    always: tuple[str, ...] = ()
+    extra: tuple[str, ...] = ()
+
+
+class Rule(NamedTuple):
+    """How a layer or function acts on shapes.
+
+    shape: (args, inputs) -> the result's type, several, or a `Reject`. `args` has every parameter, defaults filled in.
+    infers: for each argument that follows from the inputs, (args, inputs) -> its size, or a `Reject`.
+    state: args -> the learned parameters as {name: shape}, in torch's order; empty for a layer without.
+    buffers: args -> the persistent buffers as {name: (shape, dtype)}.
+    macs: (args, inputs, result) -> multiply-adds of one application.
+    function: the function that applies the layer without a module; None where there is none (or where it has state).
+    """
+
+    shape: Callable[[Args, Inputs], Result]
+    infers: Mapping[str, Callable[[Args, Inputs], Dim | Reject]] = {}
+    state: Callable[[Args], Mapping[str, tuple[Dim, ...]]] | None = None
+    buffers: Callable[[Args], Mapping[str, tuple[tuple[Dim, ...], str]]] | None = None
+    macs: Callable[[Args, Inputs, TensorType], Dim] | None = None
+    function: Function | None = None
+
+
+class Entry(NamedTuple):
+    """One name of torch or torchvision: where it lives, its parameters, and its rule if it has one."""
+
+    name: str
+    home: str
+    params: tuple[Param, ...]
+    rule: Rule | None = None
+
+    def default(self, name: str) -> object:
+        return next(p.default for p in self.params if p.name == name)
