@@ -30,14 +30,17 @@ REQUIRED: Final = Required()
 class Param(NamedTuple):
     """A parameter of a signature.
 
-    `type` is one of "int", "float", "bool", "str", "int*N" (one int or a tuple of N), "ints", "floats", "dtype",
-    "tensor", "layer", "any", with "|None" behind it where `None` is allowed.
+    `type` is one of "int", "float", "bool", "str", "int*N" (one int or a tuple of N), "ints", "floats" (one number or
+    a tuple of any length), "dtype", "tensor", "tensors", "layer", "any"; alternatives are joined with "|", as in
+    "int*2|str" and "int|None". "int*N|None" also allows `None` in place of an element. `choices` are the only strings
+    that torch takes, where they are known.
     """
 
     name: str
     type: str
     default: object
     keyword_only: bool = False
+    choices: tuple[str, ...] = ()
 
 
 class Function(NamedTuple):
