@@ -1,0 +1,104 @@
+"""What netc has to say about a program: diagnostics as data, and the report that collects them.
+
+A diagnostic has a code, one sentence, the place, further places that explain it, notes, and a way out. Mistakes of the
+user are never exceptions; every stage adds them to a `Report` and goes on. Turning them into text is left to `render`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from netc.source import Span
+
+
+class Label(NamedTuple):
+    """A place and what is to be said of it (may be empty)."""
+
+    span: Span
+    text: str = ""
+
+
+class Diagnostic(NamedTuple):
+    """One mistake (`E…`) or warning (`W…`). `help` is the way out."""
+
+    code: str
+    message: str
+    primary: Label
+    secondary: tuple[Label, ...] = ()
+    notes: tuple[str, ...] = ()
+    help: str | None = None
+
+    @property
+    def is_error(self) -> bool:
+        return self.code.startswith("E")
+
+
+class Report:
+    """The diagnostics of one run, each place and code once."""
+
+    def __init__(self) -> None:
+        self._found: dict[tuple[str, Span], Diagnostic] = {}
+
+    def add(
+        self,
+        code: str,
+        message: str,
+        span: Span,
+        label: str = "",
+        *,
+        secondary: Iterable[Label] = (),
+        notes: Iterable[str] = (),
+        help: str | None = None,
+    ) -> None:
+        """Add a diagnostic; a second one with the same code at the same place is dropped."""
+        diagnostic = Diagnostic(code, message, Label(span, label), tuple(secondary), tuple(notes), help)
+        self._found.setdefault((code, span), diagnostic)
+
+    @property
+    def diagnostics(self) -> tuple[Diagnostic, ...]:
+        """All of them, in the order of their places."""
+        return tuple(sorted(self._found.values(), key=lambda d: (d.primary.span, d.code)))
+
+    @property
+    def errors(self) -> tuple[Diagnostic, ...]:
+        return tuple(d for d in self.diagnostics if d.is_error)
+
+    @property
+    def failed(self) -> bool:
+        return any(d.is_error for d in self._found.values())
+
+
+def nearest(word: str, candidates: Iterable[str]) -> str | None:
+    """The candidate that a typist most probably meant, or None: at most a third of the letters wrong."""
+    lowered = word.lower()
+    best: tuple[float, str] | None = None
+    for candidate in sorted(set(candidates)):
+        distance = _distance(lowered, candidate.lower()) + 0.1 * (word != candidate)
+        if distance <= max(1.1, len(word) / 3 + 0.1) and (best is None or distance < best[0]):
+            best = distance, candidate
+    return best[1] if best else None
+
+
+def suggestion(word: str, candidates: Iterable[str]) -> str | None:
+    """The help line for a misspelt word, or None where nothing is near."""
+    near = nearest(word, candidates)
+    return f"did you mean `{near}`?" if near else None
+
+
+def _distance(a: str, b: str) -> int:
+    """Edits from `a` to `b`, a swap of two neighbours counted as one (optimal string alignment)."""
+    if abs(len(a) - len(b)) > max(len(a), len(b)) // 2 + 1:
+        return max(len(a), len(b))
+    before: list[int] = []
+    row = list(range(len(b) + 1))
+    for i, ca in enumerate(a, 1):
+        before, last, row = row, before, [i]
+        for j, cb in enumerate(b, 1):
+            cost = min(before[j] + 1, row[-1] + 1, before[j - 1] + (ca != cb))
+            if i > 1 and j > 1 and ca == b[j - 2] and a[i - 2] == cb:
+                cost = min(cost, last[j - 2] + 1)
+            row.append(cost)
+    return row[-1]

@@ -1,0 +1,103 @@
+"""Diagnostics to text for a terminal, or to plain data for JSON.
+
+In: diagnostics and their source. Out: text in the manner of rustc and Elm: the sentence, the place, the lines with
+their labels, notes and the way out. Nothing in it depends on the terminal; colour is the caller's choice.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from netc.diagnostics import Diagnostic, Label
+    from netc.source import Source
+
+_COLOURS = {"error": "1;31", "warning": "1;33", "frame": "1;34", "bold": "1"}
+
+
+class _Painter:
+    def __init__(self, colour: bool) -> None:
+        self._colour = colour
+
+    def __call__(self, text: str, name: str) -> str:
+        return f"\x1b[{_COLOURS[name]}m{text}\x1b[0m" if self._colour and text else text
+
+
+def render(diagnostic: Diagnostic, source: Source, colour: bool = False) -> str:
+    """One diagnostic as text, without a newline at its end."""
+    paint = _Painter(colour)
+    kind = "error" if diagnostic.is_error else "warning"
+    labels = sorted((diagnostic.primary, *diagnostic.secondary), key=lambda label: label.span)
+    width = len(str(source.position(labels[-1].span.start)[0]))
+    line, column = source.position(diagnostic.primary.span.start)
+    margin = " " * (width + 1)
+    out = [
+        paint(f"{kind}[{diagnostic.code}]", kind) + paint(f": {diagnostic.message}", "bold"),
+        f"{paint(margin + '-->', 'frame')} {source.name}:{line}:{column}",
+        paint(f"{margin} |", "frame"),
+    ]
+    out += _excerpt(labels, diagnostic.primary, source, width, paint, kind)
+    texts = [*(("note", note) for note in diagnostic.notes), *((("help", diagnostic.help),) if diagnostic.help else ())]
+    for name, text in texts:
+        first, *rest = text.split("\n")
+        out.append(f"{paint(margin + ' =', 'frame')} {paint(name, 'bold')}: {first}")
+        out += [f"{margin}         {more}".rstrip() for more in rest]
+    return "\n".join(out)
+
+
+def _excerpt(
+    labels: list[Label], primary: Label, source: Source, width: int, paint: _Painter, kind: str
+) -> list[str]:
+    """The lines that the labels stand on, each followed by its labels; `...` where lines are left out."""
+    out: list[str] = []
+    shown = 0
+    for label in labels:
+        line, column = source.position(label.span.start)
+        text = source.line(line)
+        if line != shown:
+            if shown and line > shown + 1:
+                out.append(paint("...", "frame"))
+            out.append(f"{paint(f' {line:>{width}} |', 'frame')} {_visible(text)}".rstrip())
+            shown = line
+        covered = text[column - 1 : column - 1 + max(1, label.span.end - label.span.start)]
+        mark = ("^" if label is primary else "-") * max(1, _columns(covered))
+        tail = f"{mark} {label.text}".rstrip()
+        pad = " " * _columns(text[: column - 1])
+        frame = paint(f"{' ' * width}  |", "frame")
+        out.append(f"{frame} {pad}{paint(tail, kind if label is primary else 'frame')}")
+    return out
+
+
+def _visible(text: str) -> str:
+    """The text with tabs as four blanks and other control characters made visible, so that the marks stand right."""
+    return "".join("    " if c == "\t" else "\N{REPLACEMENT CHARACTER}" if _invisible(c) else c for c in text)
+
+
+def _invisible(c: str) -> bool:
+    return unicodedata.category(c) in ("Cc", "Cf", "Cs", "Co", "Cn")
+
+
+def _columns(text: str) -> int:
+    """How many columns of a terminal the text takes."""
+    return sum(4 if c == "\t" else 2 if unicodedata.east_asian_width(c) in "WF" else 1 for c in text)
+
+
+def as_data(diagnostic: Diagnostic, source: Source) -> dict[str, Any]:
+    """One diagnostic as JSON-ready data; lines and columns count from 1, ends are exclusive."""
+
+    def place(label: Label) -> dict[str, Any]:
+        line, column = source.position(label.span.start)
+        end_line, end_column = source.position(label.span.end)
+        return {"line": line, "column": column, "end_line": end_line, "end_column": end_column, "text": label.text}
+
+    return {
+        "code": diagnostic.code,
+        "severity": "error" if diagnostic.is_error else "warning",
+        "message": diagnostic.message,
+        "file": source.name,
+        **place(diagnostic.primary),
+        "secondary": [place(label) for label in diagnostic.secondary],
+        "notes": list(diagnostic.notes),
+        "help": diagnostic.help,
+    }

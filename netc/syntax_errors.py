@@ -1,0 +1,124 @@
+"""What to say of a token that doesn't fit.
+
+In: the tokens, the place of the one that doesn't fit, and what the parser would have taken. Out: one diagnostic that
+names the mistake as people make it, or else says what was expected and what came.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from netc.diagnostics import Label
+from netc.source import Span
+
+if TYPE_CHECKING:
+    from netc.diagnostics import Report
+    from netc.lexer import Token
+
+_NAMES = {
+    "ARROW": "`->`", "COLON": "`:`", "COMMA": "`,`", "DOT": "`.`", "EQUAL": "`=`", "LBRACE": "`{`", "RBRACE": "`}`",
+    "LPAR": "`(`", "RPAR": "`)`", "LSQB": "`[`", "RSQB": "`]`", "TILDE": "`~`", "NAME": "a name",
+    "CNAME": "a name that begins with a capital", "NUMBER": "a number", "STRING": "a string", "_NL": "the end of the line",
+    "$END": "the end of the file", "IN": "`in`", "ELSE": "`else`",
+}  # fmt: skip
+_STATEMENT_WORDS = {
+    "def": "a block of layers is a `module Name(parameters) { … }`",
+    "class": "a network is a `network Name(parameters) { … }`",
+    "return": "a body has no `return`: its result is its last value",
+    "from": "another .net file is brought in with `import \"file.net\"`, Python with `use \"file.py\"`",
+    "layer": "a layer is written as `name: Conv2d(6, 5)`",
+    "while": "loops have a known end: `for i in range(n) { … }`",
+}
+
+
+def describe(tokens: list[Token], at: int, expected: set[str], report: Report) -> None:
+    """Report the token at `at`."""
+    token, before = tokens[at], tokens[at - 1] if at else None
+    for rule in (_dangling_arrow, _python_word, _star, _missing_comma):
+        if rule(tokens, at, expected, report):
+            return
+    choices = _choices(expected)
+    message = f"{_found(token)} does not fit here"
+    help_text = f"expected {choices}" if choices else None
+    secondary = []
+    if before is not None and before.type not in ("_NL", "LBRACE"):
+        secondary.append(Label(before.span, "after this"))
+    report.add("E0106", message, _place(tokens, at), help=help_text, secondary=secondary)
+
+
+def _place(tokens: list[Token], at: int) -> Span:
+    """The token's span; for the end of a line or of the file, the last character before it."""
+    token = tokens[at]
+    if token.type in ("_NL", "$END") and at:
+        end = tokens[at - 1].span.end
+        return Span(max(0, end - 1), end)
+    return token.span
+
+
+def _found(token: Token) -> str:
+    if token.type in ("_NL", "$END"):
+        return "the end of the line" if token.text != ";" and token.type == "_NL" else _NAMES.get(token.type, "`;`")
+    return f"`{token.text}`"
+
+
+def _choices(expected: set[str]) -> str:
+    """What could stand there, in words; at most four, the ones that people mean first."""
+    order = ("COLON", "EQUAL", "LBRACE", "RPAR", "RSQB", "COMMA", "ARROW", "CNAME", "NAME", "STRING", "NUMBER", "_NL")
+    names = [_NAMES[t] for t in order if t in expected]
+    if {"NAME", "CNAME", "NUMBER", "LPAR"} <= expected:
+        names = ["a layer, a function or a value"] + [n for n in names if n in ("`)`", "`]`")]
+    elif {"NAME", "CNAME"} <= expected:
+        names = ["a name"] + [n for n in names if not n.startswith("a name")]
+    return " or ".join(names[:4])
+
+
+def _dangling_arrow(tokens: list[Token], at: int, expected: set[str], report: Report) -> bool:
+    token, before = tokens[at], tokens[at - 1] if at else None
+    if before is None or before.type != "ARROW" or token.type not in ("_NL", "RBRACE", "$END", "ARROW"):
+        return False
+    report.add(
+        "E0107",
+        "`->` leads nowhere",
+        before.span,
+        "nothing follows",
+        help="name the layer or function that comes next, or remove `->`; a line that goes on begins with `->`",
+    )
+    return True
+
+
+def _python_word(tokens: list[Token], at: int, expected: set[str], report: Report) -> bool:
+    """`def f():`, `class Net:`, `return x`: Python where the language has its own words."""
+    before = tokens[at - 1] if at else None
+    starts = at < 2 or tokens[at - 2].type in ("_NL", "LBRACE")
+    if before is None or not starts or before.text not in _STATEMENT_WORDS:
+        return False
+    report.add("E0108", f"`{before.text}` is not a word of the language", before.span, help=_STATEMENT_WORDS[before.text])
+    return True
+
+
+def _star(tokens: list[Token], at: int, expected: set[str], report: Report) -> bool:
+    """`Block(*sizes)`."""
+    token, before = tokens[at], tokens[at - 1] if at else None
+    if token.type not in ("STAR", "DOUBLESTAR") or before is None or before.type not in ("LPAR", "COMMA"):
+        return False
+    report.add(
+        "E0109",
+        f"arguments can't be unpacked with `{token.text}`",
+        token.span,
+        help="write the arguments out, or give the list as one argument",
+    )
+    return True
+
+
+def _missing_comma(tokens: list[Token], at: int, expected: set[str], report: Report) -> bool:
+    """`Conv2d(6 5)`: a value right behind a value, where a comma could stand."""
+    token, before = tokens[at], tokens[at - 1] if at else None
+    values = ("NAME", "CNAME", "NUMBER", "STRING", "TRUE", "FALSE", "NONE")
+    if before is None or token.type not in values or "COMMA" not in expected or "RPAR" not in expected | {"RSQB"}:
+        return False
+    if before.type not in (*values, "RPAR", "RSQB"):
+        return False
+    span = Span(before.span.end - 1, before.span.end)
+    report.add("E0111", f"a comma is missing before `{token.text}`", token.span, help="write `,` between them",
+               secondary=[Label(span)])  # fmt: skip
+    return True
