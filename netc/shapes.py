@@ -1,7 +1,7 @@
 """Sizes and shapes: whole numbers, or polynomials over symbols that stand for numbers known later.
 
-In: sizes that a file writes or that rules compute. Out: `Dim` (an int, or a `Size` that is never constant), `TensorType`
-for a value's shape and dtype, `Reject` for a layer's refusal.
+In: sizes that a file writes or that rules compute. Out: `Dim` (an int, or a `Size` that is never constant),
+`TensorType` for a value's shape and dtype, `Reject` for a layer's refusal.
 Guarantees: equal normal forms are equal sizes; a result that is constant comes back as an int; every simplification
 holds for all sizes, the symbols being at least 1; `str` of a size is Python that computes it.
 Leaves to others: which sizes a layer gives (the catalog), and what a refusal looks like on the screen (the checker).
