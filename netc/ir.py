@@ -10,21 +10,25 @@ network's parameters that generated code prints (`repr(value)` where no paramete
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from netc.catalog.entry import Entry
-    from netc.shapes import TensorType
+    from netc.shapes import Dim, TensorType
     from netc.source import Span
 
 
 class Arg(NamedTuple):
-    """One argument of a call: its value for the defaults, and the Python expression that gives it."""
+    """One argument of a call: its value for the defaults, and the Python expression that gives it.
+
+    `positional` says how generated code writes it; positional ones come first, in the order of the signature.
+    """
 
     value: object
     code: str
+    positional: bool = False
 
 
 class Call(NamedTuple):
@@ -41,6 +45,11 @@ class Call(NamedTuple):
     @property
     def name(self) -> str:
         return self.entry.name
+
+    @property
+    def arguments(self) -> str:
+        """The arguments as Python text, without the parentheses."""
+        return ", ".join(a.code if a.positional else f"{name}={a.code}" for name, a in self.args.items())
 
     def get(self, name: str) -> object:
         """The value of an argument, or the default of its parameter."""
@@ -62,6 +71,148 @@ class Input(NamedTuple):
     name: str
     type: TensorType
     span: Span
+
+
+# --- layers: what the constructor builds ------------------------------------------------------------------------------
+
+
+class Layer(NamedTuple):
+    """A child that is one layer of torch: its label, its call, and the shapes that it was checked with.
+
+    `label` is the name in the state dict; in a Sequential an unnamed child has its position.
+    """
+
+    label: str
+    call: Call
+    inputs: tuple[TensorType, ...]
+    output: TensorType
+    span: Span
+
+
+class Sequential(NamedTuple):
+    """A child that is an nn.Sequential. `named` says whether any of its children has a name of its own."""
+
+    label: str
+    children: tuple[Child, ...]
+    named: bool
+    inputs: tuple[TensorType, ...]
+    output: TensorType
+    span: Span
+
+
+Child: TypeAlias = Layer | Sequential
+
+
+# --- flow: what `forward` computes ------------------------------------------------------------------------------------
+
+
+class Var(NamedTuple):
+    """An input or a bound value; `_` is the current value."""
+
+    name: str
+    type: TensorType
+
+
+class Apply(NamedTuple):
+    """A child applied; the same child may be applied again, which shares its weights."""
+
+    label: str
+    inputs: tuple[Expr, ...]
+    type: TensorType
+    span: Span
+
+
+class Function(NamedTuple):
+    """A function applied: `torch.cat([a, b], 1)`; a method of its first argument where `callee` begins with a point."""
+
+    callee: str
+    arguments: tuple[tuple[str | None, Expr], ...]
+    type: TensorType
+    span: Span
+
+
+class Operation(NamedTuple):
+    """Arithmetic with at least one tensor; a unary minus has no `left`."""
+
+    op: str
+    left: Expr | None
+    right: Expr
+    type: TensorType
+    span: Span
+
+
+class Value(NamedTuple):
+    """A number or another literal among tensors, as Python text; `{name}.shape[i]` stands for a size of run time."""
+
+    code: str
+
+
+class Items(NamedTuple):
+    """A list or tuple of expressions, as `cat` takes it."""
+
+    items: tuple[Expr, ...]
+    is_list: bool
+
+
+Expr: TypeAlias = Var | Apply | Function | Operation | Value | Items
+
+
+class Assign(NamedTuple):
+    """One line of `forward`: `target` is `_` where the current value moves, else a name of the user's."""
+
+    target: str
+    value: Expr
+    span: Span
+
+
+class Row(NamedTuple):
+    """One application for the summary: path of the child ("" for a function), what it is, result, multiply-adds."""
+
+    path: str
+    name: str
+    output: TensorType
+    macs: Dim
+    span: Span
+
+
+class Constant(NamedTuple):
+    """A name for a value that is known when the network is built: in the constructor, or at the top of the file."""
+
+    name: str
+    code: str
+
+
+class Network(NamedTuple):
+    """A network: its constructor (`parameters`, `constants`, `children`) and its `forward` (`body`, `result`).
+
+    `stored` are the parameters and constants that `forward` reads, each with the attribute that holds it.
+    """
+
+    name: str
+    parameters: tuple[Parameter, ...]
+    constants: tuple[Constant, ...]
+    stored: tuple[tuple[str, str], ...]
+    inputs: tuple[Input, ...]
+    children: tuple[Child, ...]
+    body: tuple[Assign, ...]
+    result: Expr
+    output: TensorType
+    rows: tuple[Row, ...]
+    span: Span
+
+
+class Program(NamedTuple):
+    """A checked file. `trained` is the network that `train` is for, where there is one."""
+
+    stem: str
+    constants: tuple[Constant, ...]
+    networks: tuple[Network, ...]
+    trained: Network | None
+    data: Data | None
+    train: Train | None
+
+
+# --- data and training ------------------------------------------------------------------------------------------------
 
 
 class Data(NamedTuple):

@@ -1,0 +1,153 @@
+"""How the data, the network and the training fit together.
+
+In: both sections and the trained network, each right in itself. Out: the places where they disagree, in the report: what
+the transform gives against the network's input, the classes of the data against the last layer, the loss against both.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from netc import ir
+from netc.catalog.data import Image, dataset_facts, training_chain, transform_image
+from netc.diagnostics import Label
+from netc.shapes import Reject, same
+
+if TYPE_CHECKING:
+    from netc.diagnostics import Report
+
+
+def check(data: ir.Data, train: ir.Train, network: ir.Network, report: Report) -> None:
+    """Report every disagreement."""
+    _inputs(data, network, report)
+    _classes(data, train, network, report)
+    for part in (data.validation, data.test):
+        if isinstance(part, ir.Call):
+            _same_kind(data.train, part, report)
+
+
+def _facts(call: ir.Call) -> Any:
+    return dataset_facts({n: a.value for n, a in call.args.items()}, call.name)
+
+
+def _inputs(data: ir.Data, network: ir.Network, report: Report) -> None:
+    """Follow an image through the transforms up to the input."""
+    if len(network.inputs) != 1:
+        report.add("E0513", f"`{network.name}` has {len(network.inputs)} inputs, and a sample has one image",
+                   network.inputs[1].span, help="train a network of one input")  # fmt: skip
+        return
+    facts = _facts(data.train)
+    if facts is None:
+        return
+    evaluation = _through(data.transform, facts.image, report)
+    names = [c.name for c in data.transform], [c.name for c in data.augment]
+    augmented = None
+    if data.augment and evaluation is not None:
+        chain = tuple((data.transform if which == "transform" else data.augment)[i] for which, i in training_chain(*names))
+        augmented = _through(chain, facts.image, report)
+    for image, calls, what in ((evaluation, data.transform, "transform"), (augmented, data.augment, "augment")):
+        if image is not None:
+            _arrives(data, calls, image, network.inputs[0], what, report)
+
+
+def _through(calls: tuple[ir.Call, ...], image: Image, report: Report) -> Image | None:
+    for call in calls:
+        args = {p.name: call.get(p.name) for p in call.entry.params}
+        out = transform_image(call.name, args, image)
+        if isinstance(out, Reject):
+            place = call.span
+            report.add("E0514", f"`{call.name}`: {out.reason}", place,
+                       f"expected {out.expected}, got {out.got}" if out.expected else "",
+                       notes=[f"it receives {_image(image)}"])  # fmt: skip
+            return None
+        image = out
+    return image
+
+
+def _image(image: Image) -> str:
+    sizes = ", ".join("?" if s is None else str(s) for s in (image.channels, image.height, image.width))
+    span = "" if image.low is None else f" from {image.low:g} to {image.high:g}"
+    return f"images [{sizes}] {image.dtype}{span}"
+
+
+def _arrives(
+    data: ir.Data, calls: tuple[ir.Call, ...], image: Image, declared: ir.Input, what: str, report: Report
+) -> None:
+    """Compare what the transforms give with the input of the network."""
+    place = calls[-1].span if calls else data.train.span
+    here = Label(declared.span, f"takes {declared.type}")
+    wanted = declared.type.shape[1:]
+    if image.dtype != declared.type.dtype:
+        help_text = "add `ToTensor` to the transform" if image.dtype == "uint8" else f"the images are {image.dtype}"
+        report.add("E0515", f"the network takes {declared.type.dtype}, and the images are {image.dtype}", place,
+                   f"gives {_image(image)}", secondary=[here], help=help_text)  # fmt: skip
+        return
+    sizes = (image.channels, image.height, image.width)
+    if len(wanted) != 3:
+        report.add("E0516", f"the network takes {len(wanted) + 1} axes, and a batch of images has 4", declared.span,
+                   f"declared as {declared.type}", notes=[f"the data gives {_image(image)}"],
+                   help=f"declare the input as `{declared.name}: [N, {', '.join(str(s) if s else 'S' for s in sizes)}]`")  # fmt: skip
+        return
+    if None in sizes[1:]:
+        report.add("E0517", "the images differ in size and can't be put into a batch", place, f"gives {_image(image)}",
+                   secondary=[here], help=f"bring them to one size: `Resize({_both(wanted)})` before `ToTensor`")  # fmt: skip
+        return
+    if any(size is not None and same(size, dim) is False for size, dim in zip(sizes, wanted, strict=True)):
+        report.add("E0518", f"the images do not fit the network's input `{declared.name}`", place,
+                   f"gives {_image(image)}", secondary=[here], help=_resize(sizes, wanted, what, data))  # fmt: skip
+
+
+def _both(wanted: tuple[Any, ...]) -> str:
+    return str(wanted[1]) if wanted[1] == wanted[2] else f"[{wanted[1]}, {wanted[2]}]"
+
+
+def _resize(sizes: tuple[Any, ...], wanted: tuple[Any, ...], what: str, data: ir.Data) -> str:
+    if same(sizes[0], wanted[0]) is False:
+        fix = "`Grayscale`" if wanted[0] == 1 else "`Grayscale(num_output_channels=3)`" if sizes[0] == 1 else None
+        sized = f"add {fix} to the transform, or " if fix else ""
+        return f"{sized}declare the input with {sizes[0]} channel{'s' * (sizes[0] != 1)}"
+    if what == "augment":
+        return f"let the augmentation end at {_both(wanted)} pixels, the size of the network's input"
+    shape = f"[N, {', '.join(map(str, sizes))}]"
+    return f"add `Resize({_both(wanted)})` to the transform, or declare the input as {shape}"
+
+
+def _classes(data: ir.Data, train: ir.Train, network: ir.Network, report: Report) -> None:
+    """The last layer gives one number for each class."""
+    output, loss = network.output, train.loss
+    last = network.body[-1]
+    here = Label(_last_span(network), f"gives {output}")
+    if output.dtype in ("int64", "int32", "bool", "uint8"):
+        report.add("E0605", f"`{loss.name}` needs a floating-point output, and the network gives {output.dtype}",
+                   loss.span, secondary=[here])  # fmt: skip
+        return
+    if len(output.shape) != 2:
+        report.add("E0606", f"`{loss.name}` compares [N, classes] with class labels, and the network gives {output}",
+                   _last_span(network), secondary=[Label(loss.span, "the loss")],
+                   help="end the network with `Flatten -> name: Linear(classes)`")  # fmt: skip
+        return
+    facts = _facts(data.train)
+    if facts is None or facts.classes is None:
+        return
+    if same(output.shape[1], facts.classes) is False:
+        report.add("E0519", f"`{data.train.name}` has {facts.classes} classes, but the network's last layer gives "
+                   f"{output.shape[1]}", _last_span(network) or last.span, f"gives {output}",
+                   secondary=[Label(data.train.span, f"{facts.classes} classes")],
+                   help=f"let the last layer give {facts.classes}")  # fmt: skip
+
+
+def _last_span(network: ir.Network) -> Any:
+    return network.rows[-1].span if network.rows else network.body[-1].span
+
+
+def _same_kind(train: ir.Call, other: ir.Call, report: Report) -> None:
+    """Images and classes of the held-out sets are those of the training set."""
+    ours, theirs = _facts(train), _facts(other)
+    if ours is None or theirs is None:
+        return
+    if ours.classes is not None and theirs.classes is not None and ours.classes != theirs.classes:
+        report.add("E0520", f"`{train.name}` has {ours.classes} classes, and `{other.name}` has {theirs.classes}", other.span,
+                   secondary=[Label(train.span, "trained on this")], help="evaluate on data of the same kind")  # fmt: skip
+    elif ours.image[:3] != theirs.image[:3] and None not in (*ours.image[:3], *theirs.image[:3]):
+        report.add("E0520", f"the images of `{other.name}` differ from those of `{train.name}`", other.span,
+                   f"gives {_image(theirs.image)}", secondary=[Label(train.span, f"gives {_image(ours.image)}")])  # fmt: skip

@@ -1,0 +1,425 @@
+"""The sections `data` and `train`.
+
+In: the settings as parsed, and the networks that were checked. Out: `ir.Data` and `ir.Train`, and the network that is
+trained; mistakes in the report. Guarantees: every setting is known, of the right type, and said once; what follows from
+the run (`T_max`) is filled in. How the sections agree with each other and with the network is left to `crosschecks`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from netc import catalog, ir
+from netc import syntax as s
+from netc.check import crosschecks
+from netc.check.arguments import bind
+from netc.check.expressions import ERROR, Evaluator, kind_of
+from netc.check.python_text import text
+from netc.diagnostics import Label, nearest, suggestion
+from netc.identifiers import python_name
+from netc.ir import Arg
+from netc.literals import literal
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from netc.catalog.entry import Entry
+    from netc.diagnostics import Report
+    from netc.source import Span
+
+# The settings of each section, and those that the language has but this version doesn't compile.
+SETTINGS = {
+    "data": ("train", "validation", "test", "transform", "augment", "batch_size"),
+    "train": ("loss", "optimizer", "schedule", "epochs", "metrics", "seed", "network"),
+}
+LATER = {
+    "data": ("fields", "balance", "sampler", "split", "workers", "cache"),
+    "train": (
+        "steps", "precision", "clip_grad_norm", "accumulate", "compile", "early_stop", "checkpoint", "freeze", "ema",
+        "init_from", "deterministic", "parallel", "schedule_every",
+    ),
+}  # fmt: skip
+METRICS = ("accuracy",)
+# Schedulers that take functions or other schedulers, and optimizers that need more than gradients.
+_LATER_SCHEDULERS = {"LambdaLR", "MultiplicativeLR", "SequentialLR", "ChainedScheduler"}
+_LATER_OPTIMIZERS = {"LBFGS", "SparseAdam", "Muon"}
+
+Settings = dict[str, s.Setting]
+
+
+def collect(file: s.File, report: Report) -> dict[str, tuple[s.Section, Settings]]:
+    """The sections of a file by name, each with its settings by key; unknown and repeated ones are reported."""
+    found: dict[str, tuple[s.Section, Settings]] = {}
+    for section in file.definitions:
+        if not isinstance(section, s.Section):
+            continue
+        name = section.name.text
+        if name not in SETTINGS:
+            report.add("E0501", f"there is no section `{name}`", section.name.span,
+                       help=suggestion(name, [*SETTINGS, "network", "module"]) or "the sections are `data` and `train`")  # fmt: skip
+            continue
+        if name in found:
+            report.add("E0208", f"the section `{name}` stands twice", section.name.span, "again",
+                       secondary=[Label(found[name][0].name.span, "first here")], help="merge the two")  # fmt: skip
+            continue
+        found[name] = section, _settings(section, name, report)
+    return found
+
+
+def _settings(section: s.Section, name: str, report: Report) -> Settings:
+    out: Settings = {}
+    for entry in section.entries:
+        if isinstance(entry, s.Broken):
+            continue
+        key = entry.key
+        if key.text in LATER[name]:
+            Evaluator(report, {}).not_yet(key.span, f"the setting `{key.text}`")
+        elif key.text not in SETTINGS[name]:
+            known = (*SETTINGS[name], *LATER[name])
+            other = next((n for n in SETTINGS if key.text in SETTINGS[n]), None)
+            hint = f"`{key.text}` belongs in the section `{other}`" if other else suggestion(key.text, known)
+            hint = hint or f"the settings are {', '.join(f'`{k}`' for k in SETTINGS[name])}"
+            report.add("E0502", f"`{name}` has no setting `{key.text}`", key.span, help=hint)
+        elif isinstance(entry, s.Group):
+            report.add("E0503", f"`{key.text}` takes a value, not settings in braces", entry.span,
+                       help=f"write `{key.text} = …`")  # fmt: skip
+        elif key.text in out:
+            report.add("E0504", f"`{key.text}` is set twice", key.span, "again",
+                       secondary=[Label(out[key.text].key.span, "first here")], help="remove one of them")  # fmt: skip
+        else:
+            out[key.text] = entry
+    return out
+
+
+def check(
+    found: dict[str, tuple[s.Section, Settings]],
+    networks: list[ir.Network],
+    complete: bool,
+    constants: dict[str, Any],
+    report: Report,
+) -> tuple[ir.Data | None, ir.Train | None, ir.Network | None]:
+    """Check both sections, and how they fit the network. `complete` says that every network was understood."""
+    before = len(report.errors)
+    reader = _Reader(report, constants)
+    data = train = None
+    if "data" in found:
+        data = reader.data(*found["data"])
+    trained, ambiguous = None, False
+    if "train" in found:
+        section, settings = found["train"]
+        train = reader.train(section, settings, data)
+        if "data" not in found:
+            report.add("E0505", "there is a `train` section, but no `data`", section.name.span,
+                       help='add one, as in `data { train = Digits(); transform = ToTensor; batch_size = 64 }`')  # fmt: skip
+        trained, ambiguous = reader.network(section, settings, networks, complete)
+    if data and train and trained and not ambiguous and len(report.errors) == before:
+        crosschecks.check(data, train, trained, report)
+    return data, train, trained
+
+
+class _Reader:
+    """Reads the settings of the sections."""
+
+    def __init__(self, report: Report, constants: dict[str, Any]) -> None:
+        self.report = report
+        self.evaluator = Evaluator(report, constants)
+
+    # --- data --------------------------------------------------------------------------------------------------------
+
+    def data(self, section: s.Section, settings: Settings) -> ir.Data | None:
+        train = self.required(section, settings, "train", "train = Digits()", self.dataset)
+        validation = self.optional(settings, "validation", self.held_out)
+        test = self.optional(settings, "test", self.dataset)
+        transform = self.optional(settings, "transform", self.transforms)
+        augment = self.optional(settings, "augment", self.transforms)
+        batch_size = self.required(section, settings, "batch_size", "batch_size = 64", self.count)
+        parts = (train, validation, test, transform, augment, batch_size)
+        if any(part is ERROR for part in parts):
+            return None
+        return ir.Data(train, validation, test, transform or (), augment or (), batch_size, section.name.span)
+
+    def dataset(self, key: str, chain: s.Chain) -> Any:
+        from netc.catalog.data import DATASETS, DIGITS, dataset_reject
+
+        step = self.single(chain, "a data set")
+        callee = step.callee if isinstance(step, s.Call) else step
+        if step is ERROR or not isinstance(callee, s.Name) or not callee.text[0].isupper():
+            if step is not ERROR:
+                self.report.add("E0506", f"`{key}` is a data set", chain.span, help=f"write `{key} = Digits()`")
+            return ERROR
+        name = callee.text
+        entry = DIGITS if name == DIGITS.name else catalog.dataset(name)
+        if entry is None:
+            self.report.add("E0507", f"there is no data set `{name}`", callee.span,
+                            help=suggestion(name, [*DATASETS, *catalog.datasets()])
+                            or f"netc reads {', '.join(DATASETS)}")  # fmt: skip
+            return ERROR
+        if name not in DATASETS:
+            return self.evaluator.not_yet(callee.span, f"the data set `{name}`")
+        call = self.call(entry, step)
+        if call is ERROR:
+            return ERROR
+        values = {n: a.value for n, a in call.args.items()}
+        reject = dataset_reject(values, name)
+        if reject is not None:
+            where = call.args.get(reject.argument or "")
+            self.report.add("E0308", f"`{name}`: {reject.reason}", self.spans.get(reject.argument or "", step.span),
+                            f"got {reject.got}" if where else "", help=f"expected {reject.expected}")  # fmt: skip
+            return ERROR
+        return call
+
+    def held_out(self, key: str, chain: s.Chain) -> Any:
+        """A data set, or a fraction or count held out of `train`."""
+        step = chain.links[0].step
+        callee = step.callee if isinstance(step, s.Call) else step
+        if isinstance(callee, s.Name) and callee.text[0].isupper():
+            return self.dataset(key, chain)
+        value = self.value(chain, "a fraction or a count")
+        if value is ERROR:
+            return ERROR
+        fraction = isinstance(value, float) and 0 < value < 1
+        count = isinstance(value, int) and not isinstance(value, bool) and value > 0
+        if not fraction and not count:
+            self.report.add("E0508", f"`{key}` is a data set, a fraction between 0 and 1, or a count", chain.span,
+                            f"this is `{value!r}`", help=f"write `{key} = 0.1` to hold out a tenth of `train`")  # fmt: skip
+            return ERROR
+        return value
+
+    def transforms(self, key: str, chain: s.Chain) -> Any:
+        """A chain of transforms."""
+        from netc.catalog.data import UNSUITED
+
+        calls: list[ir.Call] = []
+        ok = True
+        for link in chain.links:
+            step = link.step
+            callee = step.callee if isinstance(step, s.Call) else step
+            if link.label is not None or not isinstance(callee, s.Name):
+                self.report.add("E0509", f"`{key}` is a chain of transforms", link.span,
+                                help="write it as in `ToTensor -> Normalize(mean=[0.5], std=[0.5])`")  # fmt: skip
+                ok = False
+                continue
+            entry = catalog.transform(callee.text)
+            if entry is None:
+                self.unknown_transform(callee)
+                ok = False
+            elif callee.text in UNSUITED:
+                self.report.add("E0510", f"`{callee.text}` can't be used here: {UNSUITED[callee.text]}", callee.span,
+                                help="remove it")  # fmt: skip
+                ok = False
+            else:
+                assert not isinstance(step, (s.Seq, s.Inline, s.Edited))
+                call = self.call(entry, step)
+                ok = ok and call is not ERROR
+                calls.append(call)
+        return tuple(calls) if ok else ERROR
+
+    def unknown_transform(self, callee: s.Name) -> None:
+        near = suggestion(callee.text, catalog.transforms())
+        self.report.add("E0511", f"there is no transform `{callee.text}`", callee.span,
+                        help=near or "transforms have the names of torchvision.transforms.v2")  # fmt: skip
+
+    # --- train -------------------------------------------------------------------------------------------------------
+
+    def train(self, section: s.Section, settings: Settings, data: ir.Data | None) -> ir.Train | None:
+        loss = self.required(section, settings, "loss", "loss = CrossEntropyLoss", self.loss)
+        optimizer = self.required(section, settings, "optimizer", "optimizer = Adam(lr=1e-3)", self.optimizer)
+        epochs = self.required(section, settings, "epochs", "epochs = 10", self.count)
+        self.epochs = epochs
+        schedule = self.optional(settings, "schedule", self.schedule)
+        metrics = self.optional(settings, "metrics", self.metrics)
+        seed = self.optional(settings, "seed", self.seed)
+        if any(part is ERROR for part in (loss, optimizer, epochs, schedule, metrics, seed)):
+            return None
+        return ir.Train(loss, optimizer, schedule, epochs, metrics or (), seed or 0, section.name.span)
+
+    def loss(self, key: str, chain: s.Chain) -> Any:
+        step = self.single(chain, "a loss")
+        callee = step.callee if isinstance(step, s.Call) else step
+        if step is ERROR:
+            return ERROR
+        if isinstance(step, s.Binary):
+            return self.evaluator.not_yet(chain.span, "a loss that is computed from several")
+        entry = self.named(callee, chain, "loss", catalog.loss, catalog.losses)
+        if entry is ERROR:
+            return ERROR
+        if isinstance(step, s.Call) and any(a.name is None for a in step.arguments):
+            return self.evaluator.not_yet(chain.span, "a loss of named tensors")
+        if entry.name not in _CLASS_LOSSES:
+            return self._other_loss(entry, callee.span)
+        call = self.call(entry, step)
+        if call is not ERROR and call.get("reduction") != "mean":
+            return self.evaluator.not_yet(self.spans["reduction"], "a loss that is not the mean over the batch")
+        return call
+
+    def _other_loss(self, entry: Entry, span: Span) -> Any:
+        """A loss that doesn't compare logits with class indices, which is what the data sets of today have."""
+        self.report.add("E0601", f"`{entry.name}` does not compare an output with class labels", span,
+                        notes=["the labels of this version's data sets are class indices, [N] int64"],
+                        help=f"use one of {', '.join(sorted(_CLASS_LOSSES))}")  # fmt: skip
+        return ERROR
+
+    def optimizer(self, key: str, chain: s.Chain) -> Any:
+        step = chain.links[0].step
+        if isinstance(step, s.Edited):
+            return self.evaluator.not_yet(step.edits[0].span, "a group of parameters")
+        return self.torch_call(chain, "an optimizer", "optimizer", catalog.optimizer, catalog.optimizers, _LATER_OPTIMIZERS)
+
+    def schedule(self, key: str, chain: s.Chain) -> Any:
+        return self.torch_call(chain, "a scheduler", "scheduler", catalog.scheduler, catalog.schedulers, _LATER_SCHEDULERS)
+
+    def torch_call(
+        self,
+        chain: s.Chain,
+        what: str,
+        kind: str,
+        find: Callable[[str], Entry | None],
+        names: Callable[[], list[str]],
+        later: set[str],
+    ) -> Any:
+        step = self.single(chain, what)
+        if step is ERROR:
+            return ERROR
+        callee = step.callee if isinstance(step, s.Call) else step
+        entry = self.named(callee, chain, kind, find, names)
+        if entry is ERROR:
+            return ERROR
+        if entry.name in later:
+            return self.evaluator.not_yet(callee.span, f"the {kind} `{entry.name}`")
+        filled = {"T_max": self.epochs} if entry.name == "CosineAnnealingLR" and self.epochs is not ERROR else {}
+        return self.call(entry, step, filled)
+
+    def metrics(self, key: str, chain: s.Chain) -> Any:
+        step = self.single(chain, "a list of metrics")
+        if not isinstance(step, s.List):
+            self.report.add("E0602", "`metrics` is a list", chain.span, help="write `metrics = [accuracy]`")
+            return ERROR
+        out: list[str] = []
+        ok = True
+        for item in step.items:
+            if isinstance(item, s.Name) and item.text in METRICS:
+                out.append(item.text)
+                continue
+            ok = False
+            if isinstance(item, s.Call) and isinstance(item.callee, s.Name) and item.callee.text == "topk":
+                self.evaluator.not_yet(item.span, "the metric `topk`")
+                continue
+            name = item.text if isinstance(item, s.Name) else None
+            self.report.add("E0603", f"there is no metric `{name}`" if name else "a metric is a name", item.span,
+                            help=(suggestion(name, METRICS) if name else None) or "this version has `accuracy`")  # fmt: skip
+        return tuple(dict.fromkeys(out)) if ok else ERROR
+
+    def seed(self, key: str, chain: s.Chain) -> Any:
+        value = self.value(chain, "an integer")
+        if value is ERROR or (isinstance(value, int) and not isinstance(value, bool) and value >= 0):
+            return value
+        self.report.add("E0508", "`seed` is an integer from 0", chain.span, f"this is `{value!r}`")
+        return ERROR
+
+    def network(
+        self, section: s.Section, settings: Settings, networks: list[ir.Network], complete: bool
+    ) -> tuple[ir.Network | None, bool]:
+        """The network that is trained, and whether that is in doubt."""
+        names = [n.name for n in networks]
+        if "network" in settings:
+            setting = settings["network"]
+            step = setting.value.links[0].step
+            name = step.text if isinstance(step, s.Name) else None
+            if name in names:
+                return networks[names.index(name)], False
+            if complete:
+                self.report.add("E0202", f"there is no network `{name}`" if name else "`network` is a network's name",
+                                setting.value.span, help=suggestion(name or "", names))  # fmt: skip
+            return None, True
+        if len(networks) > 1:
+            self.report.add("E0604", "the file has several networks, and `train` does not say which one it is for",
+                            section.name.span, help=f"add `network = {names[0]}`; there are {', '.join(names)}")  # fmt: skip
+            return None, True
+        return (networks[0], False) if networks and complete else (None, True)
+
+    # --- common ------------------------------------------------------------------------------------------------------
+
+    def required(
+        self, section: s.Section, settings: Settings, key: str, example: str, read: Callable[[str, s.Chain], Any]
+    ) -> Any:
+        if key not in settings:
+            if not any(isinstance(e, s.Broken) for e in section.entries):
+                self.report.add("E0512", f"`{section.name.text}` needs `{key}`", section.name.span, help=f"add `{example}`")
+            return ERROR
+        return read(key, settings[key].value)
+
+    def optional(self, settings: Settings, key: str, read: Callable[[str, s.Chain], Any]) -> Any:
+        return read(key, settings[key].value) if key in settings else None
+
+    def count(self, key: str, chain: s.Chain) -> Any:
+        value = self.value(chain, "a positive integer")
+        if value is ERROR or (isinstance(value, int) and not isinstance(value, bool) and value > 0):
+            return value
+        self.report.add("E0508", f"`{key}` is a positive integer", chain.span, f"this is `{value!r}`")
+        return ERROR
+
+    def single(self, chain: s.Chain, what: str) -> Any:
+        """The one step of a chain that is no chain."""
+        link = chain.links[0]
+        if len(chain.links) > 1 or link.label is not None or isinstance(link.step, (s.Seq, s.Inline, s.Edited)):
+            self.report.add("E0503", f"this is {what}, not a chain", chain.span)
+            return ERROR
+        return link.step
+
+    def value(self, chain: s.Chain, what: str) -> Any:
+        step = self.single(chain, what)
+        return ERROR if step is ERROR else self.evaluator.evaluate(step)
+
+    def named(
+        self, callee: s.Expr, chain: s.Chain, kind: str, find: Callable[[str], Entry | None], names: Callable[[], list[str]]
+    ) -> Any:
+        if not isinstance(callee, s.Name):
+            if isinstance(callee, s.Attribute):
+                last = callee.name.text
+                self.report.add("E0219", f"it goes by its last name: `{last}`", callee.span, help=f"write `{last}`")
+            else:
+                self.report.add("E0506", f"this is no {kind}, but {_what(callee)}", chain.span,
+                                help=f"name it as torch does, as in `{_EXAMPLES[kind]}`")  # fmt: skip
+            return ERROR
+        entry = find(callee.text)
+        if entry is None:
+            near = nearest(callee.text, names())
+            self.report.add("E0202", f"there is no {kind} `{callee.text}`", callee.span,
+                            help=f"did you mean `{near}`?" if near else f"it goes by torch's name, as in `{_EXAMPLES[kind]}`")  # fmt: skip
+            return ERROR
+        return entry
+
+    def call(self, entry: Entry, step: s.Expr, filled: dict[str, int] | None = None) -> Any:
+        """A call with its arguments bound; `filled` are those that follow from the run, unless they are given."""
+        arguments = step.arguments if isinstance(step, s.Call) else ()
+        bound = bind(entry, arguments, step.span, self.evaluator, self.code, filled=filled or ())
+        self.spans = bound.spans
+        if not bound.ok:
+            return ERROR
+        args = {n: Arg(v, literal(v)) for n, v in (filled or {}).items() if n not in bound.args} | bound.args
+        ordered = {p.name: args[p.name] for p in entry.params if p.name in args}
+        keep = True
+        for name, arg in ordered.items():
+            keep = keep and arg.positional
+            ordered[name] = arg._replace(positional=keep)
+        return ir.Call(entry, ordered, step.span)
+
+    def code(self, expr: s.Expr, value: Any) -> str:
+        """The Python of an argument: as it is written where it is a literal, else its value."""
+        return literal(value) if not isinstance(expr, (s.Number, s.List, s.Tuple)) else text(expr, python_name) if not _names(expr) else literal(value)
+
+
+_CLASS_LOSSES = {"CrossEntropyLoss", "NLLLoss", "MultiMarginLoss"}
+_EXAMPLES = {"loss": "CrossEntropyLoss", "optimizer": "SGD(lr=0.1)", "scheduler": "CosineAnnealingLR"}
+
+
+def _names(expr: s.Expr) -> bool:
+    from netc.check.python_text import names
+
+    return any(True for _ in names(expr))
+
+
+def _what(expr: s.Expr) -> str:
+    if isinstance(expr, (s.Number, s.String, s.Literal)):
+        return kind_of(expr.value)
+    return "an expression"

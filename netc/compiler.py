@@ -1,0 +1,63 @@
+"""The whole compiler on one page: text to a checked program, and a checked program to the files that it makes.
+
+It reads and writes nothing but what it is given: the command line does that. Stages: parse, override, check, verify, emit.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from netc import parser
+from netc.backends import model
+from netc.check import check
+from netc.diagnostics import Diagnostic, Report
+from netc.ir import Network, Program
+from netc.overrides import apply as override
+from netc.source import Source
+from netc.verify import verify
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+MAX_BYTES = 1_000_000
+
+
+class Checked(NamedTuple):
+    """What came of a text: its program, unless a diagnostic is an error."""
+
+    source: Source
+    program: Program | None
+    diagnostics: tuple[Diagnostic, ...]
+
+
+class Files(NamedTuple):
+    """What a program makes: the texts of model.py and train.py, and files that lie beside them (source, target)."""
+
+    model: str
+    train: str | None
+    shipped: tuple[tuple[Path, str], ...] = ()
+
+
+def analyse(text: str, name: str = "<text>", stem: str = "network", settings: Mapping[str, str] | None = None) -> Checked:
+    """Parse and check a text. `settings` overrides constants, parameters and settings, as `--set` does."""
+    source = Source(text, name)
+    report = Report()
+    program = None
+    file = parser.parse(source, report)
+    if file is not None:
+        file = override(file, settings or {}, source, report)
+        program = check(file, source, report, stem)
+        if program is not None:
+            verify(program)
+    return Checked(source, None if report.failed else program, report.diagnostics)
+
+
+def emit(program: Program, networks: Sequence[Network] | None = None) -> Files:
+    """The files of a checked program; train.py only where it has both data and training."""
+    text = model.emit(program, networks)
+    if program.train is None or program.data is None or program.trained is None:
+        return Files(text, None)
+    from netc.backends import training
+
+    return Files(text, *training.emit_program(program))

@@ -1,0 +1,97 @@
+"""The rules of the IR, checked on every program that the checker passes on.
+
+A violation is a bug of netc and raises `Violation`; it is never the user's mistake.
+"""
+
+from __future__ import annotations
+
+from netc import ir
+from netc.catalog.entry import REQUIRED
+from netc.shapes import Size
+
+
+class Violation(AssertionError):
+    """A program that the checker should not have let through."""
+
+
+def _require(condition: bool, what: str) -> None:
+    if not condition:
+        raise Violation(what)
+
+
+def verify(program: ir.Program) -> None:
+    """Raise `Violation` where a program breaks a rule of the IR."""
+    for network in program.networks:
+        _network(network)
+    _require(program.train is None or program.trained is not None, "a train section without a network")
+    for call in _calls(program):
+        _call(call)
+
+
+def _network(network: ir.Network) -> None:
+    labels = {child.label for child in network.children}
+    _require(len(labels) == len(network.children), f"{network.name}: a label twice")
+    for child in network.children:
+        _child(child)
+    known = {i.name for i in network.inputs}
+    for line in network.body:
+        _expr(line.value, known, labels, network.name)
+        known.add(line.target)
+    _expr(network.result, known, labels, network.name)
+
+
+def _child(child: ir.Child) -> None:
+    if isinstance(child, ir.Sequential):
+        for inner in child.children:
+            _child(inner)
+        return
+    _call(child.call)
+    for name, arg in child.call.args.items():
+        _require(not _open(arg.value), f"{child.label}.{name} is not known when the network is built")
+
+
+def _open(value: object) -> bool:
+    if isinstance(value, (list, tuple)):
+        return any(map(_open, value))
+    return isinstance(value, Size)
+
+
+def _call(call: ir.Call) -> None:
+    names = [p.name for p in call.entry.params]
+    given = list(call.args)
+    _require(given == [n for n in names if n in call.args], f"{call.name}: arguments out of order or unknown")
+    positional = [a.positional for a in call.args.values()]
+    _require(positional == sorted(positional, reverse=True), f"{call.name}: a positional argument after a named one")
+    missing = [p.name for p in call.entry.params if p.default is REQUIRED and p.name not in call.args]
+    _require(not missing or call.entry.home.startswith("torch.optim.lr"), f"{call.name}: {missing} missing")
+
+
+def _calls(program: ir.Program) -> list[ir.Call]:
+    train, data = program.train, program.data
+    found = [] if train is None else [train.loss, train.optimizer, *([train.schedule] if train.schedule else [])]
+    if data is not None:
+        found += [c for c in (data.train, data.validation, data.test) if isinstance(c, ir.Call)]
+        found += [*data.transform, *data.augment]
+    return found
+
+
+def _expr(expr: ir.Expr, known: set[str], labels: set[str], where: str) -> None:
+    match expr:
+        case ir.Var():
+            _require(expr.name in known, f"{where}: `{expr.name}` is read before it is set")
+        case ir.Apply():
+            _require(expr.label in labels, f"{where}: no child `{expr.label}`")
+            for item in expr.inputs:
+                _expr(item, known, labels, where)
+        case ir.Function():
+            for _, item in expr.arguments:
+                _expr(item, known, labels, where)
+        case ir.Operation():
+            for item in (expr.left, expr.right):
+                if item is not None:
+                    _expr(item, known, labels, where)
+        case ir.Items():
+            for item in expr.items:
+                _expr(item, known, labels, where)
+        case ir.Value():
+            pass
