@@ -12,10 +12,10 @@ import json
 from os.path import dirname, join
 
 from netc.catalog.entry import REQUIRED, Entry, Param
-from netc.catalog.rules import rule
+from netc.catalog.rules import of
 
 _FOLDER = dirname(__file__)
-_raw: dict[str, dict[str, list[object]]] = {}
+_raw: dict[str, tuple[dict[str, list[object]], dict[str, str]]] = {}
 _entries: dict[tuple[str, str], Entry | None] = {}
 
 
@@ -99,28 +99,32 @@ def datasets() -> list[str]:
     return _names("dataset")
 
 
-def _kind(kind: str) -> dict[str, list[object]]:
+def _kind(kind: str) -> tuple[dict[str, list[object]], dict[str, str]]:
+    """The entries of a kind by name, and the families of those that have rules."""
     if kind not in _raw:
         with open(join(_FOLDER, f"{kind}.json"), encoding="utf-8") as file:
-            _raw[kind] = json.load(file)["entries"]
+            data = json.load(file)
+        _raw[kind] = data["entries"], data["rules"]
     return _raw[kind]
 
 
 def _names(kind: str) -> list[str]:
-    return list(_kind(kind))
+    return list(_kind(kind)[0])
 
 
 def _entry(kind: str, name: str) -> Entry | None:
     key = kind, name
     if key not in _entries:
-        packed = _kind(kind).get(name)
-        _entries[key] = None if packed is None else _unpacked(kind, name, packed)
+        entries, families = _kind(kind)
+        packed = entries.get(name)
+        _entries[key] = None if packed is None else _unpacked(kind, name, packed, families.get(name))
     return _entries[key]
 
 
-def _unpacked(kind: str, name: str, packed: list[object]) -> Entry:
+def _unpacked(kind: str, name: str, packed: list[object], family: str | None) -> Entry:
     home, *params = packed
-    return Entry(name, str(home), tuple(map(_param, params)), rule(kind, name))
+    rule = None if family is None else of(family, kind)[name]
+    return Entry(name, str(home), tuple(map(_param, params)), rule)
 
 
 def _param(packed: object) -> Param:

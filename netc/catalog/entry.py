@@ -50,18 +50,27 @@ class Function(NamedTuple):
     callee: Python; a method where it begins with a point.
     always: parameters of the layer that are printed even at their default, because the function's default differs.
     extra: Python that follows the arguments, such as `training=self.training`.
+    keywords: parameters that are given by this keyword even where the layer takes them by position.
+    spread: parameters for which the layer takes one number and the function needs a tuple of this many.
     """
 
     callee: str
     always: tuple[str, ...] = ()
     extra: tuple[str, ...] = ()
+    keywords: Mapping[str, str] = {}
+    spread: Mapping[str, int] = {}
 
 
 class Rule(NamedTuple):
     """How a layer or function acts on shapes.
 
+    `inputs` are the tensors in the order of the signature, those of a list one by one; in `args` of a function a
+    parameter that is given a tensor has that tensor's `TensorType`. Results are tuples all three of them: ask for
+    `Reject` and `TensorType` before `tuple`.
+
     shape: (args, inputs) -> the result's type, several, or a `Reject`. `args` has every parameter, defaults filled in.
-    infers: for each argument that follows from the inputs, (args, inputs) -> its size, or a `Reject`.
+    infers: for each argument that follows from the inputs, (args, inputs) -> its size, or a `Reject`, also where `args`
+        already has it and the inputs say otherwise. One that isn't given is missing from `args`, or REQUIRED in it.
     state: args -> the learned parameters as {name: shape}, in torch's order; empty for a layer without.
     buffers: args -> the persistent buffers as {name: (shape, dtype)}.
     macs: (args, inputs, result) -> multiply-adds of one application.

@@ -31,6 +31,7 @@ from torch.optim import lr_scheduler
 from torchvision.transforms import v2
 
 from netc.catalog import builtin_signatures as by_hand
+from netc.catalog import rules
 from netc.catalog.entry import REQUIRED, Param
 
 Signatures = dict[str, tuple[str, list[Param]]]
@@ -127,9 +128,19 @@ def texts() -> dict[str, str]:
     head = f'"torch":"{_version("torch")}","torchvision":"{_version("torchvision")}"'
     files = {}
     for kind, signatures in read().items():
+        rule_families = f'"rules":{_json(_families(kind, signatures))}'
         lines = (f'"{name}":{_json([home, *map(_packed, ps)])}' for name, (home, ps) in sorted(signatures.items()))
-        files[kind] = f'{{{head},"entries":{{\n' + ",\n".join(lines) + "\n}}\n"
+        files[kind] = f'{{{head},{rule_families},"entries":{{\n' + ",\n".join(lines) + "\n}}\n"
     return files
+
+
+def _families(kind: str, names: Signatures) -> dict[str, str]:
+    """The family of each name that has a rule; a rule without a signature is an error."""
+    if kind not in ("layer", "function"):
+        return {}
+    families = {name: family for family in rules.FAMILIES for name in rules.of(family, kind)}
+    assert families.keys() <= names.keys(), families.keys() - names.keys()
+    return dict(sorted(families.items()))
 
 
 def _version(package: str) -> str:

@@ -1,6 +1,6 @@
 """How layers and functions act on shapes, one module for each family.
 
-In: a kind and a name. Out: its `Rule`, or None for what has no rule yet.
+In: a family and a name; the catalog's data says which name is of which family. Out: its `Rule`.
 Guarantees: a family's module is imported when one of its names is first asked for; no rule raises for arguments of the
 declared types, and each rejects what torch rejects on the CPU.
 Leaves to others: types of arguments, which the checker compares with the signature before it asks a rule.
@@ -8,12 +8,22 @@ Leaves to others: types of arguments, which the checker compares with the signat
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from netc.catalog.entry import Rule
 
+FAMILIES = (
+    "arithmetic", "convolution", "elementwise", "linear", "normalization", "padding", "pooling", "reduction",
+    "resampling", "reshaping",
+)  # fmt: skip
 
-def rule(kind: str, name: str) -> Rule | None:
-    """The rule of a layer or function; other kinds have none."""
-    return None
+
+def of(family: str, kind: str) -> Mapping[str, Rule]:
+    """The rules of a family, for the kind "layer" or "function"."""
+    module = import_module(f"netc.catalog.rules.{family}")
+    rules: Mapping[str, Rule] = module.LAYERS if kind == "layer" else module.FUNCTIONS
+    return rules

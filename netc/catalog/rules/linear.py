@@ -1,0 +1,138 @@
+"""Linear maps: Linear, Bilinear, Embedding, and matrix products.
+
+In: arguments and the types of the inputs. Out: shapes, parameters, multiply-adds, or the reason of a refusal.
+Guarantees: the sizes and the refusals of torch on the CPU.
+Leaves to others: convolutions.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from netc.catalog.entry import Function, Rule
+from netc.catalog.rules import parts
+from netc.catalog.rules.arithmetic import broadcast, matmul
+from netc.shapes import Dim, Reject, TensorType, product, same
+
+if TYPE_CHECKING:
+    from netc.catalog.entry import Args, Inputs
+
+
+def _linear_shape(args: Args, inputs: Inputs) -> TensorType | Reject:
+    x = inputs[0]
+    problem = parts.number_of_axes(x, range(1, 20), "[…, features]") or parts.dtype_in(x, parts.WEIGHTS)
+    problem = problem or parts.at_least(args, 0, "out_features")
+    return problem or x._replace(shape=(*x.shape[:-1], parts.size(args, "out_features")))
+
+
+def _linear_state(args: Args) -> dict[str, tuple[Dim, ...]]:
+    out = parts.size(args, "out_features")
+    weight: dict[str, tuple[Dim, ...]] = {"weight": (out, parts.size(args, "in_features"))}
+    return {**weight, "bias": (out,)} if args["bias"] else weight
+
+
+def _linear_macs(args: Args, inputs: Inputs, result: TensorType) -> Dim:
+    return product(result.shape) * parts.size(args, "in_features")
+
+
+def _bilinear_shape(args: Args, inputs: Inputs) -> TensorType | Reject:
+    if len(inputs) != 2:
+        return Reject(None, "2 inputs", str(len(inputs)), f"I take two inputs, and {len(inputs)} arrive")
+    left, right = inputs
+    problem = parts.dtype_in(left, parts.WEIGHTS) or parts.dtype_in(right, parts.WEIGHTS)
+    problem = problem or parts.at_least(args, 1, "out_features")
+    pairs = zip(left.shape[:-1], right.shape[:-1], strict=False)
+    if problem is None and (len(left.shape) != len(right.shape) or any(same(a, b) is False for a, b in pairs)):
+        problem = Reject(None, str(left), str(right), f"my inputs {left} and {right} differ in front of their features")
+    return problem or left._replace(shape=(*left.shape[:-1], parts.size(args, "out_features")))
+
+
+def _bilinear_features(argument: str, i: int, args: Args, inputs: Inputs) -> Dim | Reject:
+    arriving = inputs[i].shape[-1] if len(inputs) > i and inputs[i].shape else _bilinear_shape(args, inputs)
+    if isinstance(arriving, TensorType):  # an input of no axes
+        return Reject(None, "[…, features]", str(inputs[i]), "my inputs need an axis of features")
+    return parts.agreed(args, argument, arriving, "features")
+
+
+def _bilinear_state(args: Args) -> dict[str, tuple[Dim, ...]]:
+    out, *ins = (parts.size(args, name) for name in ("out_features", "in1_features", "in2_features"))
+    weight: dict[str, tuple[Dim, ...]] = {"weight": (out, *ins)}
+    return {**weight, "bias": (out,)} if args["bias"] else weight
+
+
+def _bilinear_macs(args: Args, inputs: Inputs, result: TensorType) -> Dim:
+    return product(result.shape) * parts.size(args, "in1_features") * (parts.size(args, "in2_features") + 1)
+
+
+def _embedding_shape(args: Args, inputs: Inputs) -> TensorType | Reject:
+    x, count, padding = inputs[0], parts.size(args, "num_embeddings"), args["padding_idx"]
+    problem = parts.dtype_in(x, frozenset({"int64", "int32"})) or parts.at_least(args, 0, "embedding_dim")
+    problem = problem or parts.at_least(args, 1, "num_embeddings")
+    if problem is None and isinstance(count, int) and isinstance(padding, int) and not -count <= padding < count:
+        expected = f"{-count} to {count - 1}"
+        reason = f"`padding_idx` is {padding}, and there are {count} embeddings"
+        problem = Reject("padding_idx", expected, str(padding), reason)
+    return problem or TensorType((*x.shape, parts.size(args, "embedding_dim")))
+
+
+def _embedding_state(args: Args) -> dict[str, tuple[Dim, ...]]:
+    return {"weight": (parts.size(args, "num_embeddings"), parts.size(args, "embedding_dim"))}
+
+
+def _function_shape(args: Args, inputs: Inputs) -> TensorType | Reject:
+    x, weight, *bias = inputs
+    if len(weight.shape) != 2:
+        return Reject(
+            "weight", "[out, in]", str(weight), f"my weight has the shape [out, in], and this one is {weight}"
+        )
+    if x.dtype != weight.dtype:
+        return Reject("weight", x.dtype, weight.dtype, f"the input is {x.dtype}, and my weight {weight.dtype}")
+    result = matmul(x, weight._replace(shape=weight.shape[::-1]))
+    if isinstance(result, Reject) or not bias:
+        return result
+    return broadcast(result, bias[0])
+
+
+def _matmul_shape(args: Args, inputs: Inputs) -> TensorType | Reject:
+    return matmul(inputs[0], inputs[1])
+
+
+def _mm_shape(args: Args, inputs: Inputs) -> TensorType | Reject:
+    left, right = inputs
+    return (
+        parts.number_of_axes(left, (2,), "[n, k]") or parts.number_of_axes(right, (2,), "[k, m]") or matmul(left, right)
+    )
+
+
+def _bmm_shape(args: Args, inputs: Inputs) -> TensorType | Reject:
+    left, right = inputs
+    problem = parts.number_of_axes(left, (3,), "[N, n, k]") or parts.number_of_axes(right, (3,), "[N, k, m]")
+    if problem is None and same(left.shape[0], right.shape[0]) is False:
+        reason = f"batches of {left.shape[0]} and of {right.shape[0]} don't go together"
+        problem = Reject(None, str(left.shape[0]), str(right.shape[0]), reason)
+    return problem or matmul(left, right)
+
+
+def _product_macs(args: Args, inputs: Inputs, result: TensorType) -> Dim:
+    return product(result.shape) * inputs[0].shape[-1]
+
+
+def _bilinear_rule() -> Rule:
+    from functools import partial
+
+    names = ("in1_features", "in2_features")
+    infers = {name: partial(_bilinear_features, name, i) for i, name in enumerate(names)}
+    return Rule(_bilinear_shape, infers, _bilinear_state, macs=_bilinear_macs)
+
+
+LAYERS = {
+    "Linear": Rule(_linear_shape, {"in_features": parts.features("in_features")}, _linear_state, macs=_linear_macs),
+    "Bilinear": _bilinear_rule(),
+    "Embedding": Rule(_embedding_shape, state=_embedding_state),
+}
+FUNCTIONS = {
+    "linear": Rule(_function_shape, macs=_product_macs, function=Function("F.linear")),
+    "matmul": Rule(_matmul_shape, macs=_product_macs, function=Function("torch.matmul")),
+    "mm": Rule(_mm_shape, macs=_product_macs, function=Function("torch.mm")),
+    "bmm": Rule(_bmm_shape, macs=_product_macs, function=Function("torch.bmm")),
+}

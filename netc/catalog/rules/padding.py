@@ -1,0 +1,94 @@
+"""Padding layers and `pad`.
+
+In: arguments and the type of the input. Out: shapes, or the reason of a refusal.
+Guarantees: the sizes and the refusals of torch on the CPU.
+Leaves to others: the padding that convolutions and pools do themselves, but for `beyond`, which convolutions share.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING
+
+from netc.catalog.entry import Function, Rule
+from netc.catalog.rules import parts
+from netc.shapes import Dim, Reject, TensorType, at_most, less
+
+if TYPE_CHECKING:
+    from netc.catalog.entry import Args, Inputs
+    from netc.catalog.rules.parts import Axis
+
+MODES = {
+    "Reflection": "reflect",
+    "Replication": "replicate",
+    "Circular": "circular",
+    "Constant": "constant",
+    "Zero": "constant",
+}
+DTYPES = {"reflect": parts.NUMBERS, "replicate": parts.NUMBERS, "circular": parts.ALL, "constant": parts.ALL}
+
+
+def beyond(mode: str, axis: Axis, pad: tuple[Dim, Dim], argument: str = "padding") -> Reject | None:
+    """Refuses padding that asks for more of the input than it has: reflecting or going round."""
+    for amount in pad:
+        if mode == "reflect" and at_most(axis.size, amount):
+            reason = f"reflecting {amount} needs more than {amount} in {axis.name}, and the input has {axis.size}"
+            return Reject(argument, f"less than {axis.size}", str(amount), reason)
+        if mode == "circular" and less(axis.size, amount):
+            reason = f"going round by {amount} needs {amount} in {axis.name}, and the input has {axis.size}"
+            return Reject(argument, f"at most {axis.size}", str(amount), reason)
+    return None
+
+
+def padded(mode: str, x: TensorType, pads: tuple[Dim, ...], argument: str) -> TensorType | Reject:
+    """The result of padding, `pads` being pairs from the last axis backwards."""
+    count = len(pads) // 2
+    sizes = list(x.shape)
+    for i in range(count):
+        before, after = pads[2 * i], pads[2 * i + 1]
+        axis = parts.Axis(_axis_name(i, count), sizes[-1 - i])
+        if (refused := beyond(mode, axis, (before, after), argument)) is not None:
+            return refused
+        sizes[-1 - i] = axis.size + before + after
+        if less(sizes[-1 - i], 0 if mode == "constant" else 1):
+            shown = f"({before}, {after})"
+            return Reject(argument, "more", shown, f"a padding of {shown} leaves nothing of {axis.size} in {axis.name}")
+    return TensorType(tuple(sizes), x.dtype)
+
+
+def _axis_name(from_end: int, count: int) -> str:
+    return parts.AXES[count][-1 - from_end] if count in parts.AXES else f"axis {-1 - from_end}"
+
+
+def _layer_shape(n: int, mode: str, args: Args, inputs: Inputs) -> TensorType | Reject:
+    x = inputs[0]
+    dims = parts.number_of_axes(x, range(n, 20), parts.LAYOUTS[n]) if mode == "constant" else parts.spatial(x, n)
+    pads = parts.spread(args["padding"], 2 * n)
+    return dims or parts.dtype_in(x, DTYPES[mode]) or padded(mode, x, pads, "padding")
+
+
+def _pad_shape(args: Args, inputs: Inputs) -> TensorType | Reject:
+    x, mode, pads = inputs[0], str(args["mode"]), parts.dims(args["pad"])
+    if len(pads) % 2 or len(pads) > 2 * len(x.shape):
+        expected = f"an even number of them, {2 * len(x.shape)} at most"
+        reason = f"`pad` holds two numbers for each axis, from the last backwards, and here are {len(pads)}"
+        return Reject("pad", expected, str(len(pads)), reason)
+    if mode != "constant" and not (len(pads) // 2 == len(x.shape) - 2 and len(pads) in (2, 4, 6)):
+        n = min(max(len(pads) // 2, 1), 3)
+        reason = f'"{mode}" pads all axes behind the channels: {parts.LAYOUTS[n]} takes {2 * n} numbers'
+        return Reject("pad", f"{2 * max(len(x.shape) - 2, 1)} numbers", str(len(pads)), reason)
+    return parts.dtype_in(x, DTYPES[mode]) or padded(mode, x, pads, "pad")
+
+
+def _function(n: int, family: str) -> Function:
+    mode = MODES[family]
+    extra = () if mode == "constant" else (f'mode="{mode}"',)
+    return Function("F.pad", extra=extra, keywords={"value": "value"}, spread={"padding": 2 * n})
+
+
+LAYERS = {
+    f"{family}Pad{n}d": Rule(partial(_layer_shape, n, mode), function=_function(n, family))
+    for family, mode in MODES.items()
+    for n in (1, 2, 3)
+}
+FUNCTIONS = {"pad": Rule(_pad_shape)}
