@@ -270,7 +270,7 @@ def _prove(job: _Job, program: ONNXProgram, path: Path, tolerance: float) -> tup
                 raise _other_shape(job, program, run, name, ours, theirs)
             found = _difference(name, ours, theirs)
             if not found.absolute <= tolerance:
-                raise _other_numbers(found, sizes, tolerance)
+                raise _other_numbers(found, run, tolerance, _diverging_layer(job, program, run))
             worst[name] = max(worst[name], found, key=lambda difference: difference.absolute)
     return tuple(worst.values())
 
@@ -291,7 +291,7 @@ def _run_onnx(job: _Job, program: ONNXProgram, session: InferenceSession, run: R
         feeds = {entry.name: tensor.numpy() for entry, tensor in zip(job.inputs, run.tensors, strict=True)}
         result: Sequence[np.ndarray[Any, Any]] = session.run(list(job.outputs), feeds)
     except Exception as error:
-        layer = _misshapen_layer(job, program, run) or onnx_blame.layer_of(program, str(error))
+        layer = onnx_blame.layer_of(program, str(error))
         raise UserError(
             f"the exported network does not run at {onnx_sizes.describe(run.sizes)}" + _blame(layer, "; it stops at "),
             details=str(error),
@@ -299,8 +299,8 @@ def _run_onnx(job: _Job, program: ONNXProgram, session: InferenceSession, run: R
     return result
 
 
-def _misshapen_layer(job: _Job, program: ONNXProgram, run: Run) -> str | None:
-    return onnx_blame.misshapen_layer(program, job.module, job.run(job.plan.traced), run)
+def _diverging_layer(job: _Job, program: ONNXProgram, run: Run) -> str | None:
+    return onnx_blame.diverging_layer(program, job.module, job.run(job.plan.traced), run)
 
 
 def _results(job: _Job, run: Run) -> list[np.ndarray[Any, Any]]:
@@ -345,15 +345,17 @@ def _other_shape(
 ) -> UserError:
     return UserError(
         f"output `{name}` has the shape {list(theirs.shape)} in ONNX Runtime and {list(ours.shape)} in PyTorch "
-        f"at {onnx_sizes.describe(run.sizes)}" + _blame(_misshapen_layer(job, program, run), "; they part at "),
+        f"at {onnx_sizes.describe(run.sizes)}" + _blame(_diverging_layer(job, program, run), "; they part at "),
         "the exporter fixed a size inside the network: exchange that layer, or write numbers for the open sizes",
     )
 
 
-def _other_numbers(found: Difference, sizes: Mapping[str, int], tolerance: float) -> UserError:
+def _other_numbers(found: Difference, run: Run, tolerance: float, layer: str | None) -> UserError:
     by = f"by {found.absolute:.3g}" if found.absolute != float("inf") else "in what is NaN or infinite"
+    fixed = "the exporter fixed a size inside that layer: exchange it, or write numbers for the open sizes"
+    random = "what draws random numbers in evaluation cannot be compared; large outputs may need a larger tolerance"
     return UserError(
-        f"output `{found.output}` differs {by} between ONNX Runtime and PyTorch at {onnx_sizes.describe(sizes)}; "
-        f"the limit is {tolerance:g}",
-        "a layer that draws random numbers in evaluation cannot be exported; large outputs need a larger tolerance",
+        f"output `{found.output}` differs {by} between ONNX Runtime and PyTorch at {onnx_sizes.describe(run.sizes)}; "
+        f"the limit is {tolerance:g}" + _blame(layer, "; they part at "),
+        fixed if layer else random,
     )

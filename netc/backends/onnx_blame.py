@@ -14,10 +14,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    import numpy as np
     import torch
     from torch.onnx import ONNXProgram
 
-    Shapes = dict[str, tuple[int, ...]]
+    Arrays = dict[str, np.ndarray[Any, Any]]
 
 _SCOPES = "pkg.torch.onnx.name_scopes"
 
@@ -98,8 +99,8 @@ class _Watch:
             self.culprit = inside if len(self._running) > 1 or self._last is None else f"{inside}, after {self._last}"
 
 
-def misshapen_layer(program: ONNXProgram, module: torch.nn.Module, traced: Run, tried: Run) -> str | None:
-    """The first layer whose result, by the file's own sizes, has another shape than the module gives it.
+def diverging_layer(program: ONNXProgram, module: torch.nn.Module, traced: Run, tried: Run) -> str | None:
+    """The first layer that gives another shape or other numbers in ONNX Runtime than in PyTorch.
 
     Args:
         program: the exported network.
@@ -107,11 +108,12 @@ def misshapen_layer(program: ONNXProgram, module: torch.nn.Module, traced: Run, 
         traced: the sizes and inputs of the trace, where the two agree.
         tried: sizes and inputs where they don't.
     """
-    before, after = _declared_shapes(program, traced.sizes), _declared_shapes(program, tried.sizes)
-    expected = _actual_shapes(module, traced.tensors)
-    for name, shape in _actual_shapes(module, tried.tensors).items():
+    values = _layer_values(program)
+    before, after = _onnx_results(program, values, traced), _onnx_results(program, values, tried)
+    expected = _module_results(module, traced)
+    for name, result in _module_results(module, tried).items():
         # A layer whose last node is not its result differs at the traced sizes too; it says nothing.
-        if name in after and before.get(name) == expected.get(name) and after[name] != shape:
+        if name in after and _close(before[name], expected[name]) and not _close(after[name], result):
             return describe_layer(name, module.get_submodule(name))
     return None
 
@@ -130,53 +132,60 @@ def describe_layer(name: str, module: torch.nn.Module) -> str:
     return f"`{name}` ({type(module).__name__})" if name else f"the body of {type(module).__name__}"
 
 
-def _declared_shapes(program: ONNXProgram, sizes: Mapping[str, int]) -> Shapes:
-    """What the exporter noted as the shape of each layer's last result, with the sizes put in."""
-    found: Shapes = {}
+def _layer_values(program: ONNXProgram) -> dict[str, str]:
+    """For each layer the value in the graph that its last node gives."""
+    found: dict[str, str] = {}
     for node in program.model.graph:
-        scopes = literal_eval(node.metadata_props.get(_SCOPES, "[]"))
-        dims = node.outputs[0].shape
-        shape = None if dims is None else tuple(_size(dim, sizes) for dim in dims)
-        for name in scopes[:-1]:
-            found.pop(name, None)
-            if shape is not None and None not in shape:
-                found[name] = tuple(dim for dim in shape if dim is not None)
+        for name in literal_eval(node.metadata_props.get(_SCOPES, "[]"))[:-1]:
+            found[name] = str(node.outputs[0].name)
     return found
 
 
-def _size(dim: object, sizes: Mapping[str, int]) -> int | None:
-    """The value of a size as the exporter writes it, `2*(H//4)`; None where it depends on more than the symbols."""
-    import sympy
+def _onnx_results(program: ONNXProgram, values: Mapping[str, str], run: Run) -> Arrays:
+    """The results of all layers in ONNX Runtime; none where it does not run."""
+    import onnx
+    import onnxruntime
 
-    if isinstance(dim, int):
-        return dim
-    names = {name: sympy.Symbol(name) for name in sizes}
+    model = program.model_proto
+    known = {output.name for output in model.graph.output}
+    wanted = list(dict.fromkeys(values.values()))
+    model.graph.output.extend(onnx.ValueInfoProto(name=name) for name in wanted if name not in known)
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 4
     try:
-        value = sympy.sympify(str(dim), locals=dict(names)).subs({names[name]: size for name, size in sizes.items()})
-        return int(value)
-    except (sympy.SympifyError, TypeError, ValueError, SyntaxError):
-        return None
+        session = onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+        feeds = {entry.name: tensor.numpy() for entry, tensor in zip(session.get_inputs(), run.tensors, strict=True)}
+        results = dict(zip(wanted, session.run(wanted, feeds), strict=True))
+    except Exception:  # this is a search for a hint; that the network does not run is reported without it
+        return {}
+    return {layer: results[value] for layer, value in values.items()}
 
 
-def _actual_shapes(module: torch.nn.Module, tensors: tuple[torch.Tensor, ...]) -> Shapes:
-    """The shape of each layer's last result, in the order in which the layers end."""
+def _module_results(module: torch.nn.Module, run: Run) -> Arrays:
+    """The last result of each layer in PyTorch, in the order in which the layers end."""
     import torch
 
-    found: Shapes = {}
+    found: Arrays = {}
 
     def note(name: str) -> Any:
         def hook(_: torch.nn.Module, __: object, result: object) -> None:
             if isinstance(result, torch.Tensor):
                 found.pop(name, None)
-                found[name] = tuple(result.shape)
+                found[name] = result.numpy()
 
         return hook
 
     handles = [child.register_forward_hook(note(name)) for name, child in module.named_modules()]
     try:
         with torch.no_grad():
-            module(*tensors)
+            module(*run.tensors)
     finally:
         for handle in handles:
             handle.remove()
     return found
+
+
+def _close(left: np.ndarray[Any, Any], right: np.ndarray[Any, Any]) -> bool:
+    import numpy as np
+
+    return left.shape == right.shape and bool(np.allclose(left, right, rtol=1e-3, atol=1e-4, equal_nan=True))

@@ -5,9 +5,10 @@ with and others to compare at, and `samples`, seeded random inputs for an assign
 Guarantees: the module ran at every size in a plan; each symbol has at least two sizes that were not traced.
 Leaves to others: the export itself.
 
-What sizes a network takes is unknown (a multiple of 32, at least 30, at most its context), so they are found by running
-it. The traced sizes are primes where it takes them: a size that divides evenly lets the exporter choose a special case,
-such as adaptive pooling as a pool with a fixed kernel, that is wrong for others.
+What sizes a network takes is unknown (a multiple of 32, at least 30, at most its context), so they are found by
+running it: first with multiples of 32 for pictures, which most networks take, and short for sequences, because an
+exporter that unrolls a loop over one takes long. The comparison then has a multiple of the traced size and an odd one
+where they work: what was traced at a size that divides evenly is often wrong at others.
 """
 
 from __future__ import annotations
@@ -27,8 +28,9 @@ if TYPE_CHECKING:
 
     Sizes = Mapping[str, int]
 
-_PRIMES = ((131, 137, 139, 149), (37, 41, 43, 47), (13, 17, 19, 23), (5, 7, 11, 29), (3, 5, 7, 11))
-_MULTIPLES = (64, 32, 128, 224, 256, 320, 16, 8, 512, 1024, 4096, 16384)
+_SEQUENCE = ((24,),)
+_DIFFERENT = ((96, 160, 224, 64), (16, 24, 40, 32), (8, 12, 20, 4), (47, 59, 83, 71), (7, 11, 5, 19), (3, 5, 7, 11))
+_MULTIPLES = (64, 32, 128, 224, 256, 320, 512, 1024, 4096, 16384)
 _BATCHES = (2, 3, 4)
 # Kept small enough that finding the sizes of a large network does not take longer than exporting it.
 _MOST_ELEMENTS = 2**21
@@ -126,11 +128,12 @@ def _to_trace(inputs: tuple[Input, ...]) -> Iterator[Sizes]:
     batch = _batch_symbols(inputs)
     rest = [name for name in symbols(inputs) if name not in batch]
     first = {name: _BATCHES[i % len(_BATCHES)] for i, name in enumerate(batch)}
-    patterns = [{name: row[i % len(row)] for i, name in enumerate(rest)} for row in _PRIMES]
+    rows = (*_SEQUENCE, *_DIFFERENT) if len(rest) == 1 else _DIFFERENT
+    patterns = [{name: row[i % len(row)] for i, name in enumerate(rest)} for row in rows]
     patterns += [{name: base * (i + 1) for i, name in enumerate(rest)} for base in _MULTIPLES]
-    patterns += [dict.fromkeys(rest, base) for base in (131, *_MULTIPLES)]
+    patterns += [dict.fromkeys(rest, base) for base in (96, 16, 8, *_MULTIPLES)]
     choices = [first | pattern for pattern in patterns if rest] or [first]
-    choices += [dict.fromkeys((*batch, *rest), base) for base in (2, 8, 37, *_MULTIPLES)]
+    choices += [dict.fromkeys((*batch, *rest), base) for base in (2, 8, *_MULTIPLES)]
     return (sizes for sizes in choices if _fits(inputs, sizes))
 
 
