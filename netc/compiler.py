@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from netc import parser
 from netc.backends import model
-from netc.check import check
+from netc.checker import check
 from netc.diagnostics import Diagnostic, Report
 from netc.ir import Network, Program
 from netc.overrides import apply as override
@@ -19,9 +19,6 @@ from netc.verify import verify
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
-
-MAX_BYTES = 1_000_000
-
 
 class Checked(NamedTuple):
     """What came of a text: its program, unless a diagnostic is an error."""

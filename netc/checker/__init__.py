@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 from netc import ir
 from netc import syntax as s
-from netc.check import sections, symbolic
-from netc.check.expressions import ERROR, Evaluator
+from netc.checker import sections, symbolic
+from netc.checker.expressions import ERROR, Evaluator
 from netc.identifiers import python_name, valid_name
-from netc.check.network import NetworkChecker
-from netc.check.python_text import text
-from netc.check.values import Tensor
+from netc.checker.network import NetworkChecker
+from netc.checker.python_text import text
+from netc.checker.values import Tensor
 from netc.diagnostics import Label
 
 if TYPE_CHECKING:

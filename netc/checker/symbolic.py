@@ -13,8 +13,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from netc import ir
-from netc.check.network import NetworkChecker
-from netc.check.values import Tensor
+from netc.checker.network import NetworkChecker
+from netc.checker.values import Tensor
 from netc.diagnostics import Report
 from netc.shapes import Size, TensorType, evaluate, substitute, symbol
 

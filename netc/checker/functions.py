@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 from netc import catalog, ir
 from netc import syntax as s
 from netc.catalog.entry import REQUIRED
-from netc.check.arguments import accepts, describe
-from netc.check.expressions import BUILTINS, ERROR, kind_of
-from netc.check.values import Made, Tensor, TensorTuple
+from netc.checker.arguments import accepts, describe
+from netc.checker.expressions import BUILTINS, ERROR, kind_of
+from netc.checker.values import Made, Tensor, TensorTuple
 from netc.diagnostics import Label, nearest, suggestion
 from netc.shapes import Reject, Size, TensorType
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from netc.catalog.entry import Entry, Param
-    from netc.check.network import NetworkChecker
+    from netc.checker.network import NetworkChecker
 
 
 def is_function(name: str, env: Mapping[str, Any]) -> bool:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from netc.catalog.entry import REQUIRED
-from netc.check.expressions import ERROR, kind_of
+from netc.checker.expressions import ERROR, kind_of
 from netc.diagnostics import Label, suggestion
 from netc.ir import Arg
 from netc.shapes import Size
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from netc import syntax as s
     from netc.catalog.entry import Entry, Param
-    from netc.check.expressions import Evaluator
+    from netc.checker.expressions import Evaluator
     from netc.diagnostics import Report
     from netc.source import Span
 

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 from netc import catalog, ir
 from netc import syntax as s
-from netc.check import crosschecks
-from netc.check.arguments import bind
-from netc.check.expressions import ERROR, Evaluator, kind_of
-from netc.check.python_text import text
+from netc.checker import crosschecks
+from netc.checker.arguments import bind
+from netc.checker.expressions import ERROR, Evaluator, kind_of
+from netc.checker.python_text import text
 from netc.diagnostics import Label, nearest, suggestion
 from netc.identifiers import python_name
 from netc.ir import Arg
@@ -414,7 +414,7 @@ _EXAMPLES = {"loss": "CrossEntropyLoss", "optimizer": "SGD(lr=0.1)", "scheduler"
 
 
 def _names(expr: s.Expr) -> bool:
-    from netc.check.python_text import names
+    from netc.checker.python_text import names
 
     return any(True for _ in names(expr))
 

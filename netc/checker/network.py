@@ -13,18 +13,18 @@ from typing import TYPE_CHECKING, Any
 
 from netc import catalog, ir
 from netc import syntax as s
-from netc.check import functions, layers
-from netc.check.expressions import BUILTINS, ERROR, Evaluator, kind_of
+from netc.checker import functions, layers
+from netc.checker.expressions import BUILTINS, ERROR, Evaluator, kind_of
 from netc.identifiers import MODULE_ATTRIBUTES, python_name, valid_name
-from netc.check.python_text import names, text
-from netc.check.values import Tensor, TensorTuple
+from netc.checker.python_text import names, text
+from netc.checker.values import Tensor, TensorTuple
 from netc.diagnostics import Label, suggestion
 from netc.literals import literal
 from netc.shapes import Size, TensorType, substitute, symbol
 
 if TYPE_CHECKING:
     from netc.diagnostics import Report
-    from netc.check.arguments import Bound
+    from netc.checker.arguments import Bound
     from netc.shapes import Dim
     from netc.source import Source, Span
 

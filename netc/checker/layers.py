@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 from netc import catalog, ir
 from netc import syntax as s
-from netc.check.arguments import Bound, bind
-from netc.check.expressions import ERROR, kind_of
+from netc.checker.arguments import Bound, bind
+from netc.checker.expressions import ERROR, kind_of
 from netc.identifiers import valid_label
-from netc.check.values import Made, Tensor, TensorTuple
+from netc.checker.values import Made, Tensor, TensorTuple
 from netc.diagnostics import Label, nearest
 from netc.ir import Arg
 from netc.shapes import Reject, Size, TensorType, same
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from netc.catalog.entry import Entry
-    from netc.check.network import NetworkChecker
+    from netc.checker.network import NetworkChecker
     from netc.source import Span
 
 

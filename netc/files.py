@@ -1,0 +1,117 @@
+"""Files of the user: finding the program, reading it, and writing what comes of it.
+
+Every way in which that can fail is a `UserError` with the way out. Writing goes to a temporary file beside the target,
+which then takes its place, so that what was there is never half overwritten.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from netc.diagnostics import nearest
+from netc.runtime.errors import UserError
+
+MAX_BYTES = 1_000_000
+_BOMS = {b"\xff\xfe": "UTF-16", b"\xfe\xff": "UTF-16"}
+
+
+def find_program(given: str | None) -> Path:
+    """The program to work on: the one given, or the only .net file of this folder."""
+    if given is not None:
+        return Path(given)
+    found = sorted(Path().glob("*.net"))
+    if len(found) == 1:
+        return found[0]
+    if not found:
+        raise UserError("this folder has no .net file", help="name one, or go to the folder that holds it")
+    names = ", ".join(str(p) for p in found)
+    raise UserError(f"this folder has {len(found)} .net files: {names}", help=f"name one, as in `{found[0]}`")
+
+
+def read_program(path: Path) -> str:
+    """The text of a program."""
+    try:
+        size = path.stat().st_size
+        if path.is_dir():
+            raise UserError(f"`{path}` is a folder", help="name a .net file in it")
+        if size > MAX_BYTES:
+            limit = f"{MAX_BYTES:,} bytes"
+            raise UserError(f"`{path}` has {size:,} bytes, and a program has at most {limit}", help="is it the right file?")
+        data = path.read_bytes()
+    except FileNotFoundError:
+        raise UserError(f"there is no file `{path}`", help=_similar(path)) from None
+    except OSError as problem:
+        raise UserError(f"`{path}` can't be read: {problem.strerror}") from None
+    return _decoded(data, path)
+
+
+def _similar(path: Path) -> str | None:
+    folder = path.parent
+    names = [p.name for p in folder.glob("*.net")] if folder.is_dir() else []
+    near = nearest(path.name, names)
+    if near:
+        return f"did you mean `{folder / near}`?"
+    return f"in that folder are {', '.join(sorted(names)[:8])}" if names else None
+
+
+def _decoded(data: bytes, path: Path) -> str:
+    encoding = _BOMS.get(data[:2]) or ("UTF-16" if data[:200].count(0) > len(data[:200]) // 4 else None)
+    if encoding and _is_text(data):
+        raise UserError(f"`{path}` is {encoding} text", help="save it as UTF-8")
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError as problem:
+        line = data.count(b"\n", 0, problem.start) + 1
+        column = problem.start - (data.rfind(b"\n", 0, problem.start) + 1) + 1
+        byte = data[problem.start]
+        message = f"{path}:{line}:{column}: the byte 0x{byte:02x} is not UTF-8 text"
+        raise UserError(message, help="is this a .net file? If it is, save it as UTF-8") from None
+    if "\0" in text:
+        line = text.count("\n", 0, text.index("\0")) + 1
+        column = text.index("\0") - (text.rfind("\n", 0, text.index("\0")) + 1) + 1
+        raise UserError(f"{path}:{line}:{column}: a NUL character; this is a binary file", help="name a .net file")
+    return text
+
+
+def _is_text(data: bytes) -> bool:
+    """Whether the bytes read as UTF-16 text, and not as a picture or a program."""
+    try:
+        text = data.decode("utf-16") if data[:2] in _BOMS else data.decode("utf-16-le")
+    except UnicodeDecodeError:
+        return False
+    return sum(c.isprintable() or c in "\r\n\t" for c in text) > 0.9 * len(text)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a file whole or not at all."""
+    write_bytes(path, text.encode())
+
+
+def write_bytes(path: Path, data: bytes) -> None:
+    """Write a file whole or not at all."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        temporary.write_bytes(data)
+        os.replace(temporary, path)
+    except OSError as problem:
+        temporary.unlink(missing_ok=True)
+        raise UserError(f"`{path}` can't be written: {problem.strerror}", help=_way_out(problem)) from None
+
+
+def make_folder(path: Path) -> None:
+    """Make a folder and those above it."""
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except FileExistsError:
+        raise UserError(f"`{path}` is a file, and a folder is needed there", help="remove it, or choose another folder") from None
+    except OSError as problem:
+        raise UserError(f"the folder `{path}` can't be made: {problem.strerror}", help=_way_out(problem)) from None
+
+
+def _way_out(problem: OSError) -> str:
+    import errno
+
+    if problem.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        return "make room on the disk, or choose another folder with `--out`"
+    return "choose another folder with `--out`"
