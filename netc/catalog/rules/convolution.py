@@ -12,14 +12,19 @@ from typing import TYPE_CHECKING
 
 from netc.catalog.entry import Rule
 from netc.catalog.rules import parts
-from netc.catalog.rules.padding import beyond
+from netc.catalog.rules.padding import padded
 from netc.shapes import Dim, Reject, TensorType, less, product
 
 if TYPE_CHECKING:
     from netc.catalog.entry import Args, Inputs
 
+MODES = ("zeros", "reflect", "replicate", "circular")
+
 
 def _checked(n: int, args: Args, x: TensorType) -> Reject | None:
+    mode = args["padding_mode"]
+    if mode not in MODES:
+        return Reject("padding_mode", ", ".join(MODES), str(mode), f"there is no padding mode {mode!r}")
     return (
         parts.spatial(x, n)
         or parts.dtype_in(x, parts.WEIGHTS)
@@ -33,7 +38,7 @@ def _pads(n: int, args: Args) -> list[tuple[Dim, Dim]] | Reject:
     """The padding before and after, for each axis."""
     padding = args["padding"]
     if not isinstance(padding, str):
-        return parts.at_least(args, 0, "padding") or [(p, p) for p in parts.spread(padding, n)]
+        return [(p, p) for p in parts.spread(padding, n)]
     if padding == "valid":
         return [(0, 0)] * n
     if padding != "same":
@@ -49,19 +54,27 @@ def _pads(n: int, args: Args) -> list[tuple[Dim, Dim]] | Reject:
     return [(t // 2, t - t // 2) for t in totals]
 
 
+def _room(args: Args, x: TensorType, pads: list[tuple[Dim, Dim]]) -> tuple[Dim, ...] | Reject:
+    """The spatial sizes of the padded input. Modes other than zeros are a layer of their own, which may also crop."""
+    mode = str(args["padding_mode"])
+    if mode == "zeros":
+        negative = None if isinstance(args["padding"], str) else parts.at_least(args, 0, "padding")
+        return negative or tuple(size + a + b for size, (a, b) in zip(x.shape[2:], pads, strict=True))
+    result = padded(mode, x, tuple(p for pair in reversed(pads) for p in pair), "padding")
+    return result if isinstance(result, Reject) else result.shape[2:]
+
+
 def _shape(n: int, args: Args, inputs: Inputs) -> TensorType | Reject:
     x = inputs[0]
     problem = _checked(n, args, x)
-    pads = _pads(n, args)
-    if problem or isinstance(pads, Reject):
-        return problem or pads  # type: ignore[return-value]
-    mode = args["padding_mode"]
+    pads = problem or _pads(n, args)
+    rooms = pads if isinstance(pads, Reject) else _room(args, x, pads)
+    if isinstance(rooms, Reject):
+        return rooms
     sizes: list[Dim] = []
     options = (parts.spread(args[name], n) for name in ("kernel_size", "stride", "dilation"))
-    for axis, pad, k, s, d in zip(parts.axes(x, n), pads, *options, strict=True):
-        if mode != "zeros" and (refused := beyond(str(mode), axis, pad)) is not None:
-            return refused
-        room, reach = axis.size + pad[0] + pad[1], d * (k - 1) + 1
+    for axis, room, k, s, d in zip(parts.axes(x, n), rooms, *options, strict=True):
+        reach = d * (k - 1) + 1
         if less(room, reach):
             return _too_large(axis, room, k, d)
         sizes.append((room - reach) // s + 1)
@@ -89,7 +102,7 @@ def _transposed_shape(n: int, args: Args, inputs: Inputs) -> TensorType | Reject
                 f"the stride ({s}) or the dilation ({d})",
             )  # fmt: skip
         size = (axis.size - 1) * s - 2 * p + d * (k - 1) + extra + 1
-        if less(size, 1):
+        if less(size, 1):  # some of torch's backends take an empty result, others don't
             return Reject("padding", "less", str(p), f"a padding of {p} leaves nothing of the result in {axis.name}")
         sizes.append(size)
     return TensorType((x.shape[0], parts.size(args, "out_channels"), *sizes), x.dtype)

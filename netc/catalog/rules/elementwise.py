@@ -57,19 +57,29 @@ def _approximation(args: Args, x: TensorType) -> Reject | None:
     return Reject("approximate", "'none' or 'tanh'", repr(given), f'`approximate` is "none" or "tanh", not {given!r}')
 
 
-def _probability(args: Args, x: TensorType) -> Reject | None:
-    p = parts.number(args, "p")
-    if 0 <= p <= 1:
-        return None
-    return Reject("p", "0 to 1", str(p), f"`p` is a probability, between 0 and 1, and not {p}")
+def _drops(takes: Callable[[TensorType], Reject | None], args: Args, inputs: Inputs) -> TensorType | Reject:
+    x, p = inputs[0], parts.number(args, "p")
+    if not 0 <= p <= 1:
+        return Reject("p", "0 to 1", str(p), f"`p` is a probability, between 0 and 1, and not {p}")
+    if p in (0, 1) and takes is not _drops_series:  # torch doesn't look at the input where nothing is drawn
+        return x
+    return takes(x) or (x if p in (0, 1) else parts.dtype_in(x, parts.FLOATS) or x)
 
 
-def _channel_dropout(args: Args, x: TensorType) -> Reject | None:
-    return _probability(args, x) or parts.number_of_axes(x, range(2, 20), "[N, C, …]")
+def _drops_elements(x: TensorType) -> Reject | None:
+    return None
 
 
-def _channel_dropout1d(args: Args, x: TensorType) -> Reject | None:
-    return _probability(args, x) or parts.spatial(x, 1)
+def _drops_series(x: TensorType) -> Reject | None:
+    return parts.spatial(x, 1)
+
+
+def _drops_channels(x: TensorType) -> Reject | None:
+    return parts.number_of_axes(x, range(2, 20), "[N, C, …]")
+
+
+def _drops_volumes(x: TensorType) -> Reject | None:
+    return parts.number_of_axes(x, range(1, 20), "[N, C, D, H, W]")
 
 
 def _checked(allowed: frozenset[str], widens: bool, check: Check, args: Args, inputs: Inputs) -> TensorType | Reject:
@@ -112,13 +122,13 @@ _ACTIVATIONS: dict[str, tuple[str, frozenset[str], bool, Check]] = {
     "Tanhshrink": ("F.tanhshrink", N, True, nothing_wrong),
     "Threshold": ("F.threshold", N, False, nothing_wrong),
 }
-_DROPOUTS: dict[str, tuple[str, Check]] = {
-    "Dropout": ("F.dropout", _probability),
-    "Dropout1d": ("F.dropout1d", _channel_dropout1d),
-    "Dropout2d": ("F.dropout2d", _channel_dropout),
-    "Dropout3d": ("F.dropout3d", _channel_dropout),
-    "AlphaDropout": ("F.alpha_dropout", _probability),
-    "FeatureAlphaDropout": ("F.feature_alpha_dropout", _channel_dropout),
+_DROPOUTS: dict[str, tuple[str, Callable[[TensorType], Reject | None]]] = {
+    "Dropout": ("F.dropout", _drops_elements),
+    "Dropout1d": ("F.dropout1d", _drops_series),
+    "Dropout2d": ("F.dropout2d", _drops_channels),
+    "Dropout3d": ("F.dropout3d", _drops_volumes),
+    "AlphaDropout": ("F.alpha_dropout", _drops_elements),
+    "FeatureAlphaDropout": ("F.feature_alpha_dropout", _drops_channels),
 }
 _IN_TRAINING = ("training=self.training",)
 _KEEPS = "abs ceil floor neg round trunc"
@@ -133,7 +143,7 @@ def _softmax_shape(args: Args, inputs: Inputs) -> TensorType | Reject:
     problem = parts.dtype_in(x, parts.FLOATS if args.get("dtype") is None else A)
     if problem or dim is None:
         return problem or x
-    axis = parts.wrapped(parts.size(args, "dim"), len(x.shape))
+    axis = parts.wrapped(parts.size(args, "dim"), max(len(x.shape), 1))
     if isinstance(axis, Reject):
         return axis
     return x if args.get("dtype") is None else x._replace(dtype=str(args["dtype"]))
@@ -175,7 +185,7 @@ def _prelu_state(args: Args) -> dict[str, tuple[Dim, ...]]:
 
 def _normalize_shape(args: Args, inputs: Inputs) -> TensorType | Reject:
     x = inputs[0]
-    axis = parts.wrapped(parts.size(args, "dim"), len(x.shape))
+    axis = parts.wrapped(parts.size(args, "dim"), max(len(x.shape), 1))
     return parts.dtype_in(x, parts.FLOATS) or (axis if isinstance(axis, Reject) else x)
 
 
@@ -221,8 +231,8 @@ def _softmax(callee: str, extra: tuple[str, ...] = ()) -> Rule:
 LAYERS = {
     **{name: pointwise(dtypes, widens, check, f) for name, (f, dtypes, widens, check) in _ACTIVATIONS.items()},
     **{
-        name: pointwise(F, False, check)._replace(function=Function(f, extra=_IN_TRAINING))
-        for name, (f, check) in _DROPOUTS.items()
+        name: Rule(partial(_drops, takes), function=Function(f, extra=_IN_TRAINING))
+        for name, (f, takes) in _DROPOUTS.items()
     },
     "Identity": Rule(parts.same_type),
     "PReLU": Rule(_prelu_shape, state=_prelu_state),

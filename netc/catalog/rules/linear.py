@@ -81,12 +81,13 @@ def _embedding_state(args: Args) -> dict[str, tuple[Dim, ...]]:
 
 def _function_shape(args: Args, inputs: Inputs) -> TensorType | Reject:
     x, weight, *bias = inputs
-    if len(weight.shape) != 2:
+    if len(weight.shape) not in (1, 2):
         return Reject(
             "weight", "[out, in]", str(weight), f"my weight has the shape [out, in], and this one is {weight}"
         )
-    if x.dtype != weight.dtype:
-        return Reject("weight", x.dtype, weight.dtype, f"the input is {x.dtype}, and my weight {weight.dtype}")
+    for name, other in zip(("weight", "bias"), (weight, *bias), strict=False):
+        if x.dtype != other.dtype:
+            return Reject(name, x.dtype, other.dtype, f"the input is {x.dtype}, and my {name} {other.dtype}")
     result = matmul(x, weight._replace(shape=weight.shape[::-1]))
     if isinstance(result, Reject) or not bias:
         return result

@@ -11,7 +11,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
-from netc.catalog.entry import Function, Rule
+from netc.catalog.entry import REQUIRED, Function, Rule
 from netc.catalog.rules import parts
 from netc.shapes import Dim, Reject, TensorType, product, same
 
@@ -33,8 +33,11 @@ def _batch_shape(n: int, args: Args, inputs: Inputs) -> TensorType | Reject:
     x = inputs[0]
     plain = not args["affine"] and not args["track_running_stats"]
     allowed, layout = BATCH_AXES[n]
-    dtype = parts.dtype_in(x, parts.FLOATS if plain else SINGLE)
-    return parts.number_of_axes(x, allowed, layout) or dtype or x
+    problem = parts.number_of_axes(x, allowed, layout) or parts.dtype_in(x, parts.FLOATS if plain else SINGLE)
+    if problem is None and not args["track_running_stats"] and same(batch_values(x), 1):
+        reason = f"each channel of {x} has one value, and without running statistics I need several"
+        problem = Reject(None, "several values", "one value", reason)
+    return problem or x
 
 
 def _batch_channels(n: int, args: Args, inputs: Inputs) -> Dim | Reject:
@@ -106,9 +109,9 @@ def _ends_with(x: TensorType, wanted: tuple[Dim, ...]) -> Reject | None:
 
 def _last_size(args: Args, inputs: Inputs) -> Dim | Reject:
     """The last axis where nothing is given; a given shape of several axes is compared by `_ends_with`."""
-    given = args.get("normalized_shape")
-    if isinstance(given, tuple | list) and len(given) != 1:
-        return _ends_with(inputs[0], tuple(given)) or given[-1]
+    given = args.get("normalized_shape", REQUIRED)
+    if given is not REQUIRED and isinstance(given, tuple | list) and len(given) != 1:
+        return _ends_with(inputs[0], tuple(given)) or parts.dims(given)[-1]
     return parts.features("normalized_shape")(args, inputs)
 
 

@@ -2,7 +2,7 @@
 
 In: arguments and the type of the input. Out: shapes, or the reason of a refusal.
 Guarantees: the sizes and the refusals of torch on the CPU.
-Leaves to others: the padding that convolutions and pools do themselves, but for `beyond`, which convolutions share.
+Leaves to others: the zeros that convolutions and pools pad with themselves.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ MODES = {
 DTYPES = {"reflect": parts.NUMBERS, "replicate": parts.NUMBERS, "circular": parts.ALL, "constant": parts.ALL}
 
 
-def beyond(mode: str, axis: Axis, pad: tuple[Dim, Dim], argument: str = "padding") -> Reject | None:
+def _beyond(mode: str, axis: Axis, pad: tuple[Dim, Dim], argument: str = "padding") -> Reject | None:
     """Refuses padding that asks for more of the input than it has: reflecting or going round."""
     for amount in pad:
         if mode == "reflect" and at_most(axis.size, amount):
@@ -47,13 +47,20 @@ def padded(mode: str, x: TensorType, pads: tuple[Dim, ...], argument: str) -> Te
     for i in range(count):
         before, after = pads[2 * i], pads[2 * i + 1]
         axis = parts.Axis(_axis_name(i, count), sizes[-1 - i])
-        if (refused := beyond(mode, axis, (before, after), argument)) is not None:
+        if (refused := _beyond(mode, axis, (before, after), argument)) is not None:
             return refused
         sizes[-1 - i] = axis.size + before + after
-        if less(sizes[-1 - i], 0 if mode == "constant" else 1):
+        if less(_least(mode, axis.size, before, after), 0):
             shown = f"({before}, {after})"
             return Reject(argument, "more", shown, f"a padding of {shown} leaves nothing of {axis.size} in {axis.name}")
     return TensorType(tuple(sizes), x.dtype)
+
+
+def _least(mode: str, size: Dim, before: Dim, after: Dim) -> Dim:
+    """What must not be negative: constants are put to what is cut out first, other modes may be empty or not."""
+    if mode == "constant":
+        return size + sum(p for p in (before, after) if less(p, 0))
+    return size + before + after - (mode != "circular")
 
 
 def _axis_name(from_end: int, count: int) -> str:
@@ -73,6 +80,9 @@ def _pad_shape(args: Args, inputs: Inputs) -> TensorType | Reject:
         expected = f"an even number of them, {2 * len(x.shape)} at most"
         reason = f"`pad` holds two numbers for each axis, from the last backwards, and here are {len(pads)}"
         return Reject("pad", expected, str(len(pads)), reason)
+    if mode != "constant" and len(pads) // 2 == len(x.shape) - 1:
+        layout = parts.LAYOUTS[min(len(pads) // 2, 3)]
+        return Reject(None, layout, str(x), f"the batch axis is missing: I take {layout}, the batch first")
     if mode != "constant" and not (len(pads) // 2 == len(x.shape) - 2 and len(pads) in (2, 4, 6)):
         n = min(max(len(pads) // 2, 1), 3)
         reason = f'"{mode}" pads all axes behind the channels: {parts.LAYOUTS[n]} takes {2 * n} numbers'

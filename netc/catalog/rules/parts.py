@@ -13,7 +13,7 @@ from netc.catalog.entry import REQUIRED
 from netc.shapes import Dim, Reject, Size, TensorType, less, same
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable
 
     from netc.catalog.entry import Args, Inputs
 
@@ -165,14 +165,6 @@ def features(argument: str) -> Callable[[Args, Inputs], Dim | Reject]:
 def same_type(args: Args, inputs: Inputs) -> TensorType:
     """The result of a layer that changes neither shape nor dtype."""
     return inputs[0]
-
-
-def positive(sizes: Sequence[Dim], x: TensorType, argument: str | None, reason: str) -> Reject | None:
-    """Refuses a result one of whose sizes is certainly below 1."""
-    if any(less(s, 1) for s in sizes):
-        shown = f"[{', '.join(map(str, sizes))}]"
-        return Reject(argument, "sizes of 1 or more", shown, reason)
-    return None
 
 
 def plural(count: Dim, noun: str) -> str:

@@ -42,6 +42,8 @@ def _shape(n: int, family: str, args: Args, inputs: Inputs) -> TensorType | Reje
     sizes: list[Dim] = []
     options = (parts.spread(args["kernel_size"], n), parts.spread(args[stride], n), paddings, dilations)
     for axis, k, s, p, d in zip(parts.axes(x, n), *options, strict=True):
+        if family != "MaxPool" and n == 3 and less(axis.size, k):  # torch measures averages in 3-d without the padding
+            return _too_large(axis, k, axis.size, k)
         size = _window(axis, k, s, p, d, bool(args["ceil_mode"]))
         if isinstance(size, Reject):
             return size
@@ -71,10 +73,14 @@ def _window(axis: parts.Axis, k: Dim, s: Dim, p: Dim, d: Dim, ceil_mode: bool) -
         behind = axis.size + p - 1
         steps = (room + s - 1 if at_most(room + s - 1, behind) else behind) // s
     if less(steps, 0):
-        padded = "padded input" if p != 0 else "input"
-        reason = f"the kernel ({reach}) is larger than the {padded} ({axis.size + 2 * p}) in {axis.name}"
-        return Reject("kernel_size", f"at most {axis.size + 2 * p}", str(k), reason)
+        return _too_large(axis, reach, axis.size + 2 * p, k)
     return steps + 1
+
+
+def _too_large(axis: parts.Axis, reach: Dim, room: Dim, kernel: Dim) -> Reject:
+    padded = "padded input" if room != axis.size else "input"
+    reason = f"the kernel ({reach}) is larger than the {padded} ({room}) in {axis.name}"
+    return Reject("kernel_size", f"at most {room}", str(kernel), reason)
 
 
 def _adaptive_shape(n: int, args: Args, inputs: Inputs) -> TensorType | Reject:
@@ -83,6 +89,9 @@ def _adaptive_shape(n: int, args: Args, inputs: Inputs) -> TensorType | Reject:
     if problem:
         return problem
     wanted = args["output_size"]
+    if wanted is None:
+        reason = "`output_size` is None, which may stand for one axis only, as in (None, 1)"
+        return Reject("output_size", "a size", "None", reason)
     given: tuple[Dim | None, ...] = tuple(wanted) if isinstance(wanted, tuple | list) else (wanted,) * n  # type: ignore[assignment]
     if any(g is not None and less(g, 0) for g in given):
         return Reject(

@@ -67,6 +67,8 @@ def _reduce(allowed: frozenset[str], change: str, args: Args, inputs: Inputs) ->
 def _pair(allowed: frozenset[str], args: Args, inputs: Inputs) -> Result:
     x, dim = inputs[0], args["dim"]
     problem = parts.dtype_in(x, allowed)
+    if dim is None and args["keepdim"]:
+        return Reject("keepdim", "left out", "True", "without `dim` there is no axis to keep")
     if dim is None:
         return problem or x._replace(shape=())
     found = axes(x, dim, "dim")
@@ -96,14 +98,14 @@ def _argsort(args: Args, inputs: Inputs) -> Result:
 
 def _topk(args: Args, inputs: Inputs) -> Result:
     x, k = inputs[0], parts.size(args, "k")
-    axis = parts.wrapped(parts.size(args, "dim"), len(x.shape))
+    axis = parts.wrapped(parts.size(args, "dim"), max(len(x.shape), 1))
     problem = parts.dtype_in(x, parts.NUMBERS) or parts.at_least(args, 0, "k")
     if problem or isinstance(axis, Reject):
         return problem or axis  # type: ignore[return-value]
-    if less(x.shape[axis], k):
-        reason = f"`k` is {k}, and axis {axis} has only {x.shape[axis]}"
-        return Reject("k", f"at most {x.shape[axis]}", str(k), reason)
-    values = x._replace(shape=(*x.shape[:axis], k, *x.shape[axis + 1 :]))
+    whole = x.shape[axis] if x.shape else 1
+    if less(whole, k):
+        return Reject("k", f"at most {whole}", str(k), f"`k` is {k}, and axis {axis} has only {whole}")
+    values = x._replace(shape=(*x.shape[:axis], k, *x.shape[axis + 1 :])) if x.shape else x
     return values, values._replace(dtype="int64")
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from netc.catalog.entry import Function, Rule
 from netc.catalog.rules import parts
-from netc.shapes import Dim, Reject, TensorType, same, scaled
+from netc.shapes import Dim, Reject, TensorType, less, same, scaled
 
 if TYPE_CHECKING:
     from typing import Any
@@ -42,16 +42,18 @@ def _interpolated(mode: str, args: Args, x: TensorType) -> TensorType | Reject:
         return Reject("mode", ", ".join(MODES), repr(mode), f"there is no mode {mode!r}")
     allowed, dtypes = MODES[mode]
     layout = " or ".join(parts.LAYOUTS[n - 2] for n in allowed)
-    problem = parts.number_of_axes(x, allowed, layout) or parts.dtype_in(x, dtypes) or _options(mode, args)
-    if problem:
-        return problem
-    sizes = _sizes(args, x.shape[2:])
+    problem = parts.number_of_axes(x, allowed, layout) or _options(mode, args)
+    sizes = problem or _sizes(args, x.shape[2:])
     if isinstance(sizes, Reject):
         return sizes
     argument = "size" if args["size"] is not None else "scale_factor"
-    shown = ", ".join(map(str, sizes))
-    small = parts.positive(sizes, x, argument, f"`{argument}` gives the sizes [{shown}], and each must be 1 or more")
-    return small or TensorType((*x.shape[:2], *sizes), x.dtype)
+    least = 0 if mode == "area" else 1  # "area" is an adaptive pool, which may have an empty result
+    if any(less(s, least) for s in sizes):
+        shown = f"[{', '.join(map(str, sizes))}]"
+        reason = f"`{argument}` gives the sizes {shown}, and each must be {least} or more"
+        return Reject(argument, f"sizes of {least} or more", shown, reason)
+    problem = None if 0 in sizes else parts.dtype_in(x, dtypes)
+    return problem or TensorType((*x.shape[:2], *sizes), x.dtype)
 
 
 def _options(mode: str, args: Args) -> Reject | None:

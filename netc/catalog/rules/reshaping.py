@@ -23,9 +23,7 @@ if TYPE_CHECKING:
 
 def _flatten(args: Args, inputs: Inputs) -> TensorType | Reject:
     x = inputs[0]
-    if not x.shape:
-        return x._replace(shape=(1,))
-    count = len(x.shape)
+    count = max(len(x.shape), 1)
     start = parts.wrapped(parts.size(args, "start_dim"), count, "start_dim")
     end = parts.wrapped(parts.size(args, "end_dim"), count, "end_dim")
     if isinstance(start, Reject) or isinstance(end, Reject):
@@ -33,6 +31,8 @@ def _flatten(args: Args, inputs: Inputs) -> TensorType | Reject:
     if start > end:
         reason = f"`start_dim` is axis {start}, and lies behind `end_dim`, axis {end}"
         return Reject("start_dim", f"at most {end}", str(start), reason)
+    if not x.shape:
+        return x._replace(shape=(1,))
     return x._replace(shape=(*x.shape[:start], product(x.shape[start : end + 1]), *x.shape[end + 1 :]))
 
 
@@ -76,10 +76,10 @@ def _reshape_as(args: Args, inputs: Inputs) -> TensorType | Reject:
 
 
 def axes(x: TensorType, given: object, argument: str) -> list[int] | Reject:
-    """Axes counted from the start, none of them twice."""
+    """Axes counted from the start, none of them twice; a tensor without axes counts as having one."""
     found = []
     for dim in parts.dims(given):
-        axis = parts.wrapped(dim, len(x.shape), argument)
+        axis = parts.wrapped(dim, max(len(x.shape), 1), argument)
         if isinstance(axis, Reject):
             return axis
         if axis in found:
@@ -101,10 +101,12 @@ def _permute(args: Args, inputs: Inputs) -> TensorType | Reject:
 
 def _transpose(first: str, second: str, args: Args, inputs: Inputs) -> TensorType | Reject:
     x = inputs[0]
-    a = parts.wrapped(parts.size(args, first), len(x.shape), first)
-    b = parts.wrapped(parts.size(args, second), len(x.shape), second)
+    a = parts.wrapped(parts.size(args, first), max(len(x.shape), 1), first)
+    b = parts.wrapped(parts.size(args, second), max(len(x.shape), 1), second)
     if isinstance(a, Reject) or isinstance(b, Reject):
         return a if isinstance(a, Reject) else b  # type: ignore[return-value]
+    if not x.shape:
+        return x
     shape = list(x.shape)
     shape[a], shape[b] = shape[b], shape[a]
     return x._replace(shape=tuple(shape))
