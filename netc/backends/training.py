@@ -1,0 +1,503 @@
+"""Writes `train.py`: a training script that stands alone beside `model.py`.
+
+In: the data and train sections as checked, the name of the network, the stem of the .net file. Out: Python as text.
+Guarantees: the same text for the same program; nothing that the file did not ask for; values of the user's only as
+literals; no line that `ruff check` or `ruff format` would change. Leaves the code of the network to the model backend.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, NamedTuple
+
+from netc import ir
+from netc.backends import training_text as pieces
+from netc.backends.layout import Text, call
+from netc.backends.training_data import Part, files_to_ship, folders, parts, phrase
+from netc.backends.training_images import Body, Images, images, python
+from netc.backends.training_loop import checkpoint_text, main_text, model_text
+from netc.literals import literal
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+__all__ = ["emit", "emit_program", "files_to_ship"]
+
+MEMORY = 2 * 1024**3  # images beyond this many bytes are not all kept in memory
+_EVALUATION_VALUES = 2**20  # of the input, in a batch without gradients
+
+
+class Plan(NamedTuple):
+    """What decides the text: the program's facts, and how the images are stored.
+
+    storage: "tensor" (all images in one tensor on the device, prepared), "raw" (in one tensor in main memory, prepared
+        batch by batch because the prepared ones would not fit), or "files" (decoded when asked for).
+    """
+
+    network: str
+    stem: str
+    data: ir.Data
+    train: ir.Train
+    parts: tuple[Part, ...]
+    images: Images
+    storage: str
+    outputs: int | None
+    channels_last: bool
+
+    @property
+    def accuracy(self) -> bool:
+        return "accuracy" in self.train.metrics
+
+    @property
+    def held_out(self) -> bool:
+        """Whether validation images are a share of those to train."""
+        return isinstance(self.data.validation, (int, float))
+
+    @property
+    def folders(self) -> dict[str, str]:
+        return folders(self.parts)
+
+
+def emit_program(program: ir.Program) -> str:
+    """The text of `train.py` for a program that has data and train sections.
+
+    Raises:
+        ValueError: if it has none, which the caller asks first.
+    """
+    network, data, train = program.trained, program.data, program.train
+    if network is None or data is None or train is None:
+        raise ValueError("nothing to train")
+    outputs = network.output.shape[-1]
+    return emit(
+        network.name,
+        program.stem,
+        network.inputs,
+        data,
+        train,
+        outputs=outputs if isinstance(outputs, int) else None,
+        channels_last=_has_filters(network.children),
+    )
+
+
+def emit(
+    network: str,
+    stem: str,
+    inputs: tuple[ir.Input, ...],
+    data: ir.Data,
+    train: ir.Train,
+    *,
+    outputs: int | None = None,
+    channels_last: bool = True,
+) -> str:
+    """The text of `train.py`.
+
+    Args:
+        network: the class in `model.py`; it is called without arguments.
+        stem: the name of the .net file without its ending, under which runs are filed.
+        inputs: the network's one input, an image [N, C, H, W].
+        outputs: how many classes the network tells apart, where the data set does not say it.
+        channels_last: whether the network has two-dimensional convolutions, which are faster in that layout.
+    """
+    found = parts(data)
+    sample = found[0].facts.image
+    steps = images(data, sample, channels_last)
+    plan = Plan(network, stem, data, train, found, steps, _storage(found, steps), outputs, channels_last)
+    return _script(plan)
+
+
+def _storage(found: tuple[Part, ...], steps: Images) -> str:
+    if found[0].kind == "folder":
+        return "files"
+    image = steps.result
+    assert image.channels is not None
+    assert image.height is not None
+    assert image.width is not None
+    count = sum((part.facts.train_size or 0) + (part.facts.test_size or 0) for part in found)
+    return "tensor" if count * image.channels * image.height * image.width <= MEMORY else "raw"
+
+
+def _has_filters(children: Iterable[ir.Child]) -> bool:
+    for child in children:
+        if isinstance(child, ir.Sequential):
+            if _has_filters(child.children):
+                return True
+            continue
+        rule = child.call.entry.rule
+        if rule is not None and rule.state is not None:
+            values = {p.name: child.call.get(p.name) for p in child.call.entry.params}
+            if any(len(shape) == 4 for shape in rule.state(values).values()):
+                return True
+    return False
+
+
+# --- the script -------------------------------------------------------------------------------------------------------
+
+
+def _script(plan: Plan) -> str:
+    sections = [
+        _constants(plan),
+        pieces.FAIL.strip("\n"),
+        *_reading(plan),
+        *_image_functions(plan),
+        *([_held_out(plan)] if plan.held_out else []),
+        _load_data(plan),
+        pieces.SHUFFLED.strip("\n"),
+        model_text(plan),
+        pieces.RUN_FOLDERS.strip("\n"),
+        checkpoint_text(plan),
+        pieces.CHOOSE_DEVICE.strip("\n"),
+        pieces.OPTIONS.strip("\n"),
+        main_text(plan),
+    ]
+    body = "\n\n\n".join(section for section in sections if section)
+    head = _docstring(plan) + "\n\n" + _imports(plan, body)
+    return _named(f"{head}\n\n{body}\n", plan.network)
+
+
+def _named(script: str, network: str) -> str:
+    """Put the network's name in; where the script needs that name for something else, its class is `Network` there."""
+    taken = re.search(rf"\b{network}\b", script.partition('"""\n')[2]) is not None
+    script = script.replace("@IMPORTED@", f"{network} as Network" if taken else network)
+    return script.replace("@CLASS@", "Network" if taken else network).replace("@NETWORK@", network)
+
+
+def _docstring(plan: Plan) -> str:
+    plain = re.fullmatch(r"[\w.-]+", plan.stem) is not None
+    place = f"runs/{plan.stem}" if plain else "a folder of runs/"
+    source = f"{plan.stem}.net" if plain else "a .net file"
+    if plan.data.validation is None:
+        best = "the epoch with the lowest loss in training, as there is no validation"
+    elif plan.accuracy:
+        best = "the epoch with the highest accuracy on the validation images"
+    else:
+        best = "the epoch with the lowest loss on the validation images"
+    needs = "torch, tqdm and Pillow" if plan.storage == "files" else "torch and tqdm"
+    data = phrase(plan.data.train)
+    return f'''"""Train @NETWORK@ (model.py, beside this file) on {data}.
+
+    python train.py                  # on the fastest device that is there
+    python train.py --device cuda:1
+    python train.py --resume         # go on with the newest run
+
+Each run gets a folder of its own, {place}/001 and so on, with three files:
+
+    best.pt      {best}
+    last.pt      the newest epoch, where --resume goes on
+    metrics.csv  a row for each epoch
+
+Needs {needs}. Written by netc from {source}; it runs without netc.
+"""'''
+
+
+_IMPORTS = (
+    ("csv", r"\bcsv\."),
+    ("gzip", r"\bgzip\."),
+    ("hashlib", r"\bhashlib\."),
+    ("io", r"\bio\."),
+    ("math", r"\bmath\."),
+    ("os", r"\bos\."),
+    ("pickle", r"\bpickle\."),
+    ("sys", r"\bsys\."),
+    ("time", r"\btime\."),
+    ("zlib", r"\bzlib\."),
+)
+
+
+def _imports(plan: Plan, body: str) -> str:
+    standard = ["import argparse", *(f"import {name}" for name, use in _IMPORTS if re.search(use, body))]
+    abstract = [name for name in ("Callable", "Iterable") if re.search(rf"\b{name}\b", body)]
+    if abstract:
+        standard.append(f"from collections.abc import {', '.join(abstract)}")
+    if "ThreadPoolExecutor" in body:
+        standard.append("from concurrent.futures import ThreadPoolExecutor")
+    if "(compress(" in body:
+        standard.append("from itertools import compress")
+    standard += ["from pathlib import Path", "from typing import Any, NoReturn"]
+    third = ["import torch"]
+    if "Image.open" in body:
+        third.append("from PIL import Image")
+    third.append("from torch import Tensor, nn")
+    if re.search(r"\bF\.", body):
+        third.append("from torch.nn import functional as F")
+    if re.search(r"\bv2\.", body):
+        third.append("from torchvision.transforms import v2")
+    third.append("from tqdm import tqdm")
+    third[1:] = sorted(third[1:], key=lambda line: line.split()[1].lower())
+    return "\n".join([*standard, "", *third, "", "from model import @IMPORTED@"])
+
+
+# --- constants --------------------------------------------------------------------------------------------------------
+
+
+def _constants(plan: Plan) -> str:
+    data, train = plan.data, plan.train
+    lines = [
+        f"SEED = {train.seed}  # of the split, the weights, the order and the augmentation",
+        f"EPOCHS = {train.epochs}  # times through the training images",
+        f"BATCH_SIZE = {data.batch_size}  # images in a step",
+        f"EVALUATION_BATCH = {_evaluation_batch(plan)}  # images at once where no gradients are kept",
+    ]
+    if isinstance(data.validation, int):
+        lines.append(f"VALIDATION = {data.validation}  # images held out of training to choose best.pt")
+    elif isinstance(data.validation, float):
+        lines.append(f"VALIDATION = {python(data.validation)}  # share of the images held out to choose best.pt")
+    lines += _data_constants(plan)
+    lines.append(f'RUNS = Path("runs") / {literal(plan.stem)}  # where each run gets its folder')
+    lines += _settings(plan)
+    steps = plan.images
+    bodies = (steps.prepare, steps.training, steps.augment, steps.preprocess)
+    more = [c for body in bodies if body for c in body.constants]
+    loss = call(f"nn.{train.loss.name}(", _arguments(train.loss), ")").lines(0, "loss_function = ")
+    return "\n".join([*lines, "", *more, *([""] if more else []), *loss])
+
+
+def _evaluation_batch(plan: Plan) -> int:
+    image = plan.images.result
+    values = (image.channels or 1) * (image.height or 1) * (image.width or 1)
+    fitting = _EVALUATION_VALUES // max(values, 1)
+    return max(plan.data.batch_size, 1 << max(fitting.bit_length() - 1, 0))
+
+
+def _data_constants(plan: Plan) -> list[str]:
+    lines = []
+    written = set()
+    for part in plan.parts:
+        name = plan.folders.get(part.role)
+        if name is not None and name not in written:
+            written.add(name)
+            lines.append(f"{name} = {part.folder}  # {_folder_comment(part, name)}")
+    for part in plan.parts:
+        if part.kind == "cifar":
+            sums = [Text(f'"{n}": "{md5}"') for n, md5 in zip(part.names, part.sums, strict=True)]
+            lines.append("# The MD5 sums that torchvision checks too")
+            lines += call("{", sums, "}", broken=True).lines(0, f"{part.role.upper()}_FILES = ")
+    names = plan.parts[0].facts.class_names
+    if plan.storage == "files":
+        lines.append('SUFFIXES = (".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif", ".tiff", ".webp")')
+        lines[-1:] = call("(", [Text(f'"{s}"') for s in _SUFFIXES], ")").lines(0, "SUFFIXES = ")
+        lines.append(f"MEMORY = {MEMORY // 1024**3} * 1024**3  # bytes of pictures that are kept in memory")
+        if plan.outputs is not None:
+            lines.append(f"CLASSES = {plan.outputs}  # the network's outputs")
+    elif names is not None:
+        lines += _names(names)
+    return lines
+
+
+_SUFFIXES = (".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif", ".tiff", ".webp")  # torchvision's IMG_EXTENSIONS
+
+
+def _folder_comment(part: Part, name: str) -> str:
+    return f"the files of {part.call.name}" if part.kind != "folder" else "a folder for each class"
+
+
+def _names(names: tuple[str, ...]) -> list[str]:
+    """The constant CLASS_NAMES; a long list of single words is one text, taken apart."""
+    if len(names) <= 20 or any(re.search(r"\s", name) for name in names):
+        return list(call("[", [Text(literal(n)) for n in names], "]").lines(0, "CLASS_NAMES = "))
+    if names == tuple(str(i) for i in range(len(names))):
+        return [f"CLASS_NAMES = [str(i) for i in range({len(names)})]"]
+    lines, line = [], ""
+    for name in names:
+        if len(line) + len(name) > 78:
+            lines.append(line)
+            line = ""
+        line += f"{name} "
+    lines.append(line.rstrip())
+    return ["CLASS_NAMES = (", *(f"    {literal(line)}" for line in lines), ").split()"]
+
+
+def _settings(plan: Plan) -> list[str]:
+    """What a run that goes on must have in common with its beginning."""
+    names = ["SEED", "BATCH_SIZE", *(["VALIDATION"] if plan.held_out else [])]
+    names += ["EPOCHS"] if plan.train.schedule is not None else []
+    pairs = ", ".join(f'"{name.lower()}": {name}' for name in names)
+    comment = "  # a run goes on only with the same"
+    line = f"SETTINGS = {{{pairs}}}"
+    settings = [line + comment] if len(line + comment) <= 88 else [comment.strip().capitalize(), line]
+    if settings[0].startswith("#"):
+        settings[0] = "# A run goes on only with the same settings"
+        settings[1:] = call("{", [Text(pair) for pair in pairs.split(", ")], "}").lines(0, "SETTINGS = ")
+    columns = ["epoch", "train_loss"]
+    columns += ["train_accuracy"] if plan.accuracy else []
+    if plan.data.validation is not None:
+        columns += ["validation_loss", *(["validation_accuracy"] if plan.accuracy else [])]
+    columns += ["lr", "seconds"]
+    return settings + list(call("[", [Text(f'"{c}"') for c in columns], "]").lines(0, "COLUMNS = "))
+
+
+def _arguments(step: ir.Call, extra: Iterable[str] = ()) -> list[Text]:
+    types = {p.name: p.type for p in step.entry.params}
+    own = [f"{name}={python(arg.value, types.get(name, 'any'))}" for name, arg in step.args.items()]
+    return [Text(text) for text in (*own, *extra)]
+
+
+# --- reading and images -----------------------------------------------------------------------------------------------
+
+
+def _reading(plan: Plan) -> list[str]:
+    kinds = list(dict.fromkeys(part.kind for part in plan.parts))
+    found = []
+    if any(part.names and part.kind != "gzip" and part.fetch is None for part in plan.parts):
+        found.append(pieces.REQUIRE)
+    if any(part.fetch is not None for part in plan.parts):
+        found.append(pieces.FETCH)
+    for kind in kinds:
+        found.append(_READERS[kind](plan))
+    return [text.strip("\n") for text in found]
+
+
+def _idx_reader(packed: bool) -> str:
+    words = ("a gzipped IDX file", "gzip.decompress(path.read_bytes())", "(OSError, EOFError, zlib.error)")
+    words = words if packed else ("an IDX file", "path.read_bytes()", "OSError")
+    text = pieces.READ_IDX
+    for mark, word in zip(("@FILE@", "@CONTENT@", "@ERRORS@"), words, strict=True):
+        text = text.replace(mark, word)
+    return text
+
+
+def _folder_reader(plan: Plan) -> str:
+    check = ""
+    if plan.outputs is not None:
+        check = (
+            "    if len(names) != CLASSES:\n"
+            '        fail(f"{folder} has {len(names)} classes, the network tells {CLASSES} apart")\n'
+        )
+    empty = "        if not found:\n            fail(f\"{folder / name} has no pictures ({', '.join(SUFFIXES)})\")\n"
+    allow = plan.parts[0].detail == "True"
+    return pieces.READ_FOLDER.replace("@CHECK_CLASSES@", check).replace("@CHECK_EMPTY@", "" if allow else empty)
+
+
+_READERS = {
+    "gzip": lambda plan: _idx_reader(packed=True),
+    "idx": lambda plan: _idx_reader(packed=False),
+    "qmnist": lambda plan: pieces.READ_QMNIST,
+    "cifar": lambda plan: pieces.READ_CIFAR,
+    "fake": lambda plan: pieces.READ_FAKE,
+    "folder": _folder_reader,
+}
+
+
+def _image_functions(plan: Plan) -> list[str]:
+    steps = plan.images
+    found = []
+    if any("center_crop" in body.helpers for body in (steps.prepare, steps.training) if body):
+        found.append(pieces.CENTER_CROP.strip("\n"))
+    found.append(function("prepare", "What the transform does to uint8 images, before a batch is made.", steps.prepare))
+    if steps.training is not None:
+        about = "The same for training images, whose size is the affair of `augment`."
+        found.append(function("prepare_training", about, steps.training))
+    if steps.augment is not None:
+        kind = "Tensor" if steps.stacked else "list[Tensor]"
+        about = "Change uint8 training images by chance."
+        found.append(function("augment", about, steps.augment, kind))
+    shape = f"[N, {steps.result.channels}, {steps.result.height}, {steps.result.width}]"
+    about = f"What the network takes, {steps.result.dtype} {shape}, from uint8 images."
+    found.append(function("preprocess", about, steps.preprocess))
+    return [text for text in found if text]
+
+
+def function(name: str, about: str, body: Body, kind: str = "Tensor") -> str:
+    """A function of images; the last assignment is what it returns."""
+    lines = list(body.lines)
+    if lines and lines[-1].startswith("images = "):
+        lines[-1] = "return " + lines[-1].removeprefix("images = ")
+    else:
+        lines.append("return images")
+    text = "\n".join(f"    {line}" for line in lines)
+    return f'def {name}(images: {kind}) -> Tensor:\n    """{about}"""\n{text}'
+
+
+def _held_out(plan: Plan) -> str:
+    count = "VALIDATION" if isinstance(plan.data.validation, int) else "round(len(labels) * VALIDATION)"
+    return pieces.HELD_OUT.strip("\n").replace("@COUNT@", count)
+
+
+# --- load_data --------------------------------------------------------------------------------------------------------
+
+
+def _load_data(plan: Plan) -> str:
+    names = ["train", *(["validation"] if plan.data.validation is not None else [])]
+    names += ["test"] if plan.data.test is not None else []
+    quoted = [f'"{name}"' for name in names]
+    listed = quoted[0] if len(quoted) == 1 else f"{', '.join(quoted[:-1])} and {quoted[-1]}"
+    kind = "Pictures" if plan.storage == "files" else "Tensor"
+    ready = "prepared" if plan.storage != "raw" else "as they are on the disk"
+    lines = [
+        f"def load_data() -> dict[str, tuple[{kind}, Tensor]]:",
+        f'    """Images, {ready}, and labels: {listed}."""',
+        *_checks(plan),
+    ]
+    lines += _load_files(plan) if plan.storage == "files" else _load_tensors(plan, names)
+    return "\n".join(lines)
+
+
+def _checks(plan: Plan) -> list[str]:
+    lines = []
+    for part in plan.parts:
+        if not part.names or part.kind == "gzip":
+            continue
+        folder = plan.folders[part.role]
+        names = f"{part.role.upper()}_FILES" if part.kind == "cifar" else ""
+        items = [Text(folder)]
+        items.append(Text(names) if names else call("(", [Text(f'"{n}"') for n in part.names], ")"))
+        items.append(Text(f'"{part.call.name}"'))
+        items += [Text(part.fetch)] if part.fetch else []
+        name = "fetch" if part.fetch is not None else "require"
+        lines += [f"    {line}" for line in call(f"{name}(", items, ")").lines(4, "")]
+    return lines
+
+
+def _read(plan: Plan, part: Part) -> Text:
+    """The call that reads a part."""
+    folder = plan.folders.get(part.role)
+    if part.kind == "fake":
+        size, shape, classes, offset = (
+            part.call.get(name) for name in ("size", "image_size", "num_classes", "random_offset")
+        )
+        assert isinstance(shape, (tuple, list))
+        return Text(f"make_images({size}, {literal(tuple(shape))}, {classes}, {offset})")
+    if part.kind == "cifar":
+        return Text(f'read_cifar({folder}, {part.role.upper()}_FILES, "{part.detail}")')
+    return call("read_images(", [Text(f'{folder} / "{name}"') for name in part.names], ")")
+
+
+def _load_tensors(plan: Plan, names: list[str]) -> list[str]:
+    raw = plan.storage == "raw"
+    training = "prepare_training" if plan.images.training is not None else "prepare"
+    lines = []
+    entries = {}
+    for part in plan.parts:
+        prefix = "" if part.role == "train" else f"{part.role}_"
+        lines += [f"    {line}" for line in _read(plan, part).lines(4, f"{prefix}images, {prefix}labels = ")]
+        if part.detail.startswith("["):
+            target = f"{prefix}images, {prefix}labels"
+            lines.append(f"    {target} = {prefix}images{part.detail}, {prefix}labels{part.detail}")
+        entries[part.role] = (f"{prefix}images", f"{prefix}labels")
+    if plan.held_out:
+        lines.append("    held = held_out(labels)")
+        entries["validation"] = ("images[held]", "labels[held]")
+        entries["train"] = ("images[~held]", "labels[~held]")
+    items = []
+    for name in names:
+        image, label = entries[name]
+        prepared = image if raw else f"{training if name == 'train' else 'prepare'}({image})"
+        items.append(Text(f'"{name}": ({prepared}, {label})'))
+    return lines + [f"    {line}" for line in call("{", items, "}", broken=True).lines(4, "return ")]
+
+
+def _load_files(plan: Plan) -> list[str]:
+    training = "prepare_training" if plan.images.training is not None else "prepare"
+    lines = [f"    classes = class_names({plan.folders['train']})"]
+    items = []
+    for part in plan.parts:
+        prefix = "" if part.role == "train" else f"{part.role}_"
+        lines.append(f"    {prefix}files, {prefix}labels = find_pictures({plan.folders[part.role]}, classes)")
+        if part.role != "train":
+            items.append(Text(f'"{part.role}": (Pictures({prefix}files, prepare), {prefix}labels)'))
+    train = Text(f'"train": (Pictures(files, {training}), labels)')
+    if plan.held_out:
+        lines += ["    held = held_out(labels)", "    kept_files = list(compress(files, (~held).tolist()))"]
+        lines.append("    held_files = list(compress(files, held.tolist()))")
+        items.insert(0, Text('"validation": (Pictures(held_files, prepare), labels[held])'))
+        train = Text(f'"train": (Pictures(kept_files, {training}), labels[~held])')
+    return lines + [f"    {line}" for line in call("{", [train, *items], "}", broken=True).lines(4, "return ")]

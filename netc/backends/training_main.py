@@ -1,0 +1,241 @@
+"""The text of `main` in `train.py`, and of what keeps a run: one flat loop over epochs and batches.
+
+In: nothing. Out: pieces of Python. A line with `word|` before it belongs to scripts of that word only, `!word|` to
+those without; `select` makes the choice. `@WORD@` marks what `training` puts in.
+Guarantees: every line stays within 88 columns at its place. Leaves the words and their meaning to `training`.
+"""
+
+from __future__ import annotations
+
+import re
+
+
+def select(text: str, words: frozenset[str]) -> str:
+    """The lines of a piece that belong to a script of these words."""
+    lines = []
+    for line in text.strip("\n").split("\n"):
+        conditions, _, rest = line.rpartition("|") if _CONDITION.match(line) else ("", "", line)
+        if all((c.lstrip("!") in words) != c.startswith("!") for c in conditions.split("|") if c):
+            lines.append(rest)
+    return "\n".join(lines)
+
+
+_CONDITION = re.compile(r"!?\w+\|")
+
+MODEL = '''
+def build_model(device: torch.device) -> nn.Module:
+channels_last|    """The network with fresh weights, in the layout that suits convolutions."""
+channels_last|    return @CLASS@().to(device).to(memory_format=torch.channels_last)
+!channels_last|    """The network with fresh weights."""
+!channels_last|    return @CLASS@().to(device)
+
+
+@torch.inference_mode()
+def predict(model: nn.Module, images: @IMAGES@) -> Tensor:
+    """The network's outputs @OUTPUTS@ for @READY@ images."""
+    model.eval()
+!tensor|    device = next(model.parameters()).device
+    outputs = []
+tensor|    for batch in images.split(EVALUATION_BATCH):
+tensor|        outputs.append(model(preprocess(batch)))
+raw|    for batch in images.split(EVALUATION_BATCH):
+raw|        outputs.append(model(preprocess(prepare(batch).to(device))))
+files|    for index in torch.arange(len(images)).split(EVALUATION_BATCH):
+files|        batch = torch.cat(images.batch(index)).to(device)
+files|        outputs.append(model(preprocess(batch)))
+    return torch.cat(outputs)
+
+
+accuracy|def evaluate(
+accuracy|    model: nn.Module,
+accuracy|    images: @IMAGES@,
+accuracy|    labels: Tensor,
+accuracy|) -> tuple[float, float]:
+accuracy|    """The loss and the accuracy over all of the images."""
+!accuracy|def evaluate(model: nn.Module, images: @IMAGES@, labels: Tensor) -> float:
+!accuracy|    """The loss over all of the images."""
+    logits = predict(model, images)
+accuracy|    correct = (logits.argmax(1) == labels).sum().item()
+accuracy|    return loss_function(logits, labels).item(), correct / len(labels)
+!accuracy|    return loss_function(logits, labels).item()
+'''
+
+CHECKPOINT = '''
+def save(path: Path, history: list[dict[str, float]], **parts: Any) -> None:
+    """Write a checkpoint: all that --resume needs, and the names of the classes."""
+    state = {name: part.state_dict() for name, part in parts.items()}
+    state |= {
+        "network": "@NETWORK@",
+        "classes": @CLASSES@,
+        "settings": SETTINGS,
+        "epoch": len(history),
+        "history": history,
+        "generator": torch.get_rng_state(),
+    }
+    if torch.cuda.is_initialized():
+        state["cuda_generator"] = torch.cuda.get_rng_state()
+    content = io.BytesIO()
+    torch.save(state, content)
+    write(path, content.getvalue())
+
+
+def load(path: Path) -> dict[str, Any]:
+    """Read a checkpoint; nothing in the file is executed."""
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except OSError as error:
+        fail(f"{path} cannot be read: {error.strerror}")
+    except Exception:  # of many kinds where a file is damaged
+        fail(f"{path} is cut short, damaged, or not a checkpoint")
+    if not isinstance(state, dict) or state.get("network") != "@NETWORK@":
+        fail(f"{path} is not a checkpoint of @NETWORK@")
+    return state
+
+
+def restore(path: Path, **parts: Any) -> list[dict[str, float]]:
+    """Put everything back as it was when a checkpoint was written."""
+    state = load(path)
+    if state["settings"] != SETTINGS:
+        fail(f"{path} was made with {state['settings']}, and this is {SETTINGS}")
+    try:
+        for name, part in parts.items():
+            part.load_state_dict(state[name])
+    except (KeyError, RuntimeError, ValueError) as error:
+        fail(f"{path} does not fit this script: {error}")
+    torch.set_rng_state(state["generator"])
+    if torch.cuda.is_initialized() and "cuda_generator" in state:
+        torch.cuda.set_rng_state(state["cuda_generator"])
+    history: list[dict[str, float]] = state["history"]
+    return history
+'''
+
+MAIN = """
+def main(arguments: list[str] | None = None) -> None:
+    options = parse_options(arguments)
+    device = choose_device(options.device)
+    data = {
+tensor|        part: (images.to(device), labels.to(device))
+!tensor|        part: (images, labels.to(device))
+        for part, (images, labels) in load_data().items()
+    }
+    images, labels = data["train"]
+
+    torch.manual_seed(SEED)
+    model = build_model(device)
+@OPTIMIZER@
+scheduler|@SCHEDULER@
+scheduler|    parts = {"model": model, "optimizer": optimizer, "scheduler": scheduler}
+!scheduler|    parts = {"model": model, "optimizer": optimizer}
+
+    run = choose_run(options)
+    history: list[dict[str, float]] = []  # a row for each epoch
+    if options.resume is not None:
+        history = restore(run / "last.pt", **parts)
+    else:
+        save(run / "last.pt", history, **parts)  # a disk that is full shows at once
+    write_metrics(run / "metrics.csv", history)
+
+    print(f"{len(labels)} images to train with, on {device}; files in {run}")
+!validation|    print("no validation images: best.pt is the epoch with the lowest train loss")
+    print("@HEADING@")
+    sys.stdout.flush()
+    bar = tqdm(
+        total=EPOCHS * len(labels),
+        initial=len(history) * len(labels),
+        unit=" images",
+        unit_scale=True,
+        leave=False,
+        disable=None,  # where it would not be on a terminal
+    )
+    try:
+        for epoch in range(len(history) + 1, EPOCHS + 1):
+            bar.set_description(f"epoch {epoch}/{EPOCHS}", refresh=False)
+            started = time.perf_counter()
+            lr = optimizer.param_groups[0]["lr"]
+            # These sums stay on the device: to read them is to wait for it
+            loss_sum = torch.zeros((), device=device)
+accuracy|            correct = torch.zeros((), dtype=torch.int64, device=device)
+            seen = 0
+            model.train()
+tensor|            for index in shuffled(len(labels)).to(device).split(BATCH_SIZE):
+!tensor|            for index in shuffled(len(labels)).split(BATCH_SIZE):
+                batch = preprocess(@BATCH@)
+tensor|                target = labels[index]
+!tensor|                target = labels[index.to(device)]
+                logits = model(batch)
+                loss = loss_function(logits, target)
+                optimizer.zero_grad()
+                loss.backward()
+                optimizer.step()
+per_batch|                scheduler.step()
+                loss_sum += loss.detach() * len(index)
+accuracy|                correct += (logits.argmax(1) == target).sum()
+                seen += len(index)
+                if bar.update(len(index)):  # if it was drawn, a few times a second
+accuracy|                    bar.set_postfix(
+accuracy|                        loss=f"{loss_sum.item() / seen:.4f}",
+accuracy|                        accuracy=f"{correct.item() / seen:.2%}",
+accuracy|                        refresh=False,
+accuracy|                    )
+!accuracy|                    shown = f"{loss_sum.item() / seen:.4f}"
+!accuracy|                    bar.set_postfix(loss=shown, refresh=False)
+
+            train_loss = loss_sum.item() / seen
+            if not math.isfinite(train_loss):
+                bar.close()
+                fail(f"the loss is {train_loss} in epoch {epoch}; try a smaller lr")
+accuracy|            train_accuracy = correct.item() / seen
+validation|accuracy|            validation_loss, accuracy = evaluate(model, *data["validation"])
+validation|!accuracy|            validation_loss = evaluate(model, *data["validation"])
+per_epoch|            scheduler.step()
+by_loss|validation|            scheduler.step(validation_loss)
+by_loss|!validation|            scheduler.step(train_loss)
+            seconds = round(time.perf_counter() - started, 3)
+            row = {
+                "epoch": epoch,
+                "train_loss": train_loss,
+accuracy|                "train_accuracy": train_accuracy,
+validation|                "validation_loss": validation_loss,
+validation|accuracy|                "validation_accuracy": accuracy,
+                "lr": lr,
+                "seconds": seconds,
+            }
+            rows = [*history, row]
+validation|accuracy|            best = max(
+validation|accuracy|                rows,
+validation|accuracy|                key=lambda r: (r["validation_accuracy"], -r["validation_loss"]),
+validation|accuracy|            )
+validation|!accuracy|            best = min(rows, key=lambda r: r["validation_loss"])
+!validation|            best = min(rows, key=lambda r: r["train_loss"])
+            if best is row:
+                save(run / "best.pt", rows, **parts)
+            save(run / "last.pt", rows, **parts)
+            write_metrics(run / "metrics.csv", rows)
+            history = rows
+            mark = "  best" if best is row else ""
+            bar.write(
+@ROW@
+            )
+            sys.stdout.flush()
+    except KeyboardInterrupt:
+        bar.close()
+        print(
+            f"\\nStopped in epoch {len(history) + 1}. {run / 'last.pt'} has what was "
+            f"learned up to epoch {len(history)}. To go on: --resume {run}",
+            file=sys.stderr,
+        )
+        sys.exit(130)
+    bar.close()
+
+    state = load(run / "best.pt")
+    print(f"best.pt is of epoch {state['epoch']}")
+test|    model.load_state_dict(state["model"])
+test|accuracy|    test_loss, test_accuracy = evaluate(model, *data["test"])
+test|accuracy|    print(f"test loss {test_loss:.4f}, accuracy {test_accuracy:.2%}")
+test|!accuracy|    test_loss = evaluate(model, *data["test"])
+test|!accuracy|    print(f"test loss {test_loss:.4f}")
+
+
+if __name__ == "__main__":
+    main()
+"""
