@@ -13,6 +13,7 @@ from __future__ import annotations
 import io
 import logging
 import os
+import re
 import warnings
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from copy import deepcopy
@@ -22,6 +23,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from netc.backends import onnx_blame, onnx_sizes
 from netc.backends.onnx_blame import Run
+from netc.backends.onnx_rewrites import general_forms
 from netc.runtime.errors import UserError
 
 if TYPE_CHECKING:
@@ -166,7 +168,7 @@ def _convert(job: _Job) -> ONNXProgram:
 
     dims = {name: torch.export.Dim(name) for name in job.plan.traced}
     shapes = tuple({axis: dims[name] for axis, name in names.items()} for names in job.axes)
-    with _silence() as said:
+    with _silence() as said, general_forms():
         try:
             program = torch.onnx.export(
                 job.module,
@@ -189,7 +191,8 @@ def _not_exportable(error: BaseException, said: str) -> UserError:
     while root.__cause__ is not None:
         root = root.__cause__
     reason = next((line.strip() for line in str(root).splitlines() if line.strip()), type(root).__name__)
-    return UserError(f"PyTorch cannot export this network to ONNX: {reason}", details=f"{error}\n{said}".strip())
+    details = re.sub(r"\x1b\[\d+m", "", f"{error}\n{said}".strip())
+    return UserError(f"PyTorch cannot export this network to ONNX: {reason}", details=details)
 
 
 def _forget_this_machine(program: ONNXProgram) -> None:
@@ -230,7 +233,7 @@ def _check_axes(job: _Job, program: ONNXProgram) -> None:
 
 
 def _fixing_layer(job: _Job, symbol: str) -> str | None:
-    with _silence():
+    with _silence(), general_forms():
         return onnx_blame.fixing_layer(job.module, job.run(job.plan.traced).tensors, job.axes, symbol)
 
 

@@ -46,7 +46,8 @@ def fixing_layer(
     watch = _Watch(module, axes, symbol)
     dynamic = tuple(dict.fromkeys(names, torch.export.Dim.AUTO) for names in axes)
     try:
-        torch.export.export(module, tensors, dynamic_shapes=dynamic, strict=False)
+        with torch.no_grad():  # as the exporter does; some functions take another way without gradients
+            torch.export.export(module, tensors, dynamic_shapes=dynamic, strict=False)
     except Exception:  # an export that fails may have passed the place that is looked for
         pass
     finally:

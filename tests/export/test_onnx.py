@@ -66,12 +66,12 @@ class LeNet(nn.Module):
 
 
 class Residual(nn.Module):
-    def __init__(self, pooled: int) -> None:
+    def __init__(self) -> None:
         super().__init__()
         self.stem = nn.Conv2d(3, 8, 3, padding=1)
         self.body = nn.Sequential(nn.Conv2d(8, 8, 3, padding=1, bias=False), nn.BatchNorm2d(8), nn.ReLU())
-        self.pool = nn.AdaptiveAvgPool2d(pooled)
-        self.head = nn.Linear(8 * pooled**2, 5)
+        self.pool = nn.AdaptiveAvgPool2d(4)
+        self.head = nn.Linear(128, 5)
 
     def forward(self, image: Tensor) -> Tensor:
         x = self.stem(image)
@@ -188,8 +188,8 @@ def test_a_network_that_takes_multiples_of_8_only(tmp_path: Path) -> None:
     assert all(sizes[name] % 8 == 0 for sizes in (report.traced, *report.sizes) for name in "HW")
 
 
-def test_a_residual_graph_with_pooling_over_the_whole_picture(tmp_path: Path) -> None:
-    report = export(Residual(1), (given("image", "N", 3, "H", "W"),), ("logits",), tmp_path / "residual.onnx", {})
+def test_a_residual_graph_with_adaptive_pooling(tmp_path: Path) -> None:
+    report = export(Residual(), (given("image", "N", 3, "H", "W"),), ("logits",), tmp_path / "residual.onnx", {})
     assert_proof(report)
 
 
@@ -311,12 +311,19 @@ def test_sizes_that_must_be_equal_have_one_letter(tmp_path: Path) -> None:
     assert_proof(export(Symmetric(), (given("x", "N", "H", "H"),), ("y",), tmp_path / "n.onnx", {}))
 
 
+class Baked(nn.Module):
+    """Adaptive pooling by torch's operator, out of reach of the general form that the export has for the function.
+
+    Traced at a multiple of its output it becomes a pool with a fixed window, and the exporter says nothing.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.ops.aten.adaptive_avg_pool2d(x, [8, 8])
+
+
 def test_a_size_fixed_inside_the_network_names_the_layer(tmp_path: Path) -> None:
-    """Traced at a multiple of its output, an adaptive pool becomes one with a fixed window, and nothing says so."""
-    net = nn.Sequential(
-        nn.Conv2d(3, 4, 3, padding=1), nn.Sequential(nn.ReLU(), nn.AdaptiveAvgPool2d(8)), nn.Conv2d(4, 2, 1)
-    )
-    with pytest.raises(UserError, match=r"output `y` has the shape .* in PyTorch at .*; they part at `1.1` \(Adaptive"):
+    net = nn.Sequential(nn.Conv2d(3, 4, 3, padding=1), nn.Sequential(nn.ReLU(), Baked()), nn.Conv2d(4, 2, 1))
+    with pytest.raises(UserError, match=r"output `y` has the shape .* in PyTorch at .*; they part at `1.1` \(Baked\)"):
         export(net, (given("image", "N", 3, "H", "W"),), ("y",), tmp_path / "n.onnx", {})
     assert not any(tmp_path.iterdir())
 
@@ -328,9 +335,33 @@ def test_numbers_that_follow_from_a_fixed_size_name_the_layer(tmp_path: Path) ->
         def forward(self, x: Tensor) -> Tensor:
             return x.amax((2, 3))
 
-    net = nn.Sequential(nn.Conv2d(3, 4, 3, padding=1), nn.AdaptiveAvgPool2d(8), Most())
-    with pytest.raises(UserError, match=r"output `y` differs by .*; they part at `1` \(AdaptiveAvgPool2d\)"):
+    net = nn.Sequential(nn.Conv2d(3, 4, 3, padding=1), Baked(), Most())
+    with pytest.raises(UserError, match=r"output `y` differs by .*; they part at `1` \(Baked\)"):
         export(net, (given("image", "N", 3, "H", "W"),), ("y",), tmp_path / "n.onnx", {})
+
+
+@pytest.mark.parametrize(
+    ("pool", "shape"),
+    [
+        (nn.MaxPool1d(3, 2, padding=1, ceil_mode=True), (2, "L")),
+        (nn.AdaptiveAvgPool1d(5), (2, "L")),
+        (nn.AdaptiveAvgPool2d(7), (2, "H", "W")),
+        (nn.AdaptiveAvgPool2d((3, None)), (2, "H", "W")),
+        (nn.AdaptiveAvgPool3d((3, 2, 1)), (2, "D", "H", "W")),
+        (nn.AdaptiveAvgPool2d(7), (2, "H", 30)),
+    ],
+    ids=str,
+)
+def test_pools_that_the_exporter_would_fix(pool: nn.Module, shape: tuple[int | str, ...], tmp_path: Path) -> None:
+    before = (torch.max_pool1d, F.adaptive_avg_pool1d, F.adaptive_avg_pool2d, F.adaptive_avg_pool3d)
+    assert_proof(export(pool, (given("x", "N", *shape),), ("y",), tmp_path / "pool.onnx", {}))
+    after = (torch.max_pool1d, F.adaptive_avg_pool1d, F.adaptive_avg_pool2d, F.adaptive_avg_pool3d)
+    assert all(one is other for one, other in zip(before, after, strict=True))
+
+
+def test_a_pool_over_sides_that_are_numbers_stays_a_pool(tmp_path: Path) -> None:
+    report = export(nn.AdaptiveAvgPool2d(4), (given("x", "N", 2, 8, 8),), ("y",), tmp_path / "pool.onnx", {})
+    assert [node.op_type for node in onnx.load(str(report.path)).graph.node] == ["AveragePool"]
 
 
 class Noisy(nn.Module):
