@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from torch import SymInt, Tensor
+    from torch import Tensor
 
 
 @contextmanager
@@ -75,13 +75,14 @@ def _adaptive_average(sides: int, of_torch: Any) -> Any:
     return pool
 
 
-def _windows(length: int | SymInt, count: int, like: Tensor) -> Tensor:
+def _windows(length: Any, count: int, like: Tensor) -> Tensor:
     """A matrix [length, count]: in each column the mean over one window, from floor(i·L/n) up to ceil((i + 1)·L/n)."""
     import torch
 
     number = torch.arange(count, device=like.device)
-    first: Tensor = number * length // count
-    end: Tensor = ((number + 1) * length + (count - 1)) // count
+    first = number * length // count
+    end = ((number + 1) * length + (count - 1)) // count
     place = torch.arange(length, device=like.device).unsqueeze(1)
     inside = (place >= first) & (place < end)
-    return inside.to(like.dtype) / (end - first).to(like.dtype)
+    weights: Tensor = inside.to(like.dtype) / (end - first).to(like.dtype)
+    return weights
