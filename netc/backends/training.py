@@ -14,12 +14,13 @@ from netc import ir
 from netc.backends import training_text as pieces
 from netc.backends.layout import Text, call
 from netc.backends.training_data import Part, files_to_ship, folders, parts, phrase
-from netc.backends.training_images import Body, Images, images, python
+from netc.backends.training_images import Images, function, images, python
 from netc.backends.training_loop import checkpoint_text, main_text, model_text
 from netc.literals import literal
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from pathlib import Path
 
 __all__ = ["emit", "emit_program", "files_to_ship"]
 
@@ -58,17 +59,17 @@ class Plan(NamedTuple):
         return folders(self.parts)
 
 
-def emit_program(program: ir.Program) -> str:
-    """The text of `train.py` for a program that has data and train sections.
+def emit_program(program: ir.Program) -> tuple[str, tuple[tuple[Path, str], ...]]:
+    """The text of `train.py` for a program with data and train sections, and the files that have to lie beside it.
 
     Raises:
-        ValueError: if it has none, which the caller asks first.
+        ValueError: if a section is missing, which the caller asks first.
     """
     network, data, train = program.trained, program.data, program.train
     if network is None or data is None or train is None:
         raise ValueError("nothing to train")
     outputs = network.output.shape[-1]
-    return emit(
+    text = emit(
         network.name,
         program.stem,
         network.inputs,
@@ -77,6 +78,7 @@ def emit_program(program: ir.Program) -> str:
         outputs=outputs if isinstance(outputs, int) else None,
         channels_last=_has_filters(network.children),
     )
+    return text, tuple(files_to_ship(data))
 
 
 def emit(
@@ -223,7 +225,7 @@ def _imports(plan: Plan, body: str) -> str:
         third.append("from torchvision.transforms import v2")
     third.append("from tqdm import tqdm")
     third[1:] = sorted(third[1:], key=lambda line: line.split()[1].lower())
-    return "\n".join([*standard, "", *third, "", "from model import @IMPORTED@"])
+    return "\n".join([*standard, "", *third, "", "# isort: split", "from model import @IMPORTED@"])
 
 
 # --- constants --------------------------------------------------------------------------------------------------------
@@ -296,6 +298,9 @@ def _names(names: tuple[str, ...]) -> list[str]:
         return list(call("[", [Text(literal(n)) for n in names], "]").lines(0, "CLASS_NAMES = "))
     if names == tuple(str(i) for i in range(len(names))):
         return [f"CLASS_NAMES = [str(i) for i in range({len(names)})]"]
+    whole = f"CLASS_NAMES = {literal(' '.join(names))}.split()"
+    if len(whole) <= 88:
+        return [whole]
     lines, line = [], ""
     for name in names:
         if len(line) + len(name) > 78:
@@ -317,12 +322,7 @@ def _settings(plan: Plan) -> list[str]:
     if settings[0].startswith("#"):
         settings[0] = "# A run goes on only with the same settings"
         settings[1:] = call("{", [Text(pair) for pair in pairs.split(", ")], "}").lines(0, "SETTINGS = ")
-    columns = ["epoch", "train_loss"]
-    columns += ["train_accuracy"] if plan.accuracy else []
-    if plan.data.validation is not None:
-        columns += ["validation_loss", *(["validation_accuracy"] if plan.accuracy else [])]
-    columns += ["lr", "seconds"]
-    return settings + list(call("[", [Text(f'"{c}"') for c in columns], "]").lines(0, "COLUMNS = "))
+    return settings
 
 
 def _arguments(step: ir.Call, extra: Iterable[str] = ()) -> list[Text]:
@@ -337,9 +337,9 @@ def _arguments(step: ir.Call, extra: Iterable[str] = ()) -> list[Text]:
 def _reading(plan: Plan) -> list[str]:
     kinds = list(dict.fromkeys(part.kind for part in plan.parts))
     found = []
-    if any(part.names and part.kind != "gzip" and part.fetch is None for part in plan.parts):
+    if any(part.names and part.kind != "gzip" and not part.fetch for part in plan.parts):
         found.append(pieces.REQUIRE)
-    if any(part.fetch is not None for part in plan.parts):
+    if any(part.fetch for part in plan.parts):
         found.append(pieces.FETCH)
     for kind in kinds:
         found.append(_READERS[kind](plan))
@@ -387,24 +387,13 @@ def _image_functions(plan: Plan) -> list[str]:
         about = "The same for training images, whose size is the affair of `augment`."
         found.append(function("prepare_training", about, steps.training))
     if steps.augment is not None:
-        kind = "Tensor" if steps.stacked else "list[Tensor]"
+        parameter = "images: Tensor" if steps.stacked else "pictures: list[Tensor]"
         about = "Change uint8 training images by chance."
-        found.append(function("augment", about, steps.augment, kind))
+        found.append(function("augment", about, steps.augment, parameter))
     shape = f"[N, {steps.result.channels}, {steps.result.height}, {steps.result.width}]"
     about = f"What the network takes, {steps.result.dtype} {shape}, from uint8 images."
     found.append(function("preprocess", about, steps.preprocess))
     return [text for text in found if text]
-
-
-def function(name: str, about: str, body: Body, kind: str = "Tensor") -> str:
-    """A function of images; the last assignment is what it returns."""
-    lines = list(body.lines)
-    if lines and lines[-1].startswith("images = "):
-        lines[-1] = "return " + lines[-1].removeprefix("images = ")
-    else:
-        lines.append("return images")
-    text = "\n".join(f"    {line}" for line in lines)
-    return f'def {name}(images: {kind}) -> Tensor:\n    """{about}"""\n{text}'
 
 
 def _held_out(plan: Plan) -> str:
@@ -441,8 +430,8 @@ def _checks(plan: Plan) -> list[str]:
         items = [Text(folder)]
         items.append(Text(names) if names else call("(", [Text(f'"{n}"') for n in part.names], ")"))
         items.append(Text(f'"{part.call.name}"'))
-        items += [Text(part.fetch)] if part.fetch else []
-        name = "fetch" if part.fetch is not None else "require"
+        items += map(Text, part.fetch)
+        name = "fetch" if part.fetch else "require"
         lines += [f"    {line}" for line in call(f"{name}(", items, ")").lines(4, "")]
     return lines
 
@@ -457,7 +446,8 @@ def _read(plan: Plan, part: Part) -> Text:
         assert isinstance(shape, (tuple, list))
         return Text(f"make_images({size}, {literal(tuple(shape))}, {classes}, {offset})")
     if part.kind == "cifar":
-        return Text(f'read_cifar({folder}, {part.role.upper()}_FILES, "{part.detail}")')
+        items = (str(folder), f"{part.role.upper()}_FILES", f'"{part.detail}"')
+        return call("read_cifar(", [Text(item) for item in items], ")")
     return call("read_images(", [Text(f'{folder} / "{name}"') for name in part.names], ")")
 
 
@@ -470,8 +460,8 @@ def _load_tensors(plan: Plan, names: list[str]) -> list[str]:
         prefix = "" if part.role == "train" else f"{part.role}_"
         lines += [f"    {line}" for line in _read(plan, part).lines(4, f"{prefix}images, {prefix}labels = ")]
         if part.detail.startswith("["):
-            target = f"{prefix}images, {prefix}labels"
-            lines.append(f"    {target} = {prefix}images{part.detail}, {prefix}labels{part.detail}")
+            names_of = (f"{prefix}images", f"{prefix}labels")
+            lines += [f"    {name} = {name}{part.detail}" for name in names_of]
         entries[part.role] = (f"{prefix}images", f"{prefix}labels")
     if plan.held_out:
         lines.append("    held = held_out(labels)")

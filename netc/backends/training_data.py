@@ -15,6 +15,8 @@ from netc.catalog.data import dataset_facts
 from netc.literals import literal
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from netc import ir
     from netc.catalog.data import DatasetFacts
 
@@ -49,7 +51,7 @@ class Part(NamedTuple):
     kind: "idx", "gzip", "qmnist", "cifar", "folder" or "fake", which is also the code that reads it.
     folder: Python for the folder of its files, or "".
     names: the files.
-    fetch: keyword arguments for torchvision's class, where the file says `download=True`.
+    fetch: keyword arguments for torchvision's class, as Python, where the file says `download=True`.
     """
 
     role: str
@@ -58,7 +60,7 @@ class Part(NamedTuple):
     folder: str = ""
     names: tuple[str, ...] = ()
     sums: tuple[str, ...] = ()
-    fetch: str | None = None
+    fetch: tuple[str, ...] = ()
     detail: str = ""
 
     @property
@@ -98,7 +100,7 @@ def _part(role: str, call: ir.Call) -> Part:
     if not call.get("download"):
         return part
     kept = {name: call.get(name) for name in ("root", "split", "what") if name in call.args}
-    return part._replace(fetch=", ".join(f"{name}={literal(value)}" for name, value in kept.items()))
+    return part._replace(fetch=tuple(f"{name}={literal(value)}" for name, value in kept.items()))
 
 
 def _cifar(role: str, call: ir.Call, root: str, training: bool) -> Part:
@@ -134,8 +136,8 @@ def folders(found: tuple[Part, ...]) -> dict[str, str]:
     return {part.role: f"{part.role.upper()}_DATA" for part in with_folder}
 
 
-def files_to_ship(data: ir.Data | None) -> list[tuple[str, str]]:
-    """The files that have to lie beside `train.py`: path of each in the package, and where it goes, relative.
+def files_to_ship(data: ir.Data | None) -> list[tuple[Path, str]]:
+    """The files that have to lie beside `train.py`: where each is, and its path relative to the script.
 
     Only `Digits` has any: its images and labels, and the README that names their source and licence.
     """
@@ -145,4 +147,4 @@ def files_to_ship(data: ir.Data | None) -> list[tuple[str, str]]:
 
     folder = Path(__file__).parents[1] / "digits"
     names = sorted(path.name for path in folder.iterdir() if path.suffix in (".gz", ".md"))
-    return [(str(folder / name), f"digits/{name}") for name in names]
+    return [(folder / name, f"digits/{name}") for name in names]

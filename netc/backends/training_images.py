@@ -11,6 +11,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from netc.backends.layout import Text, call
+from netc.backends.training_text import CENTER_CROP
 from netc.catalog.data import CONVERSIONS, Image, dtype_name, training_chain, transform_image
 from netc.catalog.data_transforms import pair, sides
 from netc.literals import literal
@@ -75,6 +76,28 @@ def images(data: ir.Data, sample: Image, channels_last: bool) -> Images:
         before.height is not None,
         after(rest, ready),
     )
+
+
+def preparation(calls: Sequence[ir.Call], channels: int) -> str:
+    """`prepare(images)` for pictures of any size, as Python that needs torch, F, and for rare steps v2.
+
+    It stands for the steps of a transform before it leaves uint8, on a data set whose images have these channels.
+    """
+    conversion = next((i for i, c in enumerate(calls) if c.name in CONVERSIONS), len(calls))
+    body = fixed_steps(calls[:conversion], Image(channels, None, None, "uint8", 0.0, 255.0))
+    text = function("prepare", "The steps of the transform on uint8 images.", body)
+    return f"{CENTER_CROP}\n\n{text}\n" if "center_crop" in body.helpers else f"{text}\n"
+
+
+def function(name: str, about: str, body: Body, parameter: str = "images: Tensor") -> str:
+    """A function of images; the last assignment is what it returns."""
+    lines = list(body.lines)
+    if lines and lines[-1].startswith("images = "):
+        lines[-1] = "return " + lines[-1].removeprefix("images = ")
+    else:
+        lines.append("return images")
+    text = "\n".join(f"    {line}" for line in lines)
+    return f'def {name}({parameter}) -> Tensor:\n    """{about}"""\n{text}'
 
 
 def after(calls: Sequence[ir.Call], image: Image) -> Image:
@@ -242,7 +265,9 @@ def _one_by_one(steps: list[str], number: int, stacked: bool) -> Body:
         constant = "\n".join([f"{name} = v2.Compose(", "    [", *(f"        {s}," for s in steps), "    ]", ")"])
     else:
         constant = "\n".join(text.lines(0, f"{name} = "))
-    line = f"images = torch.{'stack' if stacked else 'cat'}([{name}(image) for image in images])"
+    line = f"images = torch.cat([{name}(picture) for picture in pictures])"
+    if stacked:
+        line = f"images = torch.stack([{name}(image) for image in images])"
     return Body(("# one image at a time", line), (constant,), v2=True)
 
 

@@ -115,4 +115,7 @@ def _row(plan: Plan) -> str:
     cells = [cell for _, cell in _columns(plan)]
     half = (len(cells) + 1) // 2
     indent = " " * 16
+    whole = f'{indent}f"{"  ".join(cells)}{{mark}}",'
+    if len(whole) <= 88:
+        return whole
     return f'{indent}f"{"  ".join(cells[:half])}  "\n{indent}f"{"  ".join(cells[half:])}{{mark}}",'

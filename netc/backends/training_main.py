@@ -34,10 +34,10 @@ channels_last|    return @CLASS@().to(device).to(memory_format=torch.channels_la
 def predict(model: nn.Module, images: @IMAGES@) -> Tensor:
     """The network's outputs @OUTPUTS@ for @READY@ images."""
     model.eval()
-!tensor|    device = next(model.parameters()).device
+    device = next(model.parameters()).device
     outputs = []
 tensor|    for batch in images.split(EVALUATION_BATCH):
-tensor|        outputs.append(model(preprocess(batch)))
+tensor|        outputs.append(model(preprocess(batch.to(device))))
 raw|    for batch in images.split(EVALUATION_BATCH):
 raw|        outputs.append(model(preprocess(prepare(batch).to(device))))
 files|    for index in torch.arange(len(images)).split(EVALUATION_BATCH):
@@ -55,9 +55,10 @@ accuracy|    """The loss and the accuracy over all of the images."""
 !accuracy|def evaluate(model: nn.Module, images: @IMAGES@, labels: Tensor) -> float:
 !accuracy|    """The loss over all of the images."""
     logits = predict(model, images)
+    loss: float = loss_function(logits, labels).item()
 accuracy|    correct = (logits.argmax(1) == labels).sum().item()
-accuracy|    return loss_function(logits, labels).item(), correct / len(labels)
-!accuracy|    return loss_function(logits, labels).item()
+accuracy|    return loss, correct / len(labels)
+!accuracy|    return loss
 '''
 
 CHECKPOINT = '''
@@ -113,11 +114,8 @@ MAIN = """
 def main(arguments: list[str] | None = None) -> None:
     options = parse_options(arguments)
     device = choose_device(options.device)
-    data = {
-tensor|        part: (images.to(device), labels.to(device))
-!tensor|        part: (images, labels.to(device))
-        for part, (images, labels) in load_data().items()
-    }
+tensor|    data = {part: (x.to(device), y.to(device)) for part, (x, y) in load_data().items()}
+!tensor|    data = {part: (x, y.to(device)) for part, (x, y) in load_data().items()}
     images, labels = data["train"]
 
     torch.manual_seed(SEED)
@@ -133,7 +131,6 @@ scheduler|    parts = {"model": model, "optimizer": optimizer, "scheduler": sche
         history = restore(run / "last.pt", **parts)
     else:
         save(run / "last.pt", history, **parts)  # a disk that is full shows at once
-    write_metrics(run / "metrics.csv", history)
 
     print(f"{len(labels)} images to train with, on {device}; files in {run}")
 !validation|    print("no validation images: best.pt is the epoch with the lowest train loss")
@@ -209,8 +206,8 @@ validation|!accuracy|            best = min(rows, key=lambda r: r["validation_lo
 !validation|            best = min(rows, key=lambda r: r["train_loss"])
             if best is row:
                 save(run / "best.pt", rows, **parts)
+            write_table(run / "metrics.csv", rows)
             save(run / "last.pt", rows, **parts)
-            write_metrics(run / "metrics.csv", rows)
             history = rows
             mark = "  best" if best is row else ""
             bar.write(

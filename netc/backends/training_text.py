@@ -103,7 +103,9 @@ def read_images(images_file: Path, labels_file: Path) -> tuple[Tensor, Tensor]:
 
 READ_CIFAR = '''
 def read_cifar(
-    folder: Path, files: dict[str, str], label_key: str
+    folder: Path,
+    files: dict[str, str],
+    label_key: str,
 ) -> tuple[Tensor, Tensor]:
     """The images, uint8 [N, 3, 32, 32], and the labels, int64 [N], of CIFAR's files."""
     images, labels = [], []
@@ -126,7 +128,10 @@ def read_cifar(
 
 READ_FAKE = '''
 def make_images(
-    count: int, shape: tuple[int, int, int], classes: int, offset: int
+    count: int,
+    shape: tuple[int, int, int],
+    classes: int,
+    offset: int,
 ) -> tuple[Tensor, Tensor]:
     """Random uint8 images and labels, the same each time: those of FakeData."""
     images = torch.empty(count, *shape, dtype=torch.uint8)
@@ -145,9 +150,9 @@ def class_names(folder: Path) -> list[str]:
     try:
         names = sorted(entry.name for entry in os.scandir(folder) if entry.is_dir())
     except OSError as error:
-        fail(f"{folder} cannot be read: {error.strerror}; a folder for each class is expected")
+        fail(f"{folder}, with a folder a class, cannot be read: {error.strerror}")
     if not names:
-        fail(f"{folder} has no subfolders; a folder for each class is expected")
+        fail(f"{folder} has no subfolders, and there should be one for each class")
 @CHECK_CLASSES@    return names
 
 
@@ -210,7 +215,7 @@ class Pictures:
 CENTER_CROP = '''
 def center_crop(images: Tensor, height: int, width: int) -> Tensor:
     """Cut out the middle; images that are too small get a black border first."""
-    y, x = (max(0, n - m) for n, m in zip((height, width), images.shape[-2:], strict=True))
+    y, x = max(0, height - images.shape[-2]), max(0, width - images.shape[-1])
     images = F.pad(images, (x // 2, (x + 1) // 2, y // 2, (y + 1) // 2))
     top = round((images.shape[-2] - height) / 2)
     left = round((images.shape[-1] - width) / 2)
@@ -299,12 +304,11 @@ def write(path: Path, content: bytes) -> None:
         unfinished.unlink(missing_ok=True)  # it is left only by an error or Ctrl-C
 
 
-def write_metrics(path: Path, history: list[dict[str, float]]) -> None:
-    """Write a table with a row for each epoch."""
+def write_table(path: Path, rows: list[dict[str, float]]) -> None:
     text = io.StringIO()
-    table = csv.DictWriter(text, COLUMNS, lineterminator="\\n")
+    table = csv.DictWriter(text, rows[0], lineterminator="\\n")
     table.writeheader()
-    table.writerows(history)
+    table.writerows(rows)
     write(path, text.getvalue().encode())
 '''
 

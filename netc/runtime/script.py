@@ -1,0 +1,147 @@
+"""The generated training script as a module, and weights in the network that it trains.
+
+In: the texts of train.py and model.py, and the path of a checkpoint. Out: a module whose functions read the data and
+prepare the images exactly as training does, and its network with those weights.
+Guarantees: nothing runs when the script is loaded; what a checkpoint holds is never executed; every mistake of the user
+is a `UserError`. Leaves to others: what is computed with the network.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+from netc.runtime.errors import UserError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from torch import Tensor, nn
+
+_SHOWN = 4  # differences that a message lists
+
+
+def load_script(train: str, model: str, folder: Path | None = None) -> ModuleType:
+    """The script as a module, without running its `main`.
+
+    Args:
+        train, model: the texts of train.py and model.py.
+        folder: where the script believes to lie, and looks for the files that ship with it; by default the folder of
+            the package, which has them.
+    """
+    folder = folder or Path(__file__).parents[1]
+    network = ModuleType("model")
+    exec(compile(model, "<model.py>", "exec"), network.__dict__)
+    script = ModuleType("train")
+    script.__file__ = str(folder / "train.py")
+    before = sys.modules.get("model")
+    sys.modules["model"] = network  # the script's `from model import …` means this one
+    try:
+        exec(compile(train, "<train.py>", "exec"), script.__dict__)
+    finally:
+        if before is None:
+            del sys.modules["model"]
+        else:
+            sys.modules["model"] = before
+    return script
+
+
+@contextlib.contextmanager
+def script_errors() -> Iterator[None]:
+    """Turn the script's way to end with a message into a `UserError`."""
+    try:
+        yield
+    except SystemExit as end:
+        raise UserError(str(end.code).removeprefix("error: ")) from None
+
+
+def load_network(script: ModuleType, weights: Path, device: str) -> tuple[nn.Module, dict[str, Any]]:
+    """The script's network on a device with the weights of a file, in evaluation mode, and the checkpoint.
+
+    A file may be a checkpoint of the script, or a plain state dict.
+
+    Raises:
+        UserError: if the device or the file is not there, the file is cut short, or its weights are not this network's.
+    """
+    with script_errors():
+        where = script.choose_device(device)
+    checkpoint = read_checkpoint(weights)
+    network: nn.Module = script.build_model(where)
+    state = checkpoint.get("model", checkpoint)
+    _fit(network, state, weights, checkpoint)
+    network.load_state_dict(state)
+    return network.eval(), checkpoint
+
+
+def read_checkpoint(path: Path) -> dict[str, Any]:
+    """The content of a checkpoint file, its tensors in main memory; nothing in it is executed.
+
+    Raises:
+        UserError: if there is no such file, or it is cut short or no checkpoint.
+    """
+    import torch
+
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except FileNotFoundError:
+        raise UserError(f"there is no file `{path}`", help="train first, or name the file with --weights") from None
+    except OSError as problem:
+        raise UserError(f"`{path}` can't be read: {problem.strerror}") from None
+    except Exception as problem:
+        size = path.stat().st_size
+        raise UserError(
+            f"`{path}` ({size:,} bytes) is cut short, damaged, or not a checkpoint",
+            help="name a checkpoint, such as best.pt or last.pt of a run",
+            details=str(problem),
+        ) from None
+    if not isinstance(content, dict) or not content:
+        raise UserError(f"`{path}` is not a checkpoint: it holds a {type(content).__name__}")
+    return content
+
+
+def _fit(network: nn.Module, state: object, path: Path, checkpoint: Mapping[str, Any]) -> None:
+    """Raise a `UserError` that says where names and shapes differ."""
+    import torch
+
+    if not isinstance(state, dict):
+        raise UserError(f"`{path}` holds no state dict")
+    own = network.state_dict()
+    missing = [name for name in own if name not in state]
+    extra = [str(name) for name in state if name not in own]
+    wrong = [
+        f"`{name}` is {_shape(state[name])} in the file and {_shape(value)} in the network"
+        for name, value in own.items()
+        if name in state and not (isinstance(state[name], torch.Tensor) and state[name].shape == value.shape)
+    ]
+    if not (missing or extra or wrong):
+        return
+    said = wrong[:_SHOWN]
+    said += [f"it has no {_listed(missing)}"] if missing else []
+    said += [f"the network has no {_listed(extra)}"] if extra else []
+    trained = checkpoint.get("network")
+    other = f", it is one of {trained}," if isinstance(trained, str) and trained != type(network).__name__ else ""
+    help_text = "take weights of this network, with the parameters that it was trained with"
+    raise UserError(
+        f"`{path}` does not fit {type(network).__name__}{other and other.rstrip(',')}: {'; '.join(said)}",
+        help=help_text,
+    )
+
+
+def _shape(value: object) -> str:
+    shape = getattr(value, "shape", None)
+    return str(list(shape)) if shape is not None else "no tensor"
+
+
+def _listed(names: list[str]) -> str:
+    shown = ", ".join(f"`{name}`" for name in names[:_SHOWN])
+    return shown if len(names) <= _SHOWN else f"{shown} and {len(names) - _SHOWN} more"
+
+
+def probabilities(script: ModuleType, outputs: Tensor) -> Tensor:
+    """Probabilities [N, classes] from the network's outputs, by the loss that it was trained with."""
+    from torch import nn
+
+    return outputs.exp() if isinstance(script.loss_function, nn.NLLLoss) else outputs.softmax(1)

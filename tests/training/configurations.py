@@ -1,0 +1,144 @@
+"""The configurations whose scripts are kept in full: between them they use every piece of the emitter."""
+
+from __future__ import annotations
+
+from netc.backends.training import emit
+from tests.training.programs import TO_TENSOR, call, data, dataset, image_input, lenet, normalize, train, transform
+
+
+def _lenet() -> str:
+    sections, settings = lenet(epochs=30)
+    return emit("LeNet", "lenet", image_input(1, 32, 32), sections, settings, outputs=10)
+
+
+def _mnist_mlp() -> str:
+    sections = data(
+        dataset("MNIST", "data", download=True),
+        test=dataset("MNIST", "data"),
+        transform=(TO_TENSOR, normalize(0.1307)),
+        batch_size=128,
+    )
+    settings = train(optimizer=call("optimizer", "Adam", lr=0.001), metrics=(), epochs=5)
+    return emit("MLP", "mnist", image_input(1, 28, 28), sections, settings, outputs=10, channels_last=False)
+
+
+def _cifar() -> str:
+    sections = data(
+        dataset("CIFAR10", root="data"),
+        validation=5000,
+        test=dataset("CIFAR10", root="data"),
+        transform=(TO_TENSOR, transform("Normalize", mean=[0.4914, 0.4822, 0.4465], std=[0.247, 0.2435, 0.2616])),
+        augment=(
+            transform("RandomCrop", 32, padding=4),
+            transform("RandomHorizontalFlip"),
+            transform("ColorJitter", brightness=0.2, contrast=0.2),
+            transform("RandomErasing", p=0.25),
+        ),
+        batch_size=128,
+    )
+    settings = train(
+        loss=call("loss", "CrossEntropyLoss", label_smoothing=0.1),
+        optimizer=call("optimizer", "SGD", lr=0.1, momentum=0.9, weight_decay=5e-4, nesterov=True),
+        schedule=call("scheduler", "OneCycleLR", max_lr=0.1),
+        epochs=24,
+    )
+    return emit("ResNet", "cifar", image_input(3, 32, 32), sections, settings, outputs=10)
+
+
+def _cifar100() -> str:
+    sections = data(
+        dataset("CIFAR100", root="data", download=True),
+        validation=dataset("CIFAR100", root="data"),
+        transform=(transform("ToImage"), transform("ToDtype", "float32", scale=True), normalize(0.5)),
+        augment=(transform("RandomRotation", 15),),
+    )
+    settings = train(schedule=call("scheduler", "ReduceLROnPlateau", patience=2), metrics=())
+    return emit("Path", "odd name", image_input(3, 32, 32), sections, settings, outputs=100)
+
+
+def _folder() -> str:
+    sections = data(
+        dataset("ImageFolder", "flowers/train"),
+        validation=0.1,
+        test=dataset("ImageFolder", "flowers/test"),
+        transform=(
+            transform("Resize", 256),
+            transform("CenterCrop", 224),
+            TO_TENSOR,
+            transform("Normalize", mean=[0.485, 0.456, 0.406], std=[0.229, 0.224, 0.225]),
+        ),
+        augment=(transform("RandomResizedCrop", 224), transform("RandomHorizontalFlip")),
+        batch_size=32,
+    )
+    return emit("Flowers", "flowers", image_input(3, 224, 224), sections, train(seed=7), outputs=102)
+
+
+def _folder_grey() -> str:
+    sections = data(
+        dataset("ImageFolder", "pictures", allow_empty=True),
+        transform=(transform("Grayscale"), transform("Resize", [64, 48]), TO_TENSOR),
+        augment=(transform("RandomVerticalFlip", p=0.3),),
+    )
+    return emit("Net", "pictures", image_input(1, 64, 48), sections, train(), outputs=3)
+
+
+def _mnist_large() -> str:
+    sections = data(
+        dataset("FashionMNIST", "data"),
+        validation=0.1,
+        transform=(
+            transform("Resize", 256),
+            transform("CenterCrop", 224),
+            transform("Grayscale", num_output_channels=3),
+            TO_TENSOR,
+            normalize(0.5),
+        ),
+        augment=(transform("RandomCrop", [224, 224], padding=[4, 8], fill=128),),
+    )
+    return emit("VGG", "fashion", image_input(3, 224, 224), sections, train(), outputs=10)
+
+
+def _emnist() -> str:
+    sections = data(
+        dataset("EMNIST", "data", "letters"),
+        validation=0.2,
+        test=dataset("EMNIST", "other", "letters"),
+        transform=(transform("Pad", 2), TO_TENSOR),
+    )
+    settings = train(loss=call("loss", "NLLLoss"), schedule=call("scheduler", "StepLR", step_size=3), metrics=())
+    return emit("Letters", "letters", image_input(1, 32, 32), sections, settings, outputs=27)
+
+
+def _qmnist() -> str:
+    sections = data(
+        dataset("QMNIST", "data"),
+        validation=dataset("QMNIST", "data", what="test50k"),
+        test=dataset("QMNIST", "data", what="test10k", download=True),
+        transform=(TO_TENSOR,),
+    )
+    return emit("Net", "qmnist", image_input(1, 28, 28), sections, train(), outputs=10)
+
+
+def _fake() -> str:
+    sections = data(
+        dataset("FakeData", size=200, image_size=(3, 40, 40), num_classes=3),
+        validation=50,
+        transform=(transform("CenterCrop", [48, 36]), TO_TENSOR),
+        augment=(transform("RandomCrop", 36, pad_if_needed=True), transform("Resize", [48, 36])),
+    )
+    settings = train(loss=call("loss", "MultiMarginLoss", p=2, margin=0.5), metrics=("accuracy",))
+    return emit("Net", "fake", image_input(3, 48, 36), sections, settings, outputs=3)
+
+
+CONFIGURATIONS = {
+    "lenet": _lenet,
+    "mnist_mlp": _mnist_mlp,
+    "cifar": _cifar,
+    "cifar100": _cifar100,
+    "folder": _folder,
+    "folder_grey": _folder_grey,
+    "mnist_large": _mnist_large,
+    "emnist": _emnist,
+    "qmnist": _qmnist,
+    "fake": _fake,
+}
