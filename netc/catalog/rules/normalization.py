@@ -48,8 +48,7 @@ def _batch_channels(n: int, args: Args, inputs: Inputs) -> Dim | Reject:
 
 def _instance_shape(n: int, args: Args, inputs: Inputs) -> TensorType | Reject:
     x = inputs[0]
-    single = args["affine"] or args["track_running_stats"]
-    problem = parts.spatial(x, n) or parts.dtype_in(x, SINGLE if single else parts.FLOATS)
+    problem = parts.spatial(x, n) or parts.dtype_in(x, SINGLE if args["affine"] else parts.FLOATS)
     if problem:
         return problem
     if same(product(x.shape[2:]), 1):

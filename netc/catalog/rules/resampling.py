@@ -52,8 +52,7 @@ def _interpolated(mode: str, args: Args, x: TensorType) -> TensorType | Reject:
         shown = f"[{', '.join(map(str, sizes))}]"
         reason = f"`{argument}` gives the sizes {shown}, and each must be {least} or more"
         return Reject(argument, f"sizes of {least} or more", shown, reason)
-    problem = None if 0 in sizes else parts.dtype_in(x, dtypes)
-    return problem or TensorType((*x.shape[:2], *sizes), x.dtype)
+    return parts.dtype_in(x, dtypes) or TensorType((*x.shape[:2], *sizes), x.dtype)
 
 
 def _options(mode: str, args: Args) -> Reject | None:
