@@ -136,7 +136,7 @@ def _has_filters(children: Iterable[ir.Child]) -> bool:
 
 
 def _script(plan: Plan) -> str:
-    sections = [
+    before = [
         _constants(plan),
         pieces.FAIL.strip("\n"),
         *_reading(plan),
@@ -144,23 +144,24 @@ def _script(plan: Plan) -> str:
         *([_held_out(plan)] if plan.held_out else []),
         _load_data(plan),
         pieces.SHUFFLED.strip("\n"),
-        model_text(plan),
+    ]
+    model = model_text(plan)
+    behind = [
         pieces.RUN_FOLDERS.strip("\n"),
         checkpoint_text(plan),
         pieces.CHOOSE_DEVICE.strip("\n"),
         pieces.OPTIONS.strip("\n"),
         main_text(plan),
     ]
-    body = "\n\n\n".join(section for section in sections if section)
-    head = _docstring(plan) + "\n\n" + _imports(plan, body)
-    return _named(f"{head}\n\n{body}\n", plan.network)
+    code = _without_strings("\n".join([*before, model, *behind]))
+    name = "Network" if re.search(rf"\b{plan.network}\b", code) else plan.network
+    body = "\n\n\n".join([*before, model.replace("@CLASS@", name), *behind])
+    return f"{_docstring(plan)}\n\n{_imports(plan, code, name)}\n\n{body}\n"
 
 
-def _named(script: str, network: str) -> str:
-    """Put the network's name in; where the script needs that name for something else, its class is `Network` there."""
-    taken = re.search(rf"\b{network}\b", script.partition('"""\n')[2]) is not None
-    script = script.replace("@IMPORTED@", f"{network} as Network" if taken else network)
-    return script.replace("@CLASS@", "Network" if taken else network).replace("@NETWORK@", network)
+def _without_strings(text: str) -> str:
+    """Code without the insides of its strings, in which a name is not a use of it."""
+    return re.sub(r'"(?:\\.|[^"\\\n])*"', "", text)
 
 
 def _docstring(plan: Plan) -> str:
@@ -175,7 +176,7 @@ def _docstring(plan: Plan) -> str:
         best = "the epoch with the lowest loss on the validation images"
     needs = "torch, tqdm and Pillow" if plan.storage == "files" else "torch and tqdm"
     data = phrase(plan.data.train)
-    return f'''"""Train @NETWORK@ (model.py, beside this file) on {data}.
+    return f'''"""Train {plan.network} (model.py, beside this file) on {data}.
 
     python train.py                  # on the fastest device that is there
     python train.py --device cuda:1
@@ -205,27 +206,28 @@ _IMPORTS = (
 )
 
 
-def _imports(plan: Plan, body: str) -> str:
-    standard = ["import argparse", *(f"import {name}" for name, use in _IMPORTS if re.search(use, body))]
-    abstract = [name for name in ("Callable", "Iterable") if re.search(rf"\b{name}\b", body)]
+def _imports(plan: Plan, code: str, name: str) -> str:
+    standard = ["import argparse", *(f"import {name}" for name, use in _IMPORTS if re.search(use, code))]
+    abstract = [name for name in ("Callable", "Iterable") if re.search(rf"\b{name}\b", code)]
     if abstract:
         standard.append(f"from collections.abc import {', '.join(abstract)}")
-    if "ThreadPoolExecutor" in body:
+    if "ThreadPoolExecutor" in code:
         standard.append("from concurrent.futures import ThreadPoolExecutor")
-    if "(compress(" in body:
+    if "(compress(" in code:
         standard.append("from itertools import compress")
     standard += ["from pathlib import Path", "from typing import Any, NoReturn"]
     third = ["import torch"]
-    if "Image.open" in body:
+    if "Image.open" in code:
         third.append("from PIL import Image")
     third.append("from torch import Tensor, nn")
-    if re.search(r"\bF\.", body):
+    if re.search(r"\bF\.", code):
         third.append("from torch.nn import functional as F")
-    if re.search(r"\bv2\.", body):
+    if re.search(r"\bv2\.", code):
         third.append("from torchvision.transforms import v2")
     third.append("from tqdm import tqdm")
     third[1:] = sorted(third[1:], key=lambda line: line.split()[1].lower())
-    return "\n".join([*standard, "", *third, "", "# isort: split", "from model import @IMPORTED@"])
+    imported = plan.network if name == plan.network else f"{plan.network} as {name}"
+    return "\n".join([*standard, "", *third, "", "# isort: split", f"from model import {imported}"])
 
 
 # --- constants --------------------------------------------------------------------------------------------------------

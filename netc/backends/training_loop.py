@@ -31,16 +31,17 @@ def model_text(plan: Plan) -> str:
 def checkpoint_text(plan: Plan) -> str:
     """The functions that write and read checkpoints."""
     classes = f"class_names({plan.folders['train']})" if plan.storage == "files" else "CLASS_NAMES"
-    return CHECKPOINT.strip("\n").replace("@CLASSES@", classes)
+    return CHECKPOINT.strip("\n").replace("@CLASSES@", classes).replace("@NETWORK@", plan.network)
 
 
 def main_text(plan: Plan) -> str:
     """The function `main` and its call."""
-    text = select(MAIN, words(plan)).replace("@OPTIMIZER@", _optimizer(plan.train))
+    heading = "  ".join(title for title, _ in _columns(plan))
+    text = select(MAIN, words(plan))
+    text = text.replace("@BATCH@", _batch(plan)).replace("@HEADING@", heading).replace("@ROW@", _row(plan))
     if plan.train.schedule is not None:
         text = text.replace("@SCHEDULER@", _scheduler(plan, plan.train.schedule))
-    heading = "  ".join(title for title, _ in _columns(plan))
-    return text.replace("@BATCH@", _batch(plan)).replace("@HEADING@", heading).replace("@ROW@", _row(plan))
+    return text.replace("@OPTIMIZER@", _optimizer(plan.train))
 
 
 def words(plan: Plan) -> frozenset[str]:

@@ -122,12 +122,10 @@ def _fit(network: nn.Module, state: object, path: Path, checkpoint: Mapping[str,
     said += [f"it has no {_listed(missing)}"] if missing else []
     said += [f"the network has no {_listed(extra)}"] if extra else []
     trained = checkpoint.get("network")
-    other = f", it is one of {trained}," if isinstance(trained, str) and trained != type(network).__name__ else ""
+    name = type(network).__name__
+    other = f", it is of {trained}" if isinstance(trained, str) and trained != name else ""
     help_text = "take weights of this network, with the parameters that it was trained with"
-    raise UserError(
-        f"`{path}` does not fit {type(network).__name__}{other and other.rstrip(',')}: {'; '.join(said)}",
-        help=help_text,
-    )
+    raise UserError(f"`{path}` does not fit {name}{other}: {'; '.join(said)}", help=help_text)
 
 
 def _shape(value: object) -> str:
