@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 COMPARISONS = frozenset({"==", "!=", "<", "<=", ">", ">="})
 _WIDTH = {"uint8": 8, "int8": 8, "int16": 16, "int32": 32, "int64": 64}
-_NO_BOOLS = {"//", "%"}  # of two bools; torch refuses `-` for any
+_NO_BOOLS = {"//", "%", "**"}  # of two bools; torch refuses `-` for any
 
 
 def binary(op: str, a: Operand, b: Operand) -> TensorType | Reject:
@@ -66,7 +66,7 @@ def _common(a: Dim, b: Dim) -> Dim | None:
         return b if a == 1 else a
     if same(a, b) is False and less(1, a) and less(1, b):
         return None
-    return a if isinstance(a, int) else b
+    return a if isinstance(a, int) or not isinstance(b, int) else b
 
 
 def promoted(*operands: Operand) -> str:
