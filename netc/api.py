@@ -59,7 +59,9 @@ def load(path: str | PathLike[str], network: str | None, parameters: Mapping[str
     if checked.program is None:
         raise ProgramError(checked)
     names = [n.name for n in checked.program.networks]
-    chosen = network or (checked.program.trained.name if checked.program.trained else names[0] if len(names) == 1 else None)
+    chosen = network or (
+        checked.program.trained.name if checked.program.trained else names[0] if len(names) == 1 else None
+    )
     if chosen not in names:
         said = f"there is no network `{chosen}` in {path}" if chosen else f"{path} has several networks"
         raise UserError(said, help=f"say which one: {', '.join(names)}")

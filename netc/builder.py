@@ -278,8 +278,8 @@ class Builder:
         expr: s.Expr = children[0]
         return expr
 
-    def ellipsis(self, children: Children, span: Span) -> s.Ellipsis_:
-        return s.Ellipsis_(span)
+    def ellipsis(self, children: Children, span: Span) -> s.Dots:
+        return s.Dots(span)
 
     def slice_(self, children: Children, span: Span) -> s.Slice:
         parts: list[s.Expr | None] = [None]

@@ -1,6 +1,7 @@
 """The whole compiler on one page: text to a checked program, and a checked program to the files that it makes.
 
-It reads and writes nothing but what it is given: the command line does that. Stages: parse, override, check, verify, emit.
+It reads and writes nothing but what it is given: the command line does that. Stages: parse, override, check, verify,
+emit.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
+
 class Checked(NamedTuple):
     """What came of a text: its program, unless a diagnostic is an error."""
 
@@ -36,7 +38,9 @@ class Files(NamedTuple):
     shipped: tuple[tuple[Path, str], ...] = ()
 
 
-def analyse(text: str, name: str = "<text>", stem: str = "network", settings: Mapping[str, str] | None = None) -> Checked:
+def analyse(
+    text: str, name: str = "<text>", stem: str = "network", settings: Mapping[str, str] | None = None
+) -> Checked:
     """Parse and check a text. `settings` overrides constants, parameters and settings, as `--set` does."""
     source = Source(text, name)
     report = Report()

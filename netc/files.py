@@ -37,7 +37,9 @@ def read_program(path: Path) -> str:
             raise UserError(f"`{path}` is a folder", help="name a .net file in it")
         if size > MAX_BYTES:
             limit = f"{MAX_BYTES:,} bytes"
-            raise UserError(f"`{path}` has {size:,} bytes, and a program has at most {limit}", help="is it the right file?")
+            raise UserError(
+                f"`{path}` has {size:,} bytes, and a program has at most {limit}", help="is it the right file?"
+            )
         data = path.read_bytes()
     except FileNotFoundError:
         raise UserError(f"there is no file `{path}`", help=_similar(path)) from None
@@ -104,7 +106,9 @@ def make_folder(path: Path) -> None:
     try:
         path.mkdir(parents=True, exist_ok=True)
     except FileExistsError:
-        raise UserError(f"`{path}` is a file, and a folder is needed there", help="remove it, or choose another folder") from None
+        raise UserError(
+            f"`{path}` is a file, and a folder is needed there", help="remove it, or choose another folder"
+        ) from None
     except OSError as problem:
         raise UserError(f"the folder `{path}` can't be made: {problem.strerror}", help=_way_out(problem)) from None
 

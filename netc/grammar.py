@@ -43,7 +43,7 @@ class Tables(NamedTuple):
 
 def load() -> Tables:
     """The tables of the grammar as it stands."""
-    data = json.loads(TABLES.read_bytes()) if TABLES.is_file() else {"checksum": None}
+    data: dict[str, Any] = json.loads(TABLES.read_bytes()) if TABLES.is_file() else {"checksum": None}
     text = resource("grammar/net.lark").read_bytes()
     if data["checksum"] != zlib.crc32(text):
         data = compile_grammar(text)

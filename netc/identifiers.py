@@ -11,17 +11,22 @@ if TYPE_CHECKING:
 
 # Attributes of nn.Module, which a child of that name would hide (decisions: names). A test holds this against torch.
 MODULE_ATTRIBUTES = frozenset(
-    """add_module apply bfloat16 buffers call_super_init children compile cpu cuda double dump_patches eval extra_repr
-    float forward get_buffer get_extra_state get_parameter get_submodule half ipu load_state_dict modules mtia
-    named_buffers named_children named_modules named_parameters parameters register_backward_hook register_buffer
-    register_forward_hook register_forward_pre_hook register_full_backward_hook register_full_backward_pre_hook
-    register_load_state_dict_post_hook register_load_state_dict_pre_hook register_module register_parameter
-    register_state_dict_post_hook register_state_dict_pre_hook requires_grad_ set_extra_state set_submodule share_memory
-    state_dict to to_empty train training type xpu zero_grad T_destination""".split()
+    """
+    add_module apply bfloat16 buffers call_super_init children compile cpu cuda double dump_patches eval
+    extra_repr float forward get_buffer get_extra_state get_parameter get_submodule half ipu load_state_dict
+    modules mtia named_buffers named_children named_modules named_parameters parameters register_backward_hook
+    register_buffer register_forward_hook register_forward_pre_hook register_full_backward_hook
+    register_full_backward_pre_hook register_load_state_dict_post_hook register_load_state_dict_pre_hook
+    register_module register_parameter register_state_dict_post_hook register_state_dict_pre_hook
+    requires_grad_ set_extra_state set_submodule share_memory state_dict to to_empty train training type xpu
+    zero_grad T_destination
+    """.split()
 )
 # Names that generated code uses itself.
 _OURS = frozenset({"self", "torch", "nn", "F", "Tensor", "math", "super", "x"})
-_BUILTINS = frozenset({"int", "float", "len", "range", "min", "max", "round", "sum", "abs", "enumerate", "zip", "super"})
+_BUILTINS = frozenset(
+    {"int", "float", "len", "range", "min", "max", "round", "sum", "abs", "enumerate", "zip", "super"}
+)
 
 
 def python_name(name: str) -> str:
@@ -32,8 +37,12 @@ def python_name(name: str) -> str:
 def valid_name(name: str, span: Span, report: Report) -> bool:
     """Whether a value may have this name; reported where not."""
     if name.startswith("__"):
-        report.add("E0212", f"`{name}` begins with two underscores, which Python keeps for itself", span,
-                   help=f"call it `{name.strip('_') or 'value'}`")  # fmt: skip
+        report.add(
+            "E0212",
+            f"`{name}` begins with two underscores, which Python keeps for itself",
+            span,
+            help=f"call it `{name.strip('_') or 'value'}`",
+        )
         return False
     return True
 
@@ -46,8 +55,11 @@ def valid_label(label: str, span: Span, report: Report) -> bool:
     elif "." in label:
         problem = f"the label `{label}` contains a point, which separates the names of a path"
     elif label in MODULE_ATTRIBUTES or label.startswith("_"):
-        problem = f"a child can't be called `{label}`: that is nn.Module's own" if label in MODULE_ATTRIBUTES else (
-            f"a child can't be called `{label}`: names with `_` in front are nn.Module's own")  # fmt: skip
+        problem = (
+            f"a child can't be called `{label}`: that is nn.Module's own"
+            if label in MODULE_ATTRIBUTES
+            else (f"a child can't be called `{label}`: names with `_` in front are nn.Module's own")
+        )
     if problem is None:
         return True
     report.add("E0213", problem, span, help="choose another label")

@@ -4,13 +4,15 @@ Names are resolved to entries of the catalog, arguments are bound to the names o
 are filled in, and every value has its shape. Nothing here refers to the syntax tree; spans stay for messages and for
 errors at run time. All nodes are immutable.
 
-An argument keeps two forms: `value`, what it is for the parameters' defaults, and `code`, the Python expression over the
-network's parameters that generated code prints (`repr(value)` where no parameter has a part in it).
+An argument keeps two forms: `value`, what it is for the parameters' defaults, and `code`, the Python expression over
+the network's parameters that generated code prints (`repr(value)` where no parameter has a part in it).
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
+
+from netc.node import node
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -76,7 +78,8 @@ class Input(NamedTuple):
 # --- layers: what the constructor builds ------------------------------------------------------------------------------
 
 
-class Layer(NamedTuple):
+@node
+class Layer:
     """A child that is one layer of torch: its label, its call, and the shapes that it was checked with.
 
     `label` is the name in the state dict; in a Sequential an unnamed child has its position.
@@ -89,7 +92,8 @@ class Layer(NamedTuple):
     span: Span
 
 
-class Sequential(NamedTuple):
+@node
+class Sequential:
     """A child that is an nn.Sequential. `named` says whether any of its children has a name of its own."""
 
     label: str
@@ -106,14 +110,16 @@ Child: TypeAlias = Layer | Sequential
 # --- flow: what `forward` computes ------------------------------------------------------------------------------------
 
 
-class Var(NamedTuple):
+@node
+class Var:
     """An input or a bound value; `_` is the current value."""
 
     name: str
     type: TensorType
 
 
-class Apply(NamedTuple):
+@node
+class Apply:
     """A child applied; the same child may be applied again, which shares its weights."""
 
     label: str
@@ -122,7 +128,8 @@ class Apply(NamedTuple):
     span: Span
 
 
-class Function(NamedTuple):
+@node
+class Function:
     """A function applied: `torch.cat([a, b], 1)`; a method of its first argument where `callee` begins with a point."""
 
     callee: str
@@ -131,7 +138,8 @@ class Function(NamedTuple):
     span: Span
 
 
-class Operation(NamedTuple):
+@node
+class Operation:
     """Arithmetic with at least one tensor; a unary minus has no `left`."""
 
     op: str
@@ -141,13 +149,15 @@ class Operation(NamedTuple):
     span: Span
 
 
-class Value(NamedTuple):
+@node
+class Value:
     """A number or another literal among tensors, as Python text; `{name}.shape[i]` stands for a size of run time."""
 
     code: str
 
 
-class Items(NamedTuple):
+@node
+class Items:
     """A list or tuple of expressions, as `cat` takes it."""
 
     items: tuple[Expr, ...]

@@ -1,7 +1,7 @@
 """Text to tokens, and their layout.
 
-In: a source. Out: the tokens that the grammar speaks of, ending in `$END`. The patterns are the grammar's terminals; the
-layout does what a grammar can't say: it drops newlines inside () and [] and before a line that goes on, and makes
+In: a source. Out: the tokens that the grammar speaks of, ending in `$END`. The patterns are the grammar's terminals;
+the layout does what a grammar can't say: it drops newlines inside () and [] and before a line that goes on, and makes
 keywords of words where they are ones. Guarantees: brackets are balanced where no mistake was reported.
 """
 
@@ -28,7 +28,8 @@ class Token(NamedTuple):
 
 # Python's words are reserved everywhere; the others are keywords only where `_keyword` finds that they fit.
 RESERVED = {
-    word: word.upper() for word in ("if", "elif", "else", "for", "in", "and", "or", "not", "is", "True", "False", "None")
+    word: word.upper()
+    for word in ("if", "elif", "else", "for", "in", "and", "or", "not", "is", "True", "False", "None")
 }
 _BEFORE_NAME = {"input", "output", "param"}
 _BEFORE_STRING = {"import", "use", "replace", "append", "remove"}
@@ -144,7 +145,9 @@ def _closes(opened: list[Token], token: Token, report: Report) -> bool:
         opened.pop()
         return True
     if not opened:
-        report.add("E0104", f"`{token.text}` closes nothing", token.span, help="remove it, or open the bracket before it")
+        report.add(
+            "E0104", f"`{token.text}` closes nothing", token.span, help="remove it, or open the bracket before it"
+        )
     elif token.type == "RBRACE":
         _unclosed(opened[-1], token, report)
     else:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from netc import syntax as s
 from netc.diagnostics import Report, nearest
+from netc.node import replace
 from netc.parser import parse_expression
 from netc.source import Span
 
@@ -26,7 +27,11 @@ def apply(file: s.File, settings: Mapping[str, str], source: Source, report: Rep
     for key, text in settings.items():
         chain = parse_expression(text, Report())
         if chain is None:
-            _problem(report, f"`--set {key}={text}`: the value does not parse", "write it as in the file, as in `--set train.epochs=3`")
+            _problem(
+                report,
+                f"`--set {key}={text}`: the value does not parse",
+                "write it as in the file, as in `--set train.epochs=3`",
+            )
             continue
         places = _places(file, key)
         if len(places) == 1:
@@ -36,8 +41,11 @@ def apply(file: s.File, settings: Mapping[str, str], source: Source, report: Rep
             _problem(report, f"`--set {key}` could mean {names}", "give the whole key")
         else:
             near = nearest(key, [_key(p) for p in _all_places(file)])
-            _problem(report, f"`--set {key}`: the file has no such setting, parameter or constant",
-                     f"did you mean `{near}`?" if near else "a key is `section.setting`, a parameter or a constant")  # fmt: skip
+            _problem(
+                report,
+                f"`--set {key}`: the file has no such setting, parameter or constant",
+                f"did you mean `{near}`?" if near else "a key is `section.setting`, a parameter or a constant",
+            )
     return file
 
 
@@ -85,16 +93,16 @@ def _put(file: s.File, place: tuple[int, str, str], chain: s.Chain) -> s.File:
         span = old.span if old else definition.name.span
         setting = s.Setting(s.Ident(last, old.key.span if old else span), _at(chain, span), span)
         entries = tuple(setting if e is old else e for e in definition.entries)
-        new = definition._replace(entries=entries if old else (*entries, setting))
+        new = replace(definition, entries=entries if old else (*entries, setting))
     elif isinstance(definition, (s.Network, s.Module)):
         params = tuple(
-            p._replace(default=_expr(chain, p.span)) if p.name.text == last else p for p in definition.params
+            replace(p, default=_expr(chain, p.span)) if p.name.text == last else p for p in definition.params
         )
-        new = definition._replace(params=params)
+        new = replace(definition, params=params)
     else:
         assert isinstance(definition, s.Constant)
-        new = definition._replace(value=_expr(chain, definition.value.span))
-    return file._replace(definitions=(*file.definitions[:index], new, *file.definitions[index + 1 :]))
+        new = replace(definition, value=_expr(chain, definition.value.span))
+    return replace(file, definitions=(*file.definitions[:index], new, *file.definitions[index + 1 :]))
 
 
 def _expr(chain: s.Chain, span: Span) -> s.Expr:

@@ -46,9 +46,7 @@ def render(diagnostic: Diagnostic, source: Source, colour: bool = False) -> str:
     return "\n".join(out)
 
 
-def _excerpt(
-    labels: list[Label], primary: Label, source: Source, width: int, paint: _Painter, kind: str
-) -> list[str]:
+def _excerpt(labels: list[Label], primary: Label, source: Source, width: int, paint: _Painter, kind: str) -> list[str]:
     """The lines that the labels stand on, each followed by its labels; `...` where lines are left out."""
     out: list[str] = []
     shown = 0

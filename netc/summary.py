@@ -79,7 +79,9 @@ def summary(network: ir.Network, per_parameter: bool = False) -> str:
               f"{_shown(macs) or '0'} multiply-adds for each sample",
               f"{_memory(activations)} of activations for each sample"]  # fmt: skip
     if per_parameter:
-        entries = [(w.path, str(list(w.shape)), f"{w.size:,}", "" if w.trained else f"buffer, {w.dtype}") for w in found]
+        entries = [
+            (w.path, str(list(w.shape)), f"{w.size:,}", "" if w.trained else f"buffer, {w.dtype}") for w in found
+        ]
         lines += ["", *_table((("parameter", "shape", "size", ""), *entries), right=(2,))]
     return "\n".join(line.rstrip() for line in lines)
 

@@ -1,18 +1,18 @@
 """The surface tree: what the parser makes of a program, before any name has a meaning.
 
-Every node carries the span of its text. Nodes are immutable named tuples: they cost a tenth of a frozen dataclass to
-define, which is felt at every start of a program that runs for a tenth of a second. Two nodes of different kinds with
-equal fields compare equal, so trees are compared by `repr`, which names the kinds.
+Every node carries the span of its text.
 """
 
 from __future__ import annotations
 
-from typing import NamedTuple, TypeAlias
+from typing import TypeAlias
 
+from netc.node import node
 from netc.source import Span
 
 
-class Ident(NamedTuple):
+@node
+class Ident:
     """A name where it is declared or used as a key."""
 
     text: str
@@ -22,39 +22,46 @@ class Ident(NamedTuple):
 # --- expressions -----------------------------------------------------------------------------------------------------
 
 
-class Name(NamedTuple):
+@node
+class Name:
     text: str
     span: Span
 
 
-class Number(NamedTuple):
+@node
+class Number:
     value: int | float
     span: Span
 
 
-class String(NamedTuple):
+@node
+class String:
     value: str
     span: Span
 
 
-class Literal(NamedTuple):
+@node
+class Literal:
     """`True`, `False` or `None`."""
 
     value: bool | None
     span: Span
 
 
-class Tuple(NamedTuple):
+@node
+class Tuple:
     items: tuple[Expr, ...]
     span: Span
 
 
-class List(NamedTuple):
+@node
+class List:
     items: tuple[Expr, ...]
     span: Span
 
 
-class Comprehension(NamedTuple):
+@node
+class Comprehension:
     item: Expr
     targets: tuple[Target, ...]
     iterable: Expr
@@ -62,14 +69,16 @@ class Comprehension(NamedTuple):
     span: Span
 
 
-class Paren(NamedTuple):
+@node
+class Paren:
     """An expression in parentheses, kept for the formatter and for exact messages."""
 
     inner: Expr
     span: Span
 
 
-class Unary(NamedTuple):
+@node
+class Unary:
     """`-a`, `+a`, `not a`."""
 
     op: str
@@ -77,7 +86,8 @@ class Unary(NamedTuple):
     span: Span
 
 
-class Binary(NamedTuple):
+@node
+class Binary:
     """Arithmetic: `+ - * / // % ** @`."""
 
     op: str
@@ -86,7 +96,8 @@ class Binary(NamedTuple):
     span: Span
 
 
-class Boolean(NamedTuple):
+@node
+class Boolean:
     """`a and b`, `a or b`."""
 
     op: str
@@ -95,7 +106,8 @@ class Boolean(NamedTuple):
     span: Span
 
 
-class Compare(NamedTuple):
+@node
+class Compare:
     """`a < b <= c`, `a not in b`, `a is None`: one operator fewer than operands."""
 
     ops: tuple[str, ...]
@@ -103,20 +115,23 @@ class Compare(NamedTuple):
     span: Span
 
 
-class Ternary(NamedTuple):
+@node
+class Ternary:
     condition: Expr
     then: Expr
     otherwise: Expr
     span: Span
 
 
-class Attribute(NamedTuple):
+@node
+class Attribute:
     value: Expr
     name: Ident
     span: Span
 
 
-class Argument(NamedTuple):
+@node
+class Argument:
     """One argument of a call; `name` is None for a positional one."""
 
     name: Ident | None
@@ -124,26 +139,30 @@ class Argument(NamedTuple):
     span: Span
 
 
-class Call(NamedTuple):
+@node
+class Call:
     callee: Expr
     arguments: tuple[Argument, ...]
     span: Span
 
 
-class Slice(NamedTuple):
+@node
+class Slice:
     start: Expr | None
     stop: Expr | None
     step: Expr | None
     span: Span
 
 
-class Ellipsis_(NamedTuple):
+@node
+class Dots:
     span: Span
 
 
-class Index(NamedTuple):
+@node
+class Index:
     value: Expr
-    subscripts: tuple[Expr | Slice | Ellipsis_, ...]
+    subscripts: tuple[Expr | Slice | Dots, ...]
     span: Span
 
 
@@ -167,7 +186,8 @@ Expr: TypeAlias = (
 )
 
 
-class TargetTuple(NamedTuple):
+@node
+class TargetTuple:
     items: tuple[Target, ...]
     span: Span
 
@@ -178,26 +198,30 @@ Target: TypeAlias = Ident | TargetTuple
 # --- flow ------------------------------------------------------------------------------------------------------------
 
 
-class Body(NamedTuple):
+@node
+class Body:
     statements: tuple[Statement, ...]
     span: Span
 
 
-class Seq(NamedTuple):
+@node
+class Seq:
     """`seq { … }`: an nn.Sequential."""
 
     body: Body
     span: Span
 
 
-class Inline(NamedTuple):
+@node
+class Inline:
     """`module { … }`: a module written where it is used."""
 
     body: Body
     span: Span
 
 
-class Edit(NamedTuple):
+@node
+class Edit:
     """One edit of a layer in braces: `replace`, `append`, `remove`, or a group of settings under a pattern."""
 
     kind: str
@@ -206,7 +230,8 @@ class Edit(NamedTuple):
     span: Span
 
 
-class Edited(NamedTuple):
+@node
+class Edited:
     """`vgg16(…) { replace "classifier.6" = … }`, `SGD(…) { "*.bias" { … } }`."""
 
     value: Expr
@@ -217,7 +242,8 @@ class Edited(NamedTuple):
 Step: TypeAlias = Expr | Seq | Inline | Edited
 
 
-class Link(NamedTuple):
+@node
+class Link:
     """One link of a chain, with its label (a name, or a string that computes one)."""
 
     label: Ident | String | None
@@ -225,7 +251,8 @@ class Link(NamedTuple):
     span: Span
 
 
-class Chain(NamedTuple):
+@node
+class Chain:
     links: tuple[Link, ...]
     span: Span
 
@@ -233,31 +260,36 @@ class Chain(NamedTuple):
 # --- statements ------------------------------------------------------------------------------------------------------
 
 
-class Flow(NamedTuple):
+@node
+class Flow:
     chain: Chain
     span: Span
 
 
-class Bind(NamedTuple):
+@node
+class Bind:
     targets: tuple[Target, ...]
     chain: Chain
     span: Span
 
 
-class Input(NamedTuple):
+@node
+class Input:
     name: Ident
     shape: List
     dtype: Ident | None
     span: Span
 
 
-class Output(NamedTuple):
+@node
+class Output:
     name: Ident
     chain: Chain
     span: Span
 
 
-class Parameter(NamedTuple):
+@node
+class Parameter:
     """`param name[shape] = initialiser`: an nn.Parameter."""
 
     name: Ident
@@ -266,14 +298,16 @@ class Parameter(NamedTuple):
     span: Span
 
 
-class Buffer(NamedTuple):
+@node
+class Buffer:
     arguments: tuple[Argument, ...]
     name: Ident
     value: Expr
     span: Span
 
 
-class If(NamedTuple):
+@node
+class If:
     """`if` / `elif` / `else`: conditions with their bodies, and the body of `else`."""
 
     branches: tuple[tuple[Expr, Body], ...]
@@ -281,14 +315,16 @@ class If(NamedTuple):
     span: Span
 
 
-class For(NamedTuple):
+@node
+class For:
     targets: tuple[Target, ...]
     iterable: Expr
     body: Body
     span: Span
 
 
-class Selector(NamedTuple):
+@node
+class Selector:
     """What an init rule is for: `Conv2d.weight`, or a path in quotes."""
 
     text: str
@@ -296,18 +332,21 @@ class Selector(NamedTuple):
     span: Span
 
 
-class Rule(NamedTuple):
+@node
+class Rule:
     selector: Selector
     value: Expr
     span: Span
 
 
-class Init(NamedTuple):
+@node
+class Init:
     rules: tuple[Rule, ...]
     span: Span
 
 
-class Broken(NamedTuple):
+@node
+class Broken:
     """A statement, definition or setting that didn't parse; its mistake is in the report."""
 
     span: Span
@@ -319,7 +358,8 @@ Statement: TypeAlias = Flow | Bind | Input | Output | Parameter | Buffer | If | 
 # --- a file ----------------------------------------------------------------------------------------------------------
 
 
-class Param(NamedTuple):
+@node
+class Param:
     """A parameter of a module, network or formula."""
 
     name: Ident
@@ -327,31 +367,36 @@ class Param(NamedTuple):
     span: Span
 
 
-class Import(NamedTuple):
+@node
+class Import:
     path: String
     span: Span
 
 
-class Use(NamedTuple):
+@node
+class Use:
     path: String
     span: Span
 
 
-class Module(NamedTuple):
+@node
+class Module:
     name: Ident
     params: tuple[Param, ...]
     body: Body
     span: Span
 
 
-class Network(NamedTuple):
+@node
+class Network:
     name: Ident
     params: tuple[Param, ...]
     body: Body
     span: Span
 
 
-class Variant(NamedTuple):
+@node
+class Variant:
     """`network ResNet18 = ResNet(BasicBlock, [2, 2, 2, 2])`."""
 
     name: Ident
@@ -360,7 +405,8 @@ class Variant(NamedTuple):
     span: Span
 
 
-class Constant(NamedTuple):
+@node
+class Constant:
     """`classes = 102`; with parameters (which may be none: `f() = 1`) a formula."""
 
     name: Ident
@@ -369,13 +415,15 @@ class Constant(NamedTuple):
     span: Span
 
 
-class Setting(NamedTuple):
+@node
+class Setting:
     key: Ident
     value: Chain
     span: Span
 
 
-class Group(NamedTuple):
+@node
+class Group:
     """Settings under a key: a group within a section."""
 
     key: Ident
@@ -386,7 +434,8 @@ class Group(NamedTuple):
 Entry: TypeAlias = Setting | Group | Broken
 
 
-class Section(NamedTuple):
+@node
+class Section:
     """`data { … }`, `train { … }`."""
 
     name: Ident
@@ -397,6 +446,7 @@ class Section(NamedTuple):
 Definition: TypeAlias = Import | Use | Module | Network | Variant | Constant | Section | Broken
 
 
-class File(NamedTuple):
+@node
+class File:
     definitions: tuple[Definition, ...]
     span: Span

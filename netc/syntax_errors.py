@@ -18,14 +18,15 @@ if TYPE_CHECKING:
 _NAMES = {
     "ARROW": "`->`", "COLON": "`:`", "COMMA": "`,`", "DOT": "`.`", "EQUAL": "`=`", "LBRACE": "`{`", "RBRACE": "`}`",
     "LPAR": "`(`", "RPAR": "`)`", "LSQB": "`[`", "RSQB": "`]`", "TILDE": "`~`", "NAME": "a name",
-    "CNAME": "a name that begins with a capital", "NUMBER": "a number", "STRING": "a string", "_NL": "the end of the line",
+    "CNAME": "a name that begins with a capital", "NUMBER": "a number", "STRING": "a string",
+    "_NL": "the end of the line",
     "$END": "the end of the file", "IN": "`in`", "ELSE": "`else`",
 }  # fmt: skip
 _STATEMENT_WORDS = {
     "def": "a block of layers is a `module Name(parameters) { … }`",
     "class": "a network is a `network Name(parameters) { … }`",
     "return": "a body has no `return`: its result is its last value",
-    "from": "another .net file is brought in with `import \"file.net\"`, Python with `use \"file.py\"`",
+    "from": 'another .net file is brought in with `import "file.net"`, Python with `use "file.py"`',
     "layer": "a layer is written as `name: Conv2d(6, 5)`",
     "while": "loops have a known end: `for i in range(n) { … }`",
 }
@@ -92,7 +93,9 @@ def _python_word(tokens: list[Token], at: int, expected: set[str], report: Repor
     starts = at < 2 or tokens[at - 2].type in ("_NL", "LBRACE")
     if before is None or not starts or before.text not in _STATEMENT_WORDS:
         return False
-    report.add("E0108", f"`{before.text}` is not a word of the language", before.span, help=_STATEMENT_WORDS[before.text])
+    report.add(
+        "E0108", f"`{before.text}` is not a word of the language", before.span, help=_STATEMENT_WORDS[before.text]
+    )
     return True
 
 

@@ -87,9 +87,9 @@ def _expr(expr: ir.Expr, known: set[str], labels: set[str], where: str) -> None:
             for _, item in expr.arguments:
                 _expr(item, known, labels, where)
         case ir.Operation():
-            for item in (expr.left, expr.right):
-                if item is not None:
-                    _expr(item, known, labels, where)
+            for side in (expr.left, expr.right):
+                if side is not None:
+                    _expr(side, known, labels, where)
         case ir.Items():
             for item in expr.items:
                 _expr(item, known, labels, where)

@@ -14,6 +14,7 @@ from netc import ir
 from netc.backends.layout import WIDTH, Text, call, fits, join, operand
 from netc.identifiers import python_name
 from netc.literals import literal
+from netc.node import replace
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -206,7 +207,7 @@ def _variables(node: object) -> set[str]:
     return set()
 
 
-# --- cutting a chain into steps ------------------------------------------------------------------------------------------
+# --- cutting a chain into steps ---------------------------------------------------------------------------------------
 
 
 def _inner(expr: ir.Expr) -> ir.Apply | ir.Function | ir.Operation | None:
@@ -222,9 +223,9 @@ def _inner(expr: ir.Expr) -> ir.Apply | ir.Function | ir.Operation | None:
 
 def _replaced(expr: ir.Expr, inner: ir.Expr, by: ir.Var) -> ir.Expr:
     if isinstance(expr, ir.Apply):
-        return expr._replace(inputs=(by,))
+        return replace(expr, inputs=(by,))
     assert isinstance(expr, ir.Function)
-    return expr._replace(arguments=((expr.arguments[0][0], by), *expr.arguments[1:]))
+    return replace(expr, arguments=((expr.arguments[0][0], by), *expr.arguments[1:]))
 
 
 def _without(expr: ir.Expr, inner: ir.Expr) -> tuple[ir.Expr, ...]:

@@ -271,7 +271,10 @@ def _normalize(args: Args, image: Image) -> Image | Reject:
 
 
 def _floats(value: object) -> list[float]:
-    return [float(value)] if isinstance(value, (int, float)) else [*value]  # type: ignore[call-overload]
+    if isinstance(value, (int, float)):
+        return [float(value)]
+    assert isinstance(value, (list, tuple))
+    return [float(item) for item in value]
 
 
 def _blur(args: Args, image: Image) -> Image | Reject:

@@ -13,11 +13,11 @@ from netc import ir
 from netc import syntax as s
 from netc.checker import sections, symbolic
 from netc.checker.expressions import ERROR, Evaluator
-from netc.identifiers import python_name, valid_name
 from netc.checker.network import NetworkChecker
 from netc.checker.python_text import text
 from netc.checker.values import Tensor
 from netc.diagnostics import Label
+from netc.identifiers import python_name, valid_name
 
 if TYPE_CHECKING:
     from netc.diagnostics import Report
@@ -59,8 +59,14 @@ def _definitions(file: s.File, report: Report) -> dict[str, s.Definition]:
         if name.text in found:
             first = found[name.text]
             assert not isinstance(first, (s.Import, s.Use, s.Broken))
-            report.add("E0208", f"`{name.text}` is defined twice", name.span, "again",
-                       secondary=[Label(first.name.span, "first here")], help="rename one of them")  # fmt: skip
+            report.add(
+                "E0208",
+                f"`{name.text}` is defined twice",
+                name.span,
+                "again",
+                secondary=[Label(first.name.span, "first here")],
+                help="rename one of them",
+            )
         found[name.text] = definition
     return found
 
@@ -115,12 +121,20 @@ def _not_yet(definition: s.Definition, report: Report) -> None:
 
 def _no_network(file: s.File, source: Source, report: Report) -> None:
     at = file.definitions[0].span if file.definitions else type(file.span)(0, min(1, len(source.text)))
-    report.add("E0200", "the file defines no network", at,
-               help="a network is written as `network Name { input x: [N, 3, 32, 32]; … }`")  # fmt: skip
+    report.add(
+        "E0200",
+        "the file defines no network",
+        at,
+        help="a network is written as `network Name { input x: [N, 3, 32, 32]; … }`",
+    )
 
 
 def _network(
-    definition: s.Network, source: Source, report: Report, constants: dict[str, Any], definitions: dict[str, s.Definition]
+    definition: s.Network,
+    source: Source,
+    report: Report,
+    constants: dict[str, Any],
+    definitions: dict[str, s.Definition],
 ) -> ir.Network | None:
     """Check one network: first for its parameters' defaults, then for its parameters as symbols."""
     failed_before = len(report.errors)
@@ -132,11 +146,19 @@ def _network(
     checker.run(definition.body)
     result = checker.current
     if not checker.inputs and not any(isinstance(st, (s.Input, s.Broken)) for st in definition.body.statements):
-        report.add("E0222", f"the network `{definition.name.text}` declares no input", definition.name.span,
-                   help="begin it with `input x: [N, 3, 32, 32]`, the batch first")  # fmt: skip
+        report.add(
+            "E0222",
+            f"the network `{definition.name.text}` declares no input",
+            definition.name.span,
+            help="begin it with `input x: [N, 3, 32, 32]`, the batch first",
+        )
     elif result is None or (isinstance(result, Tensor) and not checker.body):
-        report.add("E0223", f"the network `{definition.name.text}` computes nothing", definition.name.span,
-                   help="write its layers as a chain: `conv1: Conv2d(6, 5) -> ReLU`")  # fmt: skip
+        report.add(
+            "E0223",
+            f"the network `{definition.name.text}` computes nothing",
+            definition.name.span,
+            help="write its layers as a chain: `conv1: Conv2d(6, 5) -> ReLU`",
+        )
     if len(report.errors) > failed_before or not isinstance(result, Tensor):
         return None
     network = assemble(definition, parameters, checker, result)
@@ -175,17 +197,31 @@ def _parameters(definition: s.Network, report: Report, constants: dict[str, Any]
     for param in definition.params:
         name = param.name.text
         if name in seen:
-            report.add("E0208", f"the parameter `{name}` is declared twice", param.name.span, "again",
-                       secondary=[Label(seen[name].name.span, "first here")], help="rename one of them")  # fmt: skip
+            report.add(
+                "E0208",
+                f"the parameter `{name}` is declared twice",
+                param.name.span,
+                "again",
+                secondary=[Label(seen[name].name.span, "first here")],
+                help="rename one of them",
+            )
             continue
         seen[name] = param
         if not valid_name(name, param.name.span, report):
             continue
         if param.default is None:
-            report.add("E0224", f"the parameter `{name}` has no default", param.name.span,
-                       help=f"give it one, as in `{name} = 10`, so that the network can be built")  # fmt: skip
+            report.add(
+                "E0224",
+                f"the parameter `{name}` has no default",
+                param.name.span,
+                help=f"give it one, as in `{name} = 10`, so that the network can be built",
+            )
             continue
-        if isinstance(param.default, s.Name) and param.default.text[0].isupper() and param.default.text not in constants:
+        if (
+            isinstance(param.default, s.Name)
+            and param.default.text[0].isupper()
+            and param.default.text not in constants
+        ):
             evaluator.not_yet(param.default.span, "a layer as an argument")
             continue
         value = evaluator.evaluate(param.default)

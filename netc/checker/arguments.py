@@ -88,8 +88,13 @@ def _assign(
             continue
         place = sum(1 for _, a, _ in out if a.name is None)
         if seen_keyword is not None:
-            report.add("E0303", "a positional argument stands after a named one", argument.span,
-                       secondary=[Label(seen_keyword.span, "named")], help="put it first, or name it")  # fmt: skip
+            report.add(
+                "E0303",
+                "a positional argument stands after a named one",
+                argument.span,
+                secondary=[Label(seen_keyword.span, "named")],
+                help="put it first, or name it",
+            )
             out.append((None, argument, True))
         elif place < len(open_):
             out.append((open_[place], argument, True))
@@ -109,7 +114,9 @@ def _unknown(entry: Entry, argument: s.Argument, report: Report) -> None:
     report.add("E0302", message, argument.name.span, help=help_text)
 
 
-def _too_many(entry: Entry, open_: list[Param], argument: s.Argument, inferred: Collection[str], report: Report) -> None:
+def _too_many(
+    entry: Entry, open_: list[Param], argument: s.Argument, inferred: Collection[str], report: Report
+) -> None:
     count = len(open_)
     takes = "no positional argument" if count == 0 else f"{count} positional argument{'s' * (count > 1)}"
     names = ", ".join(f"`{p.name}`" for p in open_)
@@ -122,7 +129,9 @@ def _too_many(entry: Entry, open_: list[Param], argument: s.Argument, inferred: 
 
 def _twice(entry: Entry, param: Param, argument: s.Argument, first: Span, report: Report) -> None:
     message = f"`{entry.name}` is given `{param.name}` twice"
-    report.add("E0305", message, argument.span, "again", secondary=[Label(first, "first here")], help="remove one of them")
+    report.add(
+        "E0305", message, argument.span, "again", secondary=[Label(first, "first here")], help="remove one of them"
+    )
 
 
 def _missing(entry: Entry, missing: list[Param], span: Span, report: Report) -> None:
@@ -136,18 +145,31 @@ def _checked(entry: Entry, param: Param, value: Any, argument: s.Argument, repor
     if value is ERROR:
         return ERROR
     if _has_runtime_size(value):
-        report.add("E0402", f"`{param.name}` of `{entry.name}` is `{_shown(value)}`, a size that is known only at run time",
-                   argument.span, help="give the input this size as a number, or as a parameter of the network")  # fmt: skip
+        report.add(
+            "E0402",
+            f"`{param.name}` of `{entry.name}` is `{_shown(value)}`, a size that is known only at run time",
+            argument.span,
+            help="give the input this size as a number, or as a parameter of the network",
+        )
         return ERROR
     if not accepts(param.type, value):
-        report.add("E0307", f"`{param.name}` of `{entry.name}` takes {describe(param.type)}, not {kind_of(value)}",
-                   argument.span, f"this is `{_shown(value)}`", help=_type_help(param))  # fmt: skip
+        report.add(
+            "E0307",
+            f"`{param.name}` of `{entry.name}` takes {describe(param.type)}, not {kind_of(value)}",
+            argument.span,
+            f"this is `{_shown(value)}`",
+            help=_type_help(param),
+        )
         return ERROR
     if isinstance(value, str) and param.choices and value not in param.choices:
         choices = ", ".join(f'"{c}"' for c in param.choices)
         near = suggestion(value, param.choices)
-        report.add("E0308", f'`{param.name}` of `{entry.name}` can\'t be "{value}"', argument.span,
-                   help=near or f"it is one of {choices}")  # fmt: skip
+        report.add(
+            "E0308",
+            f'`{param.name}` of `{entry.name}` can\'t be "{value}"',
+            argument.span,
+            help=near or f"it is one of {choices}",
+        )
         return ERROR
     return value
 

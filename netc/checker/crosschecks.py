@@ -1,7 +1,8 @@
 """How the data, the network and the training fit together.
 
-In: both sections and the trained network, each right in itself. Out: the places where they disagree, in the report: what
-the transform gives against the network's input, the classes of the data against the last layer, the loss against both.
+In: both sections and the trained network, each right in itself. Out: the places where they disagree, in the report:
+what the transform gives against the network's input, the classes of the data against the last layer, the loss against
+both.
 """
 
 from __future__ import annotations
@@ -33,8 +34,12 @@ def _facts(call: ir.Call) -> Any:
 def _inputs(data: ir.Data, network: ir.Network, report: Report) -> None:
     """Follow an image through the transforms up to the input."""
     if len(network.inputs) != 1:
-        report.add("E0513", f"`{network.name}` has {len(network.inputs)} inputs, and a sample has one image",
-                   network.inputs[1].span, help="train a network of one input")  # fmt: skip
+        report.add(
+            "E0513",
+            f"`{network.name}` has {len(network.inputs)} inputs, and a sample has one image",
+            network.inputs[1].span,
+            help="train a network of one input",
+        )
         return
     facts = _facts(data.train)
     if facts is None:
@@ -43,7 +48,9 @@ def _inputs(data: ir.Data, network: ir.Network, report: Report) -> None:
     names = [c.name for c in data.transform], [c.name for c in data.augment]
     augmented = None
     if data.augment and evaluation is not None:
-        chain = tuple((data.transform if which == "transform" else data.augment)[i] for which, i in training_chain(*names))
+        chain = tuple(
+            (data.transform if which == "transform" else data.augment)[i] for which, i in training_chain(*names)
+        )
         augmented = _through(chain, facts.image, report)
     for image, calls, what in ((evaluation, data.transform, "transform"), (augmented, data.augment, "augment")):
         if image is not None:
@@ -56,9 +63,13 @@ def _through(calls: tuple[ir.Call, ...], image: Image, report: Report) -> Image 
         out = transform_image(call.name, args, image)
         if isinstance(out, Reject):
             place = call.span
-            report.add("E0514", f"`{call.name}`: {out.reason}", place,
-                       f"expected {out.expected}, got {out.got}" if out.expected else "",
-                       notes=[f"it receives {_image(image)}"])  # fmt: skip
+            report.add(
+                "E0514",
+                f"`{call.name}`: {out.reason}",
+                place,
+                f"expected {out.expected}, got {out.got}" if out.expected else "",
+                notes=[f"it receives {_image(image)}"],
+            )
             return None
         image = out
     return image
@@ -79,22 +90,45 @@ def _arrives(
     wanted = declared.type.shape[1:]
     if image.dtype != declared.type.dtype:
         help_text = "add `ToTensor` to the transform" if image.dtype == "uint8" else f"the images are {image.dtype}"
-        report.add("E0515", f"the network takes {declared.type.dtype}, and the images are {image.dtype}", place,
-                   f"gives {_image(image)}", secondary=[here], help=help_text)  # fmt: skip
+        report.add(
+            "E0515",
+            f"the network takes {declared.type.dtype}, and the images are {image.dtype}",
+            place,
+            f"gives {_image(image)}",
+            secondary=[here],
+            help=help_text,
+        )
         return
     sizes = (image.channels, image.height, image.width)
     if len(wanted) != 3:
-        report.add("E0516", f"the network takes {len(wanted) + 1} axes, and a batch of images has 4", declared.span,
-                   f"declared as {declared.type}", notes=[f"the data gives {_image(image)}"],
-                   help=f"declare the input as `{declared.name}: [N, {', '.join(str(s) if s else 'S' for s in sizes)}]`")  # fmt: skip
+        report.add(
+            "E0516",
+            f"the network takes {len(wanted) + 1} axes, and a batch of images has 4",
+            declared.span,
+            f"declared as {declared.type}",
+            notes=[f"the data gives {_image(image)}"],
+            help=f"declare the input as `{declared.name}: [N, {', '.join(str(s) if s else 'S' for s in sizes)}]`",
+        )
         return
     if None in sizes[1:]:
-        report.add("E0517", "the images differ in size and can't be put into a batch", place, f"gives {_image(image)}",
-                   secondary=[here], help=f"bring them to one size: `Resize({_both(wanted)})` before `ToTensor`")  # fmt: skip
+        report.add(
+            "E0517",
+            "the images differ in size and can't be put into a batch",
+            place,
+            f"gives {_image(image)}",
+            secondary=[here],
+            help=f"bring them to one size: `Resize({_both(wanted)})` before `ToTensor`",
+        )
         return
     if any(size is not None and same(size, dim) is False for size, dim in zip(sizes, wanted, strict=True)):
-        report.add("E0518", f"the images do not fit the network's input `{declared.name}`", place,
-                   f"gives {_image(image)}", secondary=[here], help=_resize(sizes, wanted, what, data))  # fmt: skip
+        report.add(
+            "E0518",
+            f"the images do not fit the network's input `{declared.name}`",
+            place,
+            f"gives {_image(image)}",
+            secondary=[here],
+            help=_resize(sizes, wanted, what, data),
+        )
 
 
 def _both(wanted: tuple[Any, ...]) -> str:
@@ -118,22 +152,34 @@ def _classes(data: ir.Data, train: ir.Train, network: ir.Network, report: Report
     last = network.body[-1]
     here = Label(_last_span(network), f"gives {output}")
     if output.dtype in ("int64", "int32", "bool", "uint8"):
-        report.add("E0605", f"`{loss.name}` needs a floating-point output, and the network gives {output.dtype}",
-                   loss.span, secondary=[here])  # fmt: skip
+        report.add(
+            "E0605",
+            f"`{loss.name}` needs a floating-point output, and the network gives {output.dtype}",
+            loss.span,
+            secondary=[here],
+        )
         return
     if len(output.shape) != 2:
-        report.add("E0606", f"`{loss.name}` compares [N, classes] with class labels, and the network gives {output}",
-                   _last_span(network), secondary=[Label(loss.span, "the loss")],
-                   help="end the network with `Flatten -> name: Linear(classes)`")  # fmt: skip
+        report.add(
+            "E0606",
+            f"`{loss.name}` compares [N, classes] with class labels, and the network gives {output}",
+            _last_span(network),
+            secondary=[Label(loss.span, "the loss")],
+            help="end the network with `Flatten -> name: Linear(classes)`",
+        )
         return
     facts = _facts(data.train)
     if facts is None or facts.classes is None:
         return
     if same(output.shape[1], facts.classes) is False:
-        report.add("E0519", f"`{data.train.name}` has {facts.classes} classes, but the network's last layer gives "
-                   f"{output.shape[1]}", _last_span(network) or last.span, f"gives {output}",
-                   secondary=[Label(data.train.span, f"{facts.classes} classes")],
-                   help=f"let the last layer give {facts.classes}")  # fmt: skip
+        report.add(
+            "E0519",
+            f"`{data.train.name}` has {facts.classes} classes, but the network's last layer gives {output.shape[1]}",
+            _last_span(network) or last.span,
+            f"gives {output}",
+            secondary=[Label(data.train.span, f"{facts.classes} classes")],
+            help=f"let the last layer give {facts.classes}",
+        )
 
 
 def _last_span(network: ir.Network) -> Any:
@@ -146,8 +192,18 @@ def _same_kind(train: ir.Call, other: ir.Call, report: Report) -> None:
     if ours is None or theirs is None:
         return
     if ours.classes is not None and theirs.classes is not None and ours.classes != theirs.classes:
-        report.add("E0520", f"`{train.name}` has {ours.classes} classes, and `{other.name}` has {theirs.classes}", other.span,
-                   secondary=[Label(train.span, "trained on this")], help="evaluate on data of the same kind")  # fmt: skip
+        report.add(
+            "E0520",
+            f"`{train.name}` has {ours.classes} classes, and `{other.name}` has {theirs.classes}",
+            other.span,
+            secondary=[Label(train.span, "trained on this")],
+            help="evaluate on data of the same kind",
+        )
     elif ours.image[:3] != theirs.image[:3] and None not in (*ours.image[:3], *theirs.image[:3]):
-        report.add("E0520", f"the images of `{other.name}` differ from those of `{train.name}`", other.span,
-                   f"gives {_image(theirs.image)}", secondary=[Label(train.span, f"gives {_image(ours.image)}")])  # fmt: skip
+        report.add(
+            "E0520",
+            f"the images of `{other.name}` differ from those of `{train.name}`",
+            other.span,
+            f"gives {_image(theirs.image)}",
+            secondary=[Label(train.span, f"gives {_image(ours.image)}")],
+        )

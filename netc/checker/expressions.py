@@ -192,7 +192,7 @@ class Evaluator:
 
     def eval_index(self, expr: s.Index) -> Any:
         value = self.evaluate(expr.value)
-        if len(expr.subscripts) != 1 or isinstance(expr.subscripts[0], (s.Slice, s.Ellipsis_)):
+        if len(expr.subscripts) != 1 or isinstance(expr.subscripts[0], (s.Slice, s.Dots)):
             return self.not_yet(expr.span, "a slice")
         return self.apply(lambda a, i: a[i], (value, self.evaluate(expr.subscripts[0])), expr, "indexing")
 

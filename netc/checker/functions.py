@@ -1,8 +1,8 @@
 """Functions of tensors, and arithmetic with them.
 
 In: the checker of a network and a call. Out: the tensor that it gives. A function is torch's where an argument is a
-tensor, and Python's otherwise; after `->`, and at the head of a chain when no argument is a tensor, the current value is
-its first argument.
+tensor, and Python's otherwise; after `->`, and at the head of a chain when no argument is a tensor, the current value
+is its first argument.
 """
 
 from __future__ import annotations
@@ -36,24 +36,42 @@ def unknown(c: NetworkChecker, callee: s.Name) -> Any:
     candidates = [*catalog.functions(), *c.labels]
     capital = next((n for n in catalog.layers() if n.lower() == name.replace("_", "").lower()), None)
     if name in c.env:
-        c.report.add("E0221", f"`{name}` is a value; after `->` stands a layer or a function", callee.span,
-                     help=f"begin a new line with it: `{name} -> …`")  # fmt: skip
+        c.report.add(
+            "E0221",
+            f"`{name}` is a value; after `->` stands a layer or a function",
+            callee.span,
+            help=f"begin a new line with it: `{name} -> …`",
+        )
         return ERROR
     near = capital or nearest(name, candidates)
-    c.report.add("E0221", f"there is no function or layer `{name}`", callee.span,
-                 help=f"did you mean `{near}`?" if near else "functions have the names of torch.nn.functional and torch")  # fmt: skip
+    c.report.add(
+        "E0221",
+        f"there is no function or layer `{name}`",
+        callee.span,
+        help=f"did you mean `{near}`?" if near else "functions have the names of torch.nn.functional and torch",
+    )
     return ERROR
 
 
 def called_label(c: NetworkChecker, expr: s.Call, name: str) -> Any:
-    c.report.add("E0217", f"`{name}` is a layer of this network; it is applied by its name alone", expr.span,
-                 help=f"write `value = _ -> {name}` on a line of its own")  # fmt: skip
+    """Report a label that is called in an expression."""
+    c.report.add(
+        "E0217",
+        f"`{name}` is a layer of this network; it is applied by its name alone",
+        expr.span,
+        help=f"write `value = _ -> {name}` on a line of its own",
+    )
     return ERROR
 
 
 def called_layer(c: NetworkChecker, expr: s.Call, name: str) -> Any:
-    c.report.add("E0211", f"`{name}` is a layer, and an expression can't hold one", expr.callee.span,
-                 help=f"apply it in a chain: `value = _ -> {name}(…)`")  # fmt: skip
+    """Report a layer that is called in an expression."""
+    c.report.add(
+        "E0211",
+        f"`{name}` is a layer, and an expression can't hold one",
+        expr.callee.span,
+        help=f"apply it in a chain: `value = _ -> {name}(…)`",
+    )
     return ERROR
 
 
@@ -120,8 +138,12 @@ def _bind(
         bound[param.name] = (value, argument, name is None)
     missing = [p for p in entry.params if p.default is REQUIRED and p.name not in bound]
     if ok and missing:
-        c.report.add("E0306", f"`{entry.name}` needs `{missing[0].name}`", step.span,
-                     help=f"give it, as in `{entry.name}({missing[0].name}=…)`")  # fmt: skip
+        c.report.add(
+            "E0306",
+            f"`{entry.name}` needs `{missing[0].name}`",
+            step.span,
+            help=f"give it, as in `{entry.name}({missing[0].name}=…)`",
+        )
     return bound if ok and not missing else None
 
 
@@ -136,13 +158,23 @@ def _param(
     param = next((p for p in entry.params if p.name == name.text), None)
     if param is None:
         names = [p.name for p in entry.params]
-        c.report.add("E0302", f"`{entry.name}` has no argument `{name.text}`", name.span,
-                     help=suggestion(name.text, names) or f"it takes {', '.join(f'`{n}`' for n in names)}")  # fmt: skip
+        c.report.add(
+            "E0302",
+            f"`{entry.name}` has no argument `{name.text}`",
+            name.span,
+            help=suggestion(name.text, names) or f"it takes {', '.join(f'`{n}`' for n in names)}",
+        )
         return None
     if param.name in bound:
         first = bound[param.name][1]
-        c.report.add("E0305", f"`{entry.name}` is given `{param.name}` twice", argument.span, "again",
-                     secondary=[Label(first.span, "first here")] if first else (), help="remove one of them")  # fmt: skip
+        c.report.add(
+            "E0305",
+            f"`{entry.name}` is given `{param.name}` twice",
+            argument.span,
+            "again",
+            secondary=[Label(first.span, "first here")] if first else (),
+            help="remove one of them",
+        )
         return None
     if param in positions:
         positions.remove(param)
@@ -159,8 +191,9 @@ def _fits(c: NetworkChecker, entry: Entry, param: Param, value: Any, argument: s
             return True
     if accepts(param.type, value) and not isinstance(value, (Tensor, TensorTuple)):
         return True
-    c.report.add("E0307", f"`{param.name}` of `{entry.name}` takes {describe(param.type)}, not {kind_of(value)}",
-                 argument.span)  # fmt: skip
+    c.report.add(
+        "E0307", f"`{param.name}` of `{entry.name}` takes {describe(param.type)}, not {kind_of(value)}", argument.span
+    )
     return False
 
 
@@ -177,7 +210,9 @@ def _result(c: NetworkChecker, entry: Entry, bound: _Bound, step: s.Expr) -> Any
         return _rejected(c, entry, result, tensors, bound, step)
     if not isinstance(result, TensorType):
         return c.not_yet(step.span, f"several results (`{entry.name}`)")
-    c.rows.append(ir.Row("", entry.name, result, entry.rule.macs(values, types, result) if entry.rule.macs else 0, step.span))
+    c.rows.append(
+        ir.Row("", entry.name, result, entry.rule.macs(values, types, result) if entry.rule.macs else 0, step.span)
+    )
     return Tensor(_code(c, entry, bound, result, step), result, Made(entry.name, step.span))
 
 
@@ -195,13 +230,21 @@ def _flat(value: Any) -> list[Tensor]:
     return []
 
 
-def _rejected(c: NetworkChecker, entry: Entry, reject: Reject, tensors: list[Tensor], bound: _Bound, step: s.Expr) -> Any:
+def _rejected(
+    c: NetworkChecker, entry: Entry, reject: Reject, tensors: list[Tensor], bound: _Bound, step: s.Expr
+) -> Any:
     argument = bound.get(reject.argument or "", (None, None, False))[1]
     came = [Label(t.made.span, f"gives {t.type}".replace("$", "")) for t in tensors if t.made is not None]
     notes = [] if came else [f"it receives {', '.join(str(t.type) for t in tensors)}".replace("$", "")]
     expected = f"expected {reject.expected}, got {reject.got}" if reject.expected else ""
-    c.report.add("E0309" if argument else "E0404", f"`{entry.name}`: {reject.reason}".replace("$", ""),
-                 argument.span if argument else step.span, expected.replace("$", ""), secondary=came, notes=notes)  # fmt: skip
+    c.report.add(
+        "E0309" if argument else "E0404",
+        f"`{entry.name}`: {reject.reason}".replace("$", ""),
+        argument.span if argument else step.span,
+        expected.replace("$", ""),
+        secondary=came,
+        notes=notes,
+    )
     return ERROR
 
 
@@ -225,8 +268,10 @@ def _code(c: NetworkChecker, entry: Entry, bound: _Bound, type_: TensorType, ste
 
 # Functions of torch that are written as methods: `x.flatten(1)` and not `torch.flatten(x, 1)`.
 _METHODS = frozenset(
-    """flatten reshape permute transpose mean sum unflatten squeeze unsqueeze chunk split unbind softmax log_softmax
-    view expand repeat contiguous amax amin std var argmax argmin cumsum movedim swapaxes narrow""".split()
+    """
+    flatten reshape permute transpose mean sum unflatten squeeze unsqueeze chunk split unbind softmax
+    log_softmax view expand repeat contiguous amax amin std var argmax argmin cumsum movedim swapaxes narrow
+    """.split()
 )
 _FLUENT = (ir.Var, ir.Apply, ir.Function)
 
@@ -251,7 +296,7 @@ def _expr(c: NetworkChecker, value: Any, argument: s.Argument | None) -> ir.Expr
 
 def binary(c: NetworkChecker, expr: s.Binary, left: Any, right: Any) -> Any:
     """Arithmetic of two tensors, or of a tensor and a number."""
-    from netc.catalog.rules import binary as rule
+    from netc.catalog.rules.arithmetic import binary as rule
 
     if left is ERROR or right is ERROR:
         return ERROR

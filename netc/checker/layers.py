@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 from netc import catalog, ir
 from netc import syntax as s
-from netc.checker.arguments import Bound, bind
+from netc.checker.arguments import bind
 from netc.checker.expressions import ERROR, kind_of
-from netc.identifiers import valid_label
 from netc.checker.values import Made, Tensor, TensorTuple
 from netc.diagnostics import Label, nearest
+from netc.identifiers import valid_label
 from netc.ir import Arg
+from netc.node import replace
 from netc.shapes import Reject, Size, TensorType, same
 
 if TYPE_CHECKING:
@@ -40,6 +41,7 @@ def labelled(c: NetworkChecker, link: s.Link, value: Any) -> Any:
             name = ""
     if value is None:
         value = c.the_current(link.span)
+    child: ir.Child | None
     if isinstance(step, s.Seq):
         child, result = _sequential(c, step, name, value)
     elif isinstance(step, s.Inline):
@@ -61,9 +63,14 @@ def _fresh(c: NetworkChecker, name: str, span: Span) -> bool:
     if name not in c.labels:
         return True
     key = f"label {name}"
-    c.report.add("E0214", f"two layers are called `{name}`", span, "again",
-                 secondary=[Label(c.spans[key], "first here")] if key in c.spans else (),
-                 help=f"rename one; to apply the first one again, write `{name}` without a colon")  # fmt: skip
+    c.report.add(
+        "E0214",
+        f"two layers are called `{name}`",
+        span,
+        "again",
+        secondary=[Label(c.spans[key], "first here")] if key in c.spans else (),
+        help=f"rename one; to apply the first one again, write `{name}` without a colon",
+    )
     return False
 
 
@@ -74,8 +81,12 @@ def _layer(c: NetworkChecker, step: s.Expr, name: str, value: Any, span: Span) -
         return None, dotted(c, step, callee)
     if not isinstance(callee, s.Name) or not callee.text[0].isupper():
         shown = f"`{callee.text}` is a function" if isinstance(callee, s.Name) else "this is an expression"
-        c.report.add("E0215", f"a label is for a layer, and {shown}", step.span,
-                     help="leave the label out, or bind the value with `name = …`")  # fmt: skip
+        c.report.add(
+            "E0215",
+            f"a label is for a layer, and {shown}",
+            step.span,
+            help="leave the label out, or bind the value with `name = …`",
+        )
         return None, ERROR
     c.spans[f"label {name}"] = span
     return build(c, step, callee, name, value)
@@ -106,8 +117,12 @@ def find(c: NetworkChecker, callee: s.Name) -> Entry | None:
     entry = catalog.layer(name)
     if entry is None:
         if catalog.loss(name) is not None:
-            c.report.add("E0216", f"`{name}` is a loss, not a layer", callee.span,
-                         help=f"name it in the `train` section: `loss = {name}`")  # fmt: skip
+            c.report.add(
+                "E0216",
+                f"`{name}` is a loss, not a layer",
+                callee.span,
+                help=f"name it in the `train` section: `loss = {name}`",
+            )
             return None
         near = _nearest_layer(name)
         lists = [n for n in c.definitions if n[0].isupper()]
@@ -231,8 +246,14 @@ def _mismatch(
     what = name.replace("in_", "input ").replace("num_", "").replace("_", " ")
     shown = ", ".join(map(str, arrives)) if isinstance(arrives, (list, tuple)) else str(arrives)
     message = f"{who} expects {_plain(given)} {what}, but receives {shown}"
-    c.report.add("E0401", message, c.argument_spans[name], f"says {_plain(given)}", secondary=_came_from(tensors),
-                 help=f"leave out `{name}`; it follows from the layer before")  # fmt: skip
+    c.report.add(
+        "E0401",
+        message,
+        c.argument_spans[name],
+        f"says {_plain(given)}",
+        secondary=_came_from(tensors),
+        help=f"leave out `{name}`; it follows from the layer before",
+    )
 
 
 def _plain(value: Any) -> str:
@@ -254,8 +275,15 @@ def _unknown_size(
     came = _came_from(tensors)
     message = f"`{entry.name}` has to know `{name}` when the network is built, but it is `{shown}`"
     notes = [] if came else [f"it receives {_type(tensors[0].type)}"]
-    c.report.add("E0402", message, span, "receives a size that is known only at run time", secondary=came, notes=notes,
-                 help="give the input this size as a number, or bring it to a known one (`AdaptiveAvgPool2d`)")  # fmt: skip
+    c.report.add(
+        "E0402",
+        message,
+        span,
+        "receives a size that is known only at run time",
+        secondary=came,
+        notes=notes,
+        help="give the input this size as a number, or bring it to a known one (`AdaptiveAvgPool2d`)",
+    )
 
 
 def _rejected(
@@ -268,9 +296,14 @@ def _rejected(
     notes = [] if came else [f"it receives {_type(t.type)}" for t in tensors]
     code = "E0309" if reject.argument in c.argument_spans else "E0404"
     expected = f"expected {reject.expected}, got {reject.got}" if reject.expected else ""
-    help_text = reject.help if hasattr(reject, "help") else None
-    c.report.add(code, f"{who}: {reject.reason}".replace("$", ""), place, expected.replace("$", ""),
-                 secondary=came, notes=notes, help=help_text)  # fmt: skip
+    c.report.add(
+        code,
+        f"{who}: {reject.reason}".replace("$", ""),
+        place,
+        expected.replace("$", ""),
+        secondary=came,
+        notes=notes,
+    )
 
 
 def unnamed(c: NetworkChecker, step: s.Expr, callee: s.Name, value: Any) -> Any:
@@ -294,8 +327,8 @@ def unnamed(c: NetworkChecker, step: s.Expr, callee: s.Name, value: Any) -> Any:
     made = Made(entry.name, step.span)
     if entry.rule.function is None:
         label = c.free_label(entry.name)
-        c.labels[label] = layer._replace(label=label)
-        c.children.append(layer._replace(label=label))
+        c.labels[label] = replace(layer, label=label)
+        c.children.append(replace(layer, label=label))
         return Tensor(ir.Apply(label, tuple(t.expr for t in tensors), result, step.span), result, made)
     return Tensor(function_form(layer, tensors), result, made)
 
@@ -306,8 +339,12 @@ def _needs_label(c: NetworkChecker, entry: Entry, call: ir.Call, step: s.Expr, c
     if rule.state is None and rule.buffers is None:
         return False
     label = c.free_label(entry.name)
-    c.report.add("E0205", f"`{entry.name}` has weights and needs a label", callee.span,
-                 help=f"name it, as in `{label}: {c.source_text(step.span)}`")  # fmt: skip
+    c.report.add(
+        "E0205",
+        f"`{entry.name}` has weights and needs a label",
+        callee.span,
+        help=f"name it, as in `{label}: {c.source_text(step.span)}`",
+    )
     return True
 
 
@@ -322,7 +359,8 @@ def function_form(layer: ir.Layer, tensors: tuple[Tensor, ...]) -> ir.Function:
         arg = layer.call.args.get(param.name)
         if arg is None:
             if param.name in form.always:
-                arguments.append((param.name, ir.Value(repr(param.default))))
+                bare = form.callee.startswith(".") and all(n is None for n, _ in arguments)
+                arguments.append((None if bare else param.name, ir.Value(repr(param.default))))
             continue
         count = form.spread.get(param.name, 1)
         code = arg.code if count == 1 or isinstance(arg.value, (list, tuple)) else f"({', '.join([arg.code] * count)})"
@@ -338,8 +376,12 @@ def function_form(layer: ir.Layer, tensors: tuple[Tensor, ...]) -> ir.Function:
 def again(c: NetworkChecker, step: s.Expr, label: str, value: Any) -> Any:
     """A label as a step: the same child applied again, which shares its weights."""
     if isinstance(step, s.Call):
-        c.report.add("E0217", f"`{label}` is a layer of this network; it is applied by its name alone", step.span,
-                     help=f"write `_ -> {label}`, or `(a, b) -> {label}` for several inputs")  # fmt: skip
+        c.report.add(
+            "E0217",
+            f"`{label}` is a layer of this network; it is applied by its name alone",
+            step.span,
+            help=f"write `_ -> {label}`, or `(a, b) -> {label}` for several inputs",
+        )
         return ERROR
     child = c.labels[label]
     if value is None:
@@ -375,9 +417,13 @@ def _again_type(
         if isinstance(size, Reject) or not _agrees(values[name], size):
             got = size.reason if isinstance(size, Reject) else f"it was built for {_plain(values[name])}"
             arrives = "" if isinstance(size, Reject) else f" and now receives {_plain(size)}"
-            c.report.add("E0405", f"`{child.label}` can't be applied again here: {got}{arrives} ({name})", span,
-                         secondary=[Label(child.span, f"built for {_type(child.inputs[0])}"), *_came_from(tensors)],
-                         help="shared layers need inputs of the same size; use a layer of its own here")  # fmt: skip
+            c.report.add(
+                "E0405",
+                f"`{child.label}` can't be applied again here: {got}{arrives} ({name})",
+                span,
+                secondary=[Label(child.span, f"built for {_type(child.inputs[0])}"), *_came_from(tensors)],
+                help="shared layers need inputs of the same size; use a layer of its own here",
+            )
             return None
     result = entry.rule.shape(values, types)
     if isinstance(result, Reject):
@@ -393,8 +439,9 @@ def by_path(c: NetworkChecker, step: s.String, value: Any) -> Any:
     if step.value in c.labels:
         return again(c, step, step.value, value)
     near = nearest(step.value, c.labels)
-    c.report.add("E0218", f'no layer is called "{step.value}"', step.span,
-                 help=f"did you mean `{near}`?" if near else None)  # fmt: skip
+    c.report.add(
+        "E0218", f'no layer is called "{step.value}"', step.span, help=f"did you mean `{near}`?" if near else None
+    )
     return ERROR
 
 
@@ -404,8 +451,12 @@ def dotted(c: NetworkChecker, step: s.Expr, callee: s.Attribute) -> Any:
     if parts[0] == "torchvision":
         return c.not_yet(callee.span, "a model of torchvision as a layer")
     if parts[0] in ("nn", "torch", "F") or "nn" in parts:
-        c.report.add("E0219", f"layers and functions go by their last name: `{parts[-1]}`", callee.span,
-                     help=f"write `{parts[-1]}`")  # fmt: skip
+        c.report.add(
+            "E0219",
+            f"layers and functions go by their last name: `{parts[-1]}`",
+            callee.span,
+            help=f"write `{parts[-1]}`",
+        )
         return ERROR
     return c.evaluate(step)
 
@@ -440,20 +491,25 @@ def _links(c: NetworkChecker, statement: s.Statement) -> tuple[s.Link, ...]:
     if isinstance(statement, (s.If, s.For)):
         getattr(c, f"do_{type(statement).__name__.lower()}")(statement)
     elif not isinstance(statement, s.Broken):
-        c.report.add("E0220", "a `seq` holds layers only", statement.span,
-                     help="move this before the `seq`, or into a module")  # fmt: skip
+        c.report.add(
+            "E0220", "a `seq` holds layers only", statement.span, help="move this before the `seq`, or into a module"
+        )
     return ()
 
 
 def _member(c: NetworkChecker, link: s.Link, position: int, value: Any) -> tuple[Any, str | None]:
     """One child of a Sequential: every layer is a child, labelled or not."""
     if link.label is not None or isinstance(link.step, (s.Seq, s.Inline, s.Edited)):
-        labelled_link = link if link.label is not None else link._replace(label=s.Ident(str(position), link.span))
+        labelled_link = link if link.label is not None else replace(link, label=s.Ident(str(position), link.span))
         return labelled(c, labelled_link, value), "named"
     callee = link.step.callee if isinstance(link.step, s.Call) else link.step
     if not isinstance(callee, s.Name) or not callee.text[0].isupper():
-        c.report.add("E0220", "a `seq` holds layers only", link.step.span,
-                     help="use the layer of the same effect (`Flatten`), or leave the `seq`")  # fmt: skip
+        c.report.add(
+            "E0220",
+            "a `seq` holds layers only",
+            link.step.span,
+            help="use the layer of the same effect (`Flatten`), or leave the `seq`",
+        )
         return ERROR, None
     child, result = build(c, link.step, callee, str(position), value)
     if child is None:

@@ -1,9 +1,9 @@
 """One network: names to layers and functions, shapes from the inputs to the result.
 
 In: a `syntax.Network` and the constants around it. Out: an `ir.Network`, or None with the reasons in the report.
-Guarantees: every layer has its arguments, inferred ones included, and every value its shape; what follows from a mistake
-is not reported again, because a value that is wrong is `ERROR` from then on.
-Leaves to `layers` and `functions` what a single call means, and to `symbolic` which sizes stay expressions.
+Guarantees: every layer has its arguments, inferred ones included, and every value its shape; what follows from a
+mistake is not reported again, because a value that is wrong is `ERROR` from then on. Leaves to `layers` and
+`functions` what a single call means, and to `symbolic` which sizes stay expressions.
 """
 
 from __future__ import annotations
@@ -15,16 +15,16 @@ from netc import catalog, ir
 from netc import syntax as s
 from netc.checker import functions, layers
 from netc.checker.expressions import BUILTINS, ERROR, Evaluator, kind_of
-from netc.identifiers import MODULE_ATTRIBUTES, python_name, valid_name
 from netc.checker.python_text import names, text
 from netc.checker.values import Tensor, TensorTuple
 from netc.diagnostics import Label, suggestion
+from netc.identifiers import MODULE_ATTRIBUTES, python_name, valid_name
 from netc.literals import literal
 from netc.shapes import Size, TensorType, substitute, symbol
 
 if TYPE_CHECKING:
-    from netc.diagnostics import Report
     from netc.checker.arguments import Bound
+    from netc.diagnostics import Report
     from netc.shapes import Dim
     from netc.source import Source, Span
 
@@ -68,20 +68,29 @@ class NetworkChecker(Evaluator):
     def do_input(self, statement: s.Input) -> None:
         name = statement.name
         if self.started:
-            self.report.add("E0203", "an `input` stands after the first layer", statement.span,
-                            help="declare the inputs first")  # fmt: skip
+            self.report.add(
+                "E0203", "an `input` stands after the first layer", statement.span, help="declare the inputs first"
+            )
         if not self.declare(name.text, name.span, "input"):
             return
         dtype = statement.dtype.text if statement.dtype else "float32"
         if dtype not in DTYPES:
             assert statement.dtype is not None
-            self.report.add("E0204", f"`{dtype}` is not a type of tensor", statement.dtype.span,
-                            help=suggestion(dtype, DTYPES) or f"it is one of {', '.join(DTYPES)}")  # fmt: skip
+            self.report.add(
+                "E0204",
+                f"`{dtype}` is not a type of tensor",
+                statement.dtype.span,
+                help=suggestion(dtype, DTYPES) or f"it is one of {', '.join(DTYPES)}",
+            )
             dtype = "float32"
         dims = [self.dimension(item, name.text, axis) for axis, item in enumerate(statement.shape.items)]
         if not dims:
-            self.report.add("E0403", "an input has at least one axis, the batch", statement.shape.span,
-                            help="write the batch first, as in `[N, 3, 32, 32]`")  # fmt: skip
+            self.report.add(
+                "E0403",
+                "an input has at least one axis, the batch",
+                statement.shape.span,
+                help="write the batch first, as in `[N, 3, 32, 32]`",
+            )
         if not dims or ERROR in dims:
             self.env[name.text] = ERROR
         else:
@@ -112,8 +121,12 @@ class NetworkChecker(Evaluator):
         if isinstance(value, (Tensor, TensorTuple)):
             self.assign("_", value, statement.span)
         elif value is not ERROR and value is not None:
-            self.report.add("E0206", f"this is {kind_of(value)}, and a step of a network gives a tensor", statement.span,
-                            help="bind it to a name with `name = …`, or remove it")  # fmt: skip
+            self.report.add(
+                "E0206",
+                f"this is {kind_of(value)}, and a step of a network gives a tensor",
+                statement.span,
+                help="bind it to a name with `name = …`, or remove it",
+            )
             self.current = ERROR
         else:
             self.current = value
@@ -142,8 +155,9 @@ class NetworkChecker(Evaluator):
         assert isinstance(name, s.Ident)
         value = self.chain(statement.chain, bound=True)
         if name.text == "_":
-            self.report.add("E0207", "`_` is the current value and can't be bound", name.span,
-                            help="write the chain without `_ =`")  # fmt: skip
+            self.report.add(
+                "E0207", "`_` is the current value and can't be bound", name.span, help="write the chain without `_ =`"
+            )
             return
         if not valid_name(name.text, name.span, self.report):
             return
@@ -192,8 +206,14 @@ class NetworkChecker(Evaluator):
             self.env[name] = ERROR
             return False
         if name in self.spans:
-            self.report.add("E0208", f"the {what} `{name}` is declared twice", span, "again",
-                            secondary=[Label(self.spans[name], "first here")], help="rename one of them")  # fmt: skip
+            self.report.add(
+                "E0208",
+                f"the {what} `{name}` is declared twice",
+                span,
+                "again",
+                secondary=[Label(self.spans[name], "first here")],
+                help="rename one of them",
+            )
             return False
         self.spans[name] = span
         return True
@@ -214,8 +234,12 @@ class NetworkChecker(Evaluator):
         if link.label is not None:
             return layers.labelled(self, link, value)
         if isinstance(step, s.Seq):
-            self.report.add("E0205", "a `seq` needs a label", head_span(step.span, step.body.span),
-                            help="name it, as in `features: seq { … }`")  # fmt: skip
+            self.report.add(
+                "E0205",
+                "a `seq` needs a label",
+                head_span(step.span, step.body.span),
+                help="name it, as in `features: seq { … }`",
+            )
             return ERROR
         if isinstance(step, s.Inline):
             return self.not_yet(step.span, "a module written where it is used")
@@ -248,20 +272,28 @@ class NetworkChecker(Evaluator):
             return layers.by_path(self, step, value)
         if head:
             return self.evaluate(step)
-        self.report.add("E0209", "after `->` stands a layer or a function", step.span,
-                        help="begin a new line with this expression; `_` is the current value")  # fmt: skip
+        self.report.add(
+            "E0209",
+            "after `->` stands a layer or a function",
+            step.span,
+            help="begin a new line with this expression; `_` is the current value",
+        )
         return ERROR
 
     def the_current(self, span: Span) -> Any:
         """`_`, where there is one."""
         if self.current is None:
             inputs = ", ".join(f"`{i.name}`" for i in self.inputs)
-            self.report.add("E0210", "there is no current value yet", span,
-                            help=f"begin with one of the inputs: {inputs}" if inputs else "declare an `input` first")  # fmt: skip
+            self.report.add(
+                "E0210",
+                "there is no current value yet",
+                span,
+                help=f"begin with one of the inputs: {inputs}" if inputs else "declare an `input` first",
+            )
             return ERROR
         return self.current
 
-    # --- expressions with tensors --------------------------------------------------------------------------------------
+    # --- expressions with tensors ------------------------------------------------------------------------------------
 
     def eval_name(self, expr: s.Name) -> Any:
         if expr.text == "_":
@@ -269,15 +301,23 @@ class NetworkChecker(Evaluator):
         if expr.text in self.env:
             return self.env[expr.text]
         if expr.text in self.labels:
-            self.report.add("E0211", f"`{expr.text}` is a layer, not a value", expr.span,
-                            help=f"bind what it gives: `value = _ -> {expr.text}`")  # fmt: skip
+            self.report.add(
+                "E0211",
+                f"`{expr.text}` is a layer, not a value",
+                expr.span,
+                help=f"bind what it gives: `value = _ -> {expr.text}`",
+            )
             return ERROR
         return self.unknown(expr)
 
     def unknown(self, expr: s.Name) -> Any:
         if catalog.layer(expr.text) is not None:
-            self.report.add("E0211", f"`{expr.text}` is a layer, not a value", expr.span,
-                            help=f"apply it in a chain: `value = _ -> {expr.text}(…)`")  # fmt: skip
+            self.report.add(
+                "E0211",
+                f"`{expr.text}` is a layer, not a value",
+                expr.span,
+                help=f"apply it in a chain: `value = _ -> {expr.text}(…)`",
+            )
             return ERROR
         return super().unknown(expr)
 

@@ -49,7 +49,7 @@ def text(expr: s.Expr, rename: Callable[[str], str] = str) -> str:
                 arguments = (f"{a.name.text}={go(a.value)}" if a.name else go(a.value) for a in e.arguments)
                 return f"{_RENAMED.get(callee, callee)}({', '.join(arguments)})"
             case s.Index():
-                items = (go(i) for i in e.subscripts if not isinstance(i, (s.Slice, s.Ellipsis_)))
+                items = (go(i) for i in e.subscripts if not isinstance(i, (s.Slice, s.Dots)))
                 return f"{go(e.value)}[{', '.join(items)}]"
         raise TypeError(f"{type(e).__name__} has no Python text")
 

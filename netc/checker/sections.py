@@ -55,12 +55,22 @@ def collect(file: s.File, report: Report) -> dict[str, tuple[s.Section, Settings
             continue
         name = section.name.text
         if name not in SETTINGS:
-            report.add("E0501", f"there is no section `{name}`", section.name.span,
-                       help=suggestion(name, [*SETTINGS, "network", "module"]) or "the sections are `data` and `train`")  # fmt: skip
+            report.add(
+                "E0501",
+                f"there is no section `{name}`",
+                section.name.span,
+                help=suggestion(name, [*SETTINGS, "network", "module"]) or "the sections are `data` and `train`",
+            )
             continue
         if name in found:
-            report.add("E0208", f"the section `{name}` stands twice", section.name.span, "again",
-                       secondary=[Label(found[name][0].name.span, "first here")], help="merge the two")  # fmt: skip
+            report.add(
+                "E0208",
+                f"the section `{name}` stands twice",
+                section.name.span,
+                "again",
+                secondary=[Label(found[name][0].name.span, "first here")],
+                help="merge the two",
+            )
             continue
         found[name] = section, _settings(section, name, report)
     return found
@@ -81,11 +91,21 @@ def _settings(section: s.Section, name: str, report: Report) -> Settings:
             hint = hint or f"the settings are {', '.join(f'`{k}`' for k in SETTINGS[name])}"
             report.add("E0502", f"`{name}` has no setting `{key.text}`", key.span, help=hint)
         elif isinstance(entry, s.Group):
-            report.add("E0503", f"`{key.text}` takes a value, not settings in braces", entry.span,
-                       help=f"write `{key.text} = …`")  # fmt: skip
+            report.add(
+                "E0503",
+                f"`{key.text}` takes a value, not settings in braces",
+                entry.span,
+                help=f"write `{key.text} = …`",
+            )
         elif key.text in out:
-            report.add("E0504", f"`{key.text}` is set twice", key.span, "again",
-                       secondary=[Label(out[key.text].key.span, "first here")], help="remove one of them")  # fmt: skip
+            report.add(
+                "E0504",
+                f"`{key.text}` is set twice",
+                key.span,
+                "again",
+                secondary=[Label(out[key.text].key.span, "first here")],
+                help="remove one of them",
+            )
         else:
             out[key.text] = entry
     return out
@@ -109,8 +129,12 @@ def check(
         section, settings = found["train"]
         train = reader.train(section, settings, data)
         if "data" not in found:
-            report.add("E0505", "there is a `train` section, but no `data`", section.name.span,
-                       help='add one, as in `data { train = Digits(); transform = ToTensor; batch_size = 64 }`')  # fmt: skip
+            report.add(
+                "E0505",
+                "there is a `train` section, but no `data`",
+                section.name.span,
+                help="add one, as in `data { train = Digits(); transform = ToTensor; batch_size = 64 }`",
+            )
         trained, ambiguous = reader.network(section, settings, networks, complete)
     if data and train and trained and not ambiguous and len(report.errors) == before:
         crosschecks.check(data, train, trained, report)
@@ -150,9 +174,12 @@ class _Reader:
         name = callee.text
         entry = DIGITS if name == DIGITS.name else catalog.dataset(name)
         if entry is None:
-            self.report.add("E0507", f"there is no data set `{name}`", callee.span,
-                            help=suggestion(name, [*DATASETS, *catalog.datasets()])
-                            or f"netc reads {', '.join(DATASETS)}")  # fmt: skip
+            self.report.add(
+                "E0507",
+                f"there is no data set `{name}`",
+                callee.span,
+                help=suggestion(name, [*DATASETS, *catalog.datasets()]) or f"netc reads {', '.join(DATASETS)}",
+            )
             return ERROR
         if name not in DATASETS:
             return self.evaluator.not_yet(callee.span, f"the data set `{name}`")
@@ -163,8 +190,13 @@ class _Reader:
         reject = dataset_reject(values, name)
         if reject is not None:
             where = call.args.get(reject.argument or "")
-            self.report.add("E0308", f"`{name}`: {reject.reason}", self.spans.get(reject.argument or "", step.span),
-                            f"got {reject.got}" if where else "", help=f"expected {reject.expected}")  # fmt: skip
+            self.report.add(
+                "E0308",
+                f"`{name}`: {reject.reason}",
+                self.spans.get(reject.argument or "", step.span),
+                f"got {reject.got}" if where else "",
+                help=f"expected {reject.expected}",
+            )
             return ERROR
         return call
 
@@ -180,8 +212,13 @@ class _Reader:
         fraction = isinstance(value, float) and 0 < value < 1
         count = isinstance(value, int) and not isinstance(value, bool) and value > 0
         if not fraction and not count:
-            self.report.add("E0508", f"`{key}` is a data set, a fraction between 0 and 1, or a count", chain.span,
-                            f"this is `{value!r}`", help=f"write `{key} = 0.1` to hold out a tenth of `train`")  # fmt: skip
+            self.report.add(
+                "E0508",
+                f"`{key}` is a data set, a fraction between 0 and 1, or a count",
+                chain.span,
+                f"this is `{value!r}`",
+                help=f"write `{key} = 0.1` to hold out a tenth of `train`",
+            )
             return ERROR
         return value
 
@@ -195,8 +232,12 @@ class _Reader:
             step = link.step
             callee = step.callee if isinstance(step, s.Call) else step
             if link.label is not None or not isinstance(callee, s.Name):
-                self.report.add("E0509", f"`{key}` is a chain of transforms", link.span,
-                                help="write it as in `ToTensor -> Normalize(mean=[0.5], std=[0.5])`")  # fmt: skip
+                self.report.add(
+                    "E0509",
+                    f"`{key}` is a chain of transforms",
+                    link.span,
+                    help="write it as in `ToTensor -> Normalize(mean=[0.5], std=[0.5])`",
+                )
                 ok = False
                 continue
             entry = catalog.transform(callee.text)
@@ -204,8 +245,12 @@ class _Reader:
                 self.unknown_transform(callee)
                 ok = False
             elif callee.text in UNSUITED:
-                self.report.add("E0510", f"`{callee.text}` can't be used here: {UNSUITED[callee.text]}", callee.span,
-                                help="remove it")  # fmt: skip
+                self.report.add(
+                    "E0510",
+                    f"`{callee.text}` can't be used here: {UNSUITED[callee.text]}",
+                    callee.span,
+                    help="remove it",
+                )
                 ok = False
             else:
                 assert not isinstance(step, (s.Seq, s.Inline, s.Edited))
@@ -216,8 +261,12 @@ class _Reader:
 
     def unknown_transform(self, callee: s.Name) -> None:
         near = suggestion(callee.text, catalog.transforms())
-        self.report.add("E0511", f"there is no transform `{callee.text}`", callee.span,
-                        help=near or "transforms have the names of torchvision.transforms.v2")  # fmt: skip
+        self.report.add(
+            "E0511",
+            f"there is no transform `{callee.text}`",
+            callee.span,
+            help=near or "transforms have the names of torchvision.transforms.v2",
+        )
 
     # --- train -------------------------------------------------------------------------------------------------------
 
@@ -254,19 +303,27 @@ class _Reader:
 
     def _other_loss(self, entry: Entry, span: Span) -> Any:
         """A loss that doesn't compare logits with class indices, which is what the data sets of today have."""
-        self.report.add("E0601", f"`{entry.name}` does not compare an output with class labels", span,
-                        notes=["the labels of this version's data sets are class indices, [N] int64"],
-                        help=f"use one of {', '.join(sorted(_CLASS_LOSSES))}")  # fmt: skip
+        self.report.add(
+            "E0601",
+            f"`{entry.name}` does not compare an output with class labels",
+            span,
+            notes=["the labels of this version's data sets are class indices, [N] int64"],
+            help=f"use one of {', '.join(sorted(_CLASS_LOSSES))}",
+        )
         return ERROR
 
     def optimizer(self, key: str, chain: s.Chain) -> Any:
         step = chain.links[0].step
         if isinstance(step, s.Edited):
             return self.evaluator.not_yet(step.edits[0].span, "a group of parameters")
-        return self.torch_call(chain, "an optimizer", "optimizer", catalog.optimizer, catalog.optimizers, _LATER_OPTIMIZERS)
+        return self.torch_call(
+            chain, "an optimizer", "optimizer", catalog.optimizer, catalog.optimizers, _LATER_OPTIMIZERS
+        )
 
     def schedule(self, key: str, chain: s.Chain) -> Any:
-        return self.torch_call(chain, "a scheduler", "scheduler", catalog.scheduler, catalog.schedulers, _LATER_SCHEDULERS)
+        return self.torch_call(
+            chain, "a scheduler", "scheduler", catalog.scheduler, catalog.schedulers, _LATER_SCHEDULERS
+        )
 
     def torch_call(
         self,
@@ -305,8 +362,12 @@ class _Reader:
                 self.evaluator.not_yet(item.span, "the metric `topk`")
                 continue
             name = item.text if isinstance(item, s.Name) else None
-            self.report.add("E0603", f"there is no metric `{name}`" if name else "a metric is a name", item.span,
-                            help=(suggestion(name, METRICS) if name else None) or "this version has `accuracy`")  # fmt: skip
+            self.report.add(
+                "E0603",
+                f"there is no metric `{name}`" if name else "a metric is a name",
+                item.span,
+                help=(suggestion(name, METRICS) if name else None) or "this version has `accuracy`",
+            )
         return tuple(dict.fromkeys(out)) if ok else ERROR
 
     def seed(self, key: str, chain: s.Chain) -> Any:
@@ -328,12 +389,20 @@ class _Reader:
             if name in names:
                 return networks[names.index(name)], False
             if complete:
-                self.report.add("E0202", f"there is no network `{name}`" if name else "`network` is a network's name",
-                                setting.value.span, help=suggestion(name or "", names))  # fmt: skip
+                self.report.add(
+                    "E0202",
+                    f"there is no network `{name}`" if name else "`network` is a network's name",
+                    setting.value.span,
+                    help=suggestion(name or "", names),
+                )
             return None, True
         if len(networks) > 1:
-            self.report.add("E0604", "the file has several networks, and `train` does not say which one it is for",
-                            section.name.span, help=f"add `network = {names[0]}`; there are {', '.join(names)}")  # fmt: skip
+            self.report.add(
+                "E0604",
+                "the file has several networks, and `train` does not say which one it is for",
+                section.name.span,
+                help=f"add `network = {names[0]}`; there are {', '.join(names)}",
+            )
             return None, True
         return (networks[0], False) if networks and complete else (None, True)
 
@@ -344,7 +413,9 @@ class _Reader:
     ) -> Any:
         if key not in settings:
             if not any(isinstance(e, s.Broken) for e in section.entries):
-                self.report.add("E0512", f"`{section.name.text}` needs `{key}`", section.name.span, help=f"add `{example}`")
+                self.report.add(
+                    "E0512", f"`{section.name.text}` needs `{key}`", section.name.span, help=f"add `{example}`"
+                )
             return ERROR
         return read(key, settings[key].value)
 
@@ -371,21 +442,34 @@ class _Reader:
         return ERROR if step is ERROR else self.evaluator.evaluate(step)
 
     def named(
-        self, callee: s.Expr, chain: s.Chain, kind: str, find: Callable[[str], Entry | None], names: Callable[[], list[str]]
+        self,
+        callee: s.Expr,
+        chain: s.Chain,
+        kind: str,
+        find: Callable[[str], Entry | None],
+        names: Callable[[], list[str]],
     ) -> Any:
         if not isinstance(callee, s.Name):
             if isinstance(callee, s.Attribute):
                 last = callee.name.text
                 self.report.add("E0219", f"it goes by its last name: `{last}`", callee.span, help=f"write `{last}`")
             else:
-                self.report.add("E0506", f"this is no {kind}, but {_what(callee)}", chain.span,
-                                help=f"name it as torch does, as in `{_EXAMPLES[kind]}`")  # fmt: skip
+                self.report.add(
+                    "E0506",
+                    f"this is no {kind}, but {_what(callee)}",
+                    chain.span,
+                    help=f"name it as torch does, as in `{_EXAMPLES[kind]}`",
+                )
             return ERROR
         entry = find(callee.text)
         if entry is None:
             near = nearest(callee.text, names())
-            self.report.add("E0202", f"there is no {kind} `{callee.text}`", callee.span,
-                            help=f"did you mean `{near}`?" if near else f"it goes by torch's name, as in `{_EXAMPLES[kind]}`")  # fmt: skip
+            self.report.add(
+                "E0202",
+                f"there is no {kind} `{callee.text}`",
+                callee.span,
+                help=f"did you mean `{near}`?" if near else f"it goes by torch's name, as in `{_EXAMPLES[kind]}`",
+            )
             return ERROR
         return entry
 
@@ -406,7 +490,13 @@ class _Reader:
 
     def code(self, expr: s.Expr, value: Any) -> str:
         """The Python of an argument: as it is written where it is a literal, else its value."""
-        return literal(value) if not isinstance(expr, (s.Number, s.List, s.Tuple)) else text(expr, python_name) if not _names(expr) else literal(value)
+        return (
+            literal(value)
+            if not isinstance(expr, (s.Number, s.List, s.Tuple))
+            else text(expr, python_name)
+            if not _names(expr)
+            else literal(value)
+        )
 
 
 _CLASS_LOSSES = {"CrossEntropyLoss", "NLLLoss", "MultiMarginLoss"}

@@ -16,6 +16,7 @@ from netc import ir
 from netc.checker.network import NetworkChecker
 from netc.checker.values import Tensor
 from netc.diagnostics import Report
+from netc.node import replace
 from netc.shapes import Size, TensorType, evaluate, substitute, symbol
 
 if TYPE_CHECKING:
@@ -24,7 +25,11 @@ if TYPE_CHECKING:
 
 
 def generalize(
-    network: ir.Network, definition: s.Network, source: Source, constants: dict[str, Any], definitions: dict[str, s.Definition]
+    network: ir.Network,
+    definition: s.Network,
+    source: Source,
+    constants: dict[str, Any],
+    definitions: dict[str, s.Definition],
 ) -> ir.Network:
     """The network with expressions for its inferred sizes, where it has parameters."""
     if not network.parameters:
@@ -81,12 +86,12 @@ def _merge(
             children = _merge(a.children, b.children, values)
             if children is None:
                 return None
-            out.append(a._replace(children=children))
+            out.append(replace(a, children=children))
         elif isinstance(a, ir.Layer) and isinstance(b, ir.Layer):
             args = {n: arg._replace(code=b.call.args[n].code) for n, arg in a.call.args.items()}
             if any(not _gives(b.call.args[n].value, arg.value, values) for n, arg in a.call.args.items()):
                 return None
-            out.append(a._replace(call=a.call._replace(args=args)))
+            out.append(replace(a, call=a.call._replace(args=args)))
         else:
             return None
     return tuple(out)
@@ -94,7 +99,9 @@ def _merge(
 
 def _gives(general: Any, concrete: Any, values: dict[str, Any]) -> bool:
     if isinstance(general, (list, tuple)):
-        return len(general) == len(concrete) and all(_gives(g, c, values) for g, c in zip(general, concrete, strict=True))
+        return len(general) == len(concrete) and all(
+            _gives(g, c, values) for g, c in zip(general, concrete, strict=True)
+        )
     if not isinstance(general, Size):
         return bool(general == concrete)
     return all(n in values for n in general.symbols) and evaluate(general, values) == concrete

@@ -33,6 +33,7 @@ def write_idx(path: Path, array: np.ndarray) -> None:
 
 
 def main() -> None:
+    """Write the four files."""
     digits = load_digits()
     images, labels = scaled(digits.images), digits.target.astype(np.uint8)
     parts = train_test_split(images, labels, test_size=TEST_IMAGES, random_state=SEED, stratify=labels)

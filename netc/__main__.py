@@ -1,0 +1,6 @@
+"""`python -m netc`."""
+
+from netc.cli import entry
+
+if __name__ == "__main__":
+    entry()

@@ -1,0 +1,285 @@
+"""The command line: the only place that prints, and that decides what is written where.
+
+Exit codes: 0, 1 for mistakes of the user, 2 for wrong usage, 70 for a bug of netc, 130 for Ctrl-C.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from netc import __version__, compiler
+from netc.files import find_program, make_folder, read_program, write_bytes, write_text
+from netc.render import as_data, render
+from netc.runtime.errors import UserError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from netc import ir
+    from netc.diagnostics import Diagnostic
+
+CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
+
+
+class Failed(Exception):
+    """Ends a command whose mistakes have been printed."""
+
+
+def _settings(context: click.Context, parameter: click.Parameter, given: tuple[str, ...]) -> dict[str, str]:
+    """`key=value` pairs as a mapping; the last one of a key counts."""
+    out: dict[str, str] = {}
+    for item in given:
+        key, equals, text = item.partition("=")
+        if not equals or not key.strip() or not text.strip():
+            raise click.BadParameter(f"{item!r} is not of the form key=value, as in train.epochs=3", context, parameter)
+        out[key.strip()] = text.strip()
+    return out
+
+
+file_argument = click.argument("file", required=False)
+quiet_option = click.option("-q", "--quiet", is_flag=True, help="Print mistakes only.")
+verbose_option = click.option("-v", "--verbose", is_flag=True, help="Print more of what is done.")
+set_option = click.option(
+    "--set",
+    "settings",
+    callback=_settings,
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="Override a setting, parameter or constant, as in --set train.epochs=3.",
+)
+device_option = click.option(
+    "--device", default="auto", metavar="DEVICE", help="auto, cpu, cuda, cuda:1 or mps.  [default: auto]"
+)
+weights_option = click.option(
+    "--weights", metavar="FILE", help="A checkpoint; left out, the best one of the newest run."
+)
+network_option = click.option("--network", metavar="NAME", help="Which network, where the file has several.")
+
+
+def _colour() -> bool:
+    return sys.stderr.isatty() and "NO_COLOR" not in os.environ
+
+
+def analysed(path: Path, settings: Mapping[str, str] | None = None) -> tuple[ir.Program, str]:
+    """The checked program of a file and its text; mistakes are printed, and end the command."""
+    text = read_program(path)
+    checked = compiler.analyse(text, str(path), path.stem, settings)
+    show(checked.diagnostics, checked)
+    if checked.program is None:
+        raise Failed
+    return checked.program, text
+
+
+def show(diagnostics: Sequence[Diagnostic], checked: compiler.Checked) -> None:
+    """Print diagnostics, and how many mistakes there are."""
+    for diagnostic in diagnostics:
+        click.echo(render(diagnostic, checked.source, _colour()) + "\n", err=True)
+    errors = sum(d.is_error for d in diagnostics)
+    if errors:
+        click.echo(f"{errors} error{'s' * (errors > 1)} in {checked.source.name}", err=True)
+
+
+@click.group(context_settings=CONTEXT)
+@click.version_option(__version__, "-V", "--version", message="netc %(version)s")
+def cli() -> None:
+    """Compile a declarative neural network: one short .net file in, PyTorch and ONNX out.
+
+    FILE may be left out in a folder with one .net file.
+
+    \b
+      netc check lenet.net                  all mistakes, with places and ways out
+      netc build lenet.net                  model.py and train.py in build/lenet
+      netc train lenet.net --device cuda    trains; checkpoints in runs/lenet/001
+      netc eval lenet.net                   how well it does
+      netc predict lenet.net three.png      what is in a picture
+      netc export --onnx                    lenet.onnx, compared with the module
+    """
+
+
+@cli.command()
+@click.argument("files", nargs=-1, metavar="[FILE]...")
+@click.option("--json", "as_json", is_flag=True, help="Print the diagnostics as JSON.")
+@set_option
+@quiet_option
+def check(files: tuple[str, ...], as_json: bool, settings: dict[str, str], quiet: bool) -> None:
+    """Check programs completely, without importing torch.
+
+    \b
+    Example:
+      netc check lenet.net
+    """
+    paths = [Path(f) for f in files] or [find_program(None)]
+    results = [compiler.analyse(read_program(p), str(p), p.stem, settings) for p in paths]
+    if as_json:
+        import json
+
+        data = [as_data(d, r.source) for r in results for d in r.diagnostics]
+        click.echo(json.dumps(data, indent=2))
+    for result in results:
+        if not as_json:
+            show(result.diagnostics, result)
+        if result.program is not None and not quiet and not as_json:
+            click.echo(f"{result.source.name}: no mistakes found")
+    if any(r.program is None for r in results):
+        raise Failed
+
+
+@cli.command()
+@file_argument
+@click.option("--out", metavar="DIR", help="Write straight into this folder.  [default: build/STEM]")
+@click.option("--stdout", is_flag=True, help="Print the files instead of writing them.")
+@network_option
+@set_option
+@quiet_option
+def build(
+    file: str | None,
+    out: str | None,
+    stdout: bool,
+    network: str | None,
+    settings: dict[str, str],
+    quiet: bool,
+) -> None:
+    """Write model.py and train.py: standalone PyTorch, as an expert would write it.
+
+    \b
+    Examples:
+      netc build lenet.net
+      netc build lenet.net --out experiments/lenet --set classes=100
+    """
+    path = find_program(file)
+    program, _ = analysed(path, settings)
+    files = compiler.emit(program, _chosen(program, network, path))
+    texts = {"model.py": files.model} | ({"train.py": files.train} if files.train is not None else {})
+    if stdout:
+        for name, text in texts.items():
+            click.echo(f"# --- {name} ---\n{text}", nl=False)
+        return
+    folder = Path(out) if out is not None else Path("build") / path.stem
+    write_build(folder, files)
+    if not quiet:
+        for name, text in texts.items():
+            click.echo(f"wrote {folder / name} ({text.count(chr(10))} lines)")
+        _version_note()
+
+
+def write_build(folder: Path, files: compiler.Files) -> None:
+    """Write the generated files, and what they need beside them, into a folder."""
+    make_folder(folder)
+    write_text(folder / "model.py", files.model)
+    if files.train is not None:
+        write_text(folder / "train.py", files.train)
+    for source, target in files.shipped:
+        make_folder((folder / target).parent)
+        write_bytes(folder / target, source.read_bytes())
+
+
+def _chosen(program: ir.Program, name: str | None, path: Path) -> list[ir.Network] | None:
+    """The networks to write: all, or the one that is named."""
+    if name is None:
+        return None
+    found = [n for n in program.networks if n.name == name]
+    if not found:
+        names = ", ".join(n.name for n in program.networks)
+        raise UserError(f"there is no network `{name}` in {path}", help=f"it has {names}")
+    return found
+
+
+def _version_note() -> None:
+    """Say so where the installed torch is not the one that the catalog was read from."""
+    from netc.catalog.versions import installed, served
+
+    note = served(installed("torch"), installed("torchvision"))
+    if note:
+        click.echo(f"note: {note}", err=True)
+
+
+@cli.command()
+@file_argument
+@click.option("--params", is_flag=True, help="List every parameter and buffer with its shape.")
+@network_option
+@set_option
+def summary(file: str | None, params: bool, network: str | None, settings: dict[str, str]) -> None:
+    """Show the layers with their shapes, parameters and multiply-adds, without importing torch.
+
+    \b
+    Example:
+      netc summary lenet.net --params
+    """
+    from netc.summary import summary as table
+
+    path = find_program(file)
+    program, _ = analysed(path, settings)
+    networks = _chosen(program, network, path) or program.networks
+    click.echo("\n\n".join(table(n, params) for n in networks))
+
+
+@cli.command()
+@click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
+def completion(shell: str) -> None:
+    """Print the completion script of a shell.
+
+    \b
+    Example, for bash:
+      netc completion bash >> ~/.bashrc
+    """
+    from click.shell_completion import get_completion_class
+
+    found = get_completion_class(shell)
+    assert found is not None
+    click.echo(found(cli, {}, "netc", "_NETC_COMPLETE").source())
+
+
+def entry() -> None:
+    """The command `netc`."""
+    sys.exit(run(sys.argv[1:]))
+
+
+def run(arguments: list[str]) -> int:
+    """Run a command line, and give its exit code."""
+    try:
+        result = cli.main(arguments, "netc", standalone_mode=False)
+        sys.stdout.flush()
+    except Failed:
+        return 1
+    except UserError as problem:
+        _print_error(problem)
+        return 1
+    except click.exceptions.Abort:
+        return 130
+    except KeyboardInterrupt:
+        click.echo("\ninterrupted", err=True)
+        return 130
+    except click.ClickException as problem:
+        problem.show()
+        return problem.exit_code
+    except BrokenPipeError:
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115 - what is read by nobody ends quietly
+        return 0
+    except Exception:
+        _print_bug(arguments)
+        return 70
+    return result if isinstance(result, int) else 0
+
+
+def _print_error(problem: UserError) -> None:
+    head = click.style("error", fg="red", bold=True) if _colour() else "error"
+    click.echo(f"{head}: {problem.message}", err=True)
+    if problem.details and os.environ.get("NETC_DETAILS"):
+        click.echo(problem.details, err=True)
+    if problem.help:
+        click.echo(f"  = help: {problem.help}", err=True)
+
+
+def _print_bug(arguments: list[str]) -> None:
+    """A bug of netc: say so, ask for a report, and give what the report needs."""
+    import traceback
+
+    click.echo("netc has a bug: something happened that it should have dealt with.", err=True)
+    click.echo("Please report it with the .net file and the lines below; nothing of yours was changed.\n", err=True)
+    click.echo(f"netc {__version__}, Python {sys.version.split()[0]}, arguments {arguments!r}", err=True)
+    click.echo(traceback.format_exc(), err=True)
