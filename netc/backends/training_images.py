@@ -120,6 +120,10 @@ def written(step: ir.Call) -> str:
     return f"{step.name}({arguments})" if arguments else step.name
 
 
+def _constructed(step: ir.Call) -> str:
+    return f"v2.{step.name}({_arguments(step)})"
+
+
 def _arguments(step: ir.Call) -> str:
     types = {p.name: p.type for p in step.entry.params}
     return ", ".join(
@@ -154,7 +158,7 @@ def _fixed(step: ir.Call, image: Image) -> Body:
     if step.name in _TENSOR_ONLY:
         return Body()
     own = _FIXED[step.name](step, image) if step.name in _FIXED else None
-    return own or Body((f"images = v2.{written(step)}(images)",), v2=True)
+    return own or Body((f"images = {_constructed(step)}(images)",), v2=True)
 
 
 def _assign(value: str, step: ir.Call) -> Body:
@@ -237,7 +241,7 @@ def _random_steps(calls: Sequence[ir.Call], image: Image) -> Body:
         own = _in_one(step, image) if stacked else None
         image = _next(step, image)
         if own is None:
-            waiting.append(f"v2.{written(step)}")
+            waiting.append(_constructed(step))
             if not stacked and image.height is not None:  # from here on the images are one tensor
                 body, waiting, stacked = body + _one_by_one(waiting, len(body.constants), stacked), [], True
             continue
