@@ -241,6 +241,7 @@ def entry() -> None:
 
 def run(arguments: list[str]) -> int:
     """Run a command line, and give its exit code."""
+
     try:
         result = cli.main(arguments, "netc", standalone_mode=False)
         sys.stdout.flush()

@@ -53,6 +53,10 @@ class Call(NamedTuple):
         """The arguments as Python text, without the parentheses."""
         return ", ".join(a.code if a.positional else f"{name}={a.code}" for name, a in self.args.items())
 
+    def get_or(self, name: str, otherwise: object) -> object:
+        """The value of an argument, or `otherwise` where there is no parameter of that name."""
+        return self.get(name) if any(p.name == name for p in self.entry.params) else otherwise
+
     def get(self, name: str) -> object:
         """The value of an argument, or the default of its parameter."""
         given = self.args.get(name)

@@ -70,11 +70,10 @@ def pair(torch_version: str, torchvision_version: str | None) -> str | None:
 
 def operators_missing(torch_version: str, torchvision_version: str) -> str:
     """What to do when `import torchvision` fails with "operator torchvision::nms does not exist"."""
-    source = " --index-url https://download.pytorch.org/whl/cpu" if _build(torch_version) == "cpu" else ""
     return (
         f"torch {torch_version} and torchvision {torchvision_version} are different builds, so that torchvision's "
         f"operators can't be loaded; install the two from one place with "
-        f"`pip install --force-reinstall torch torchvision{source}`"
+        "`pip install --force-reinstall torch torchvision`"
     )
 
 

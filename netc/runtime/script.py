@@ -71,7 +71,7 @@ def load_network(script: ModuleType, weights: Path, device: str) -> tuple[nn.Mod
     checkpoint = read_checkpoint(weights)
     network: nn.Module = script.build_model(where)
     state = checkpoint.get("model", checkpoint)
-    _fit(network, state, weights, checkpoint)
+    fit(network, state, weights, checkpoint)
     network.load_state_dict(state)
     return network.eval(), checkpoint
 
@@ -102,7 +102,7 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     return content
 
 
-def _fit(network: nn.Module, state: object, path: Path, checkpoint: Mapping[str, Any]) -> None:
+def fit(network: nn.Module, state: object, path: Path, checkpoint: Mapping[str, Any]) -> None:
     """Raise a `UserError` that says where names and shapes differ."""
     import torch
 

@@ -14,7 +14,7 @@ from netc.catalog import versions
         ("2.15.0+cu132", "0.29.2+cu132", None),
         ("2.15.1+cpu", "0.29.2+cpu", None),
         ("2.15.0", None, None),
-        ("2.15.0+cpu", "0.29.2", "--index-url https://download.pytorch.org/whl/cpu"),
+        ("2.15.0+cpu", "0.29.2", "pip install --force-reinstall torch torchvision"),
         ("2.15.0", "0.29.2+cpu", "different builds"),
         ("2.14.0", "0.29.0", "catalog was read from torch 2.15"),
         ("2.9.1", "0.24.1", "catalog was read from torch 2.15"),
@@ -46,7 +46,7 @@ def test_missing_operators_become_an_instruction(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(versions, "installed", {"torch": "2.15.0+cpu", "torchvision": "0.29.2"}.get)
     sentence = versions.explain_import_error(RuntimeError("operator torchvision::nms does not exist"))
     assert sentence is not None
-    assert "pip install --force-reinstall torch torchvision --index-url" in sentence
+    assert "pip install --force-reinstall torch torchvision" in sentence
     absent = versions.explain_import_error(ModuleNotFoundError("No module named 'torch'", name="torch"))
     assert absent == "torch is not installed; install it with `pip install torch`"
     assert versions.explain_import_error(ValueError("something else")) is None

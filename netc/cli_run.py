@@ -1,0 +1,419 @@
+"""The commands that run a network: train, eval, predict, export.
+
+They run the very scripts that `build` writes. torch is imported when they need it, and not before all else is checked.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from netc import __version__, compiler, ir, runs
+from netc.cli import (
+    Failed,
+    analysed,
+    cli,
+    device_option,
+    file_argument,
+    network_option,
+    quiet_option,
+    set_option,
+    show,
+    weights_option,
+    write_build,
+)
+from netc.diagnostics import Report
+from netc.files import find_program, write_text
+from netc.runtime.errors import UserError
+from netc.source import Source
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from types import ModuleType
+
+    from torch import nn
+
+    from netc.runtime.evaluation import Evaluation
+    from netc.runtime.prediction import Prediction
+
+
+# --- train ------------------------------------------------------------------------------------------------------------
+
+
+@cli.command()
+@file_argument
+@device_option
+@click.option(
+    "--resume",
+    is_flag=False,
+    flag_value="newest",
+    metavar="[RUN]",
+    help="Go on with a run (runs/lenet/003, or 3); with the newest if none is named.",
+)
+@set_option
+@quiet_option
+def train(file: str | None, device: str, resume: str | None, settings: dict[str, str], quiet: bool) -> None:
+    """Train: run the script that `build` writes, in a folder of its own.
+
+    \b
+    Examples:
+      netc train lenet.net --device cuda
+      netc train lenet.net --set train.epochs=3 --set data.batch_size=256
+      netc train lenet.net --resume
+    """
+    if resume is not None and resume.endswith(".net") and file is None:
+        file, resume = resume, "newest"
+    path = find_program(file)
+    program, text = analysed(path, settings)
+    script = compiler.emit(program)
+    if script.train is None:
+        raise UserError(
+            f"`{path}` has no `data` and `train` sections", help="add both, or use `netc build` for the model alone"
+        )
+    _look_for_data(program, text, path)
+    arguments = ["--device", device]
+    if resume is None:
+        run = runs.new(path.stem)
+        write_build(run, script)
+        write_text(run / path.name, text)
+        arguments += ["--run-dir", str(run)]
+    else:
+        run = runs.find(path.stem, resume)
+        _same_program(run, path, text, script, settings)
+        arguments += ["--resume", str(run)]
+    with _program_errors(program, text, path):
+        _run_script(run / "train.py", arguments, quiet)
+    if not quiet:
+        click.echo(f"netc eval {path} shows how well it does; netc export --onnx {path} makes an ONNX file of it")
+
+
+def _same_program(run: Path, path: Path, text: str, script: compiler.Files, settings: dict[str, str]) -> None:
+    """A run goes on as it began; say so where the file or the settings are others now."""
+    now, then = (script.model, script.train), tuple(_read(run / name) for name in ("model.py", "train.py"))
+    if now == then:
+        return
+    if settings:
+        raise UserError(
+            f"`{run}` was started with other settings, and a run goes on as it began",
+            help="leave out --set, or start a new run without --resume",
+        )
+    changed = (
+        "has changed since" if _read(run / path.name) != text else "gives another script with this version of netc"
+    )
+    click.echo(f"note: {path} {changed}; {run} goes on with the scripts in its folder", err=True)
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text()
+    except OSError:
+        raise UserError(
+            f"`{path}` is missing; this is no folder of a run", help="start a new run without --resume"
+        ) from None
+
+
+def _run_script(script: Path, arguments: list[str], quiet: bool) -> None:
+    """Run a generated script in this process, as `python train.py` would."""
+    import runpy
+
+    before = sys.argv, list(sys.path)
+    sys.argv = [str(script), *arguments]
+    sys.path.insert(0, str(script.parent))
+    sys.modules.pop("model", None)
+    try:
+        with contextlib.ExitStack() as stack:
+            if quiet:
+                stack.enter_context(contextlib.redirect_stdout(stack.enter_context(open(os.devnull, "w"))))
+            runpy.run_path(str(script), run_name="__main__")
+    finally:
+        sys.argv, sys.path[:] = before
+
+
+@contextlib.contextmanager
+def _program_errors(program: ir.Program, text: str, path: Path) -> Iterator[None]:
+    """Turn the messages that end a script into errors; one about data shows the line that names the data."""
+    try:
+        yield
+    except SystemExit as end:
+        if not isinstance(end.code, str):
+            if end.code:
+                raise click.exceptions.Exit(int(end.code)) from None
+            return
+        _with_place(end.code.removeprefix("error: "), program, text, path)
+    except UserError as problem:
+        if problem.help is not None:
+            raise
+        _with_place(problem.message, program, text, path)
+    except (RuntimeError, ImportError) as problem:
+        from netc.catalog.versions import explain_import_error
+
+        known = explain_import_error(problem)
+        if known is None:
+            raise
+        raise UserError(known) from None
+
+
+def _with_place(message: str, program: ir.Program, text: str, path: Path) -> None:
+    """Raise an error with the message; where it speaks of the files of a data set, at that data set."""
+    for call in _datasets(program):
+        root = call.args.get("root")
+        if root is not None and isinstance(root.value, str) and str(Path(root.value)) in message:
+            report = Report()
+            report.add("E0530", message, call.span, "reads these files")
+            show(report.diagnostics, compiler.Checked(Source(text, str(path)), None, report.diagnostics))
+            raise Failed
+    raise UserError(message)
+
+
+def _datasets(program: ir.Program) -> list[ir.Call]:
+    data = program.data
+    return [] if data is None else [c for c in (data.train, data.validation, data.test) if isinstance(c, ir.Call)]
+
+
+def _look_for_data(program: ir.Program, text: str, path: Path) -> None:
+    """Report folders of data that are not there, before torch is imported."""
+    report = Report()
+    for call in _datasets(program):
+        root = call.args.get("root")
+        if root is None or Path(str(root.value)).exists() or call.get_or("download", False):
+            continue
+        folder = str(root.value)
+        named = any(p.name == "download" for p in call.entry.params)
+        help_text = (
+            f"add `download=True` to {call.name}(…), or put the files there" if named else "put the pictures there"
+        )
+        message = f"the folder `{folder}` of `{call.name}` is not there"
+        notes = [f"it is looked for from {Path.cwd().name}{os.sep}, the folder that netc was started in"]
+        report.add("E0530", message, call.span, notes=notes if not Path(folder).is_absolute() else (), help=help_text)
+    if report.failed:
+        show(report.diagnostics, compiler.Checked(Source(text, str(path)), None, report.diagnostics))
+        raise Failed
+
+
+# --- eval and predict -------------------------------------------------------------------------------------------------
+
+
+def _script(program: ir.Program, path: Path) -> ModuleType:
+    from netc.runtime.script import load_script
+
+    files = compiler.emit(program)
+    if files.train is None:
+        raise UserError(f"`{path}` has no `data` and `train` sections", help="add both; they say what to evaluate on")
+    return load_script(files.train, files.model)
+
+
+def _weights(given: str | None, stem: str) -> Path:
+    """The checkpoint that is asked for: the given one, or the best of the newest run."""
+    return Path(given) if given is not None else runs.newest_weights(stem)
+
+
+@cli.command(name="eval")
+@file_argument
+@weights_option
+@device_option
+@click.option("--on", "part", metavar="PART", help="train, validation or test; by default the last that there is.")
+@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+@set_option
+def evaluate(
+    file: str | None, weights: str | None, device: str, part: str | None, as_json: bool, settings: dict[str, str]
+) -> None:
+    """Evaluate: loss, accuracy, each class, and what is taken for what.
+
+    \b
+    Examples:
+      netc eval lenet.net
+      netc eval lenet.net --weights runs/lenet/001/last.pt --on validation
+    """
+    path = find_program(file)
+    program, text = analysed(path, settings)
+    chosen = _weights(weights, path.stem)
+    _look_for_data(program, text, path)
+    with _program_errors(program, text, path):
+        from netc.runtime.evaluation import evaluate as run
+
+        result = run(_script(program, path), chosen, device, part)
+    if as_json:
+        click.echo(json.dumps({"weights": str(chosen), **_evaluation_data(result)}, indent=2))
+    else:
+        from netc.tables import evaluation_text
+
+        click.echo(evaluation_text(result, str(chosen)))
+
+
+def _evaluation_data(result: Evaluation) -> dict[str, Any]:
+    return {
+        **result._asdict(),
+        "classes": [c._asdict() for c in result.classes],
+        "confusion": [list(r) for r in result.confusion],
+    }
+
+
+@cli.command()
+@click.argument("files", nargs=-1, required=True, metavar="[FILE] PICTURE...")
+@weights_option
+@device_option
+@click.option("--top", type=click.IntRange(1), default=3, show_default=True, help="How many classes to print.")
+@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+@set_option
+def predict(
+    files: tuple[str, ...], weights: str | None, device: str, top: int, as_json: bool, settings: dict[str, str]
+) -> None:
+    """Classify pictures with the declared transform.
+
+    \b
+    Examples:
+      netc predict lenet.net three.png
+      netc predict three.png four.jpg --top 1 --json
+    """
+    program_file = files[0] if files[0].endswith(".net") else None
+    pictures = files[1:] if program_file else files
+    if not pictures:
+        raise click.UsageError("name at least one picture, as in `netc predict lenet.net three.png`")
+    path = find_program(program_file)
+    program, text = analysed(path, settings)
+    chosen = _weights(weights, path.stem)
+    with _program_errors(program, text, path):
+        from netc.runtime.prediction import predict as run
+
+        script = _script(program, path)
+        assert program.data is not None
+        found = run(script, program.data, chosen, pictures, device, top)
+    click.echo(_predictions_json(found) if as_json else _predictions_text(found))
+
+
+def _predictions_json(found: list[Prediction]) -> str:
+    data = [{"path": p.path, "classes": [{"name": n, "probability": v} for n, v in p.classes]} for p in found]
+    return json.dumps(data, indent=2)
+
+
+def _predictions_text(found: list[Prediction]) -> str:
+    width = max(len(name) for p in found for name, _ in p.classes)
+    lines = []
+    for prediction in found:
+        lines.append(prediction.path)
+        lines += [
+            f"  {name:{width}}  {value:7.2%}  {'#' * round(30 * value)}".rstrip() for name, value in prediction.classes
+        ]
+    return "\n".join(lines)
+
+
+# --- export -----------------------------------------------------------------------------------------------------------
+
+
+@cli.command()
+@file_argument
+@click.option("--onnx", is_flag=True, help="Write ONNX, the one format there is.")
+@weights_option
+@click.option("--untrained", is_flag=True, help="Export fresh weights, where nothing has been trained.")
+@click.option("-o", "--output", metavar="FILE", help="The file to write.  [default: STEM.onnx]")
+@network_option
+@set_option
+@quiet_option
+def export(
+    file: str | None,
+    onnx: bool,
+    weights: str | None,
+    untrained: bool,
+    output: str | None,
+    network: str | None,
+    settings: dict[str, str],
+    quiet: bool,
+) -> None:
+    """Export to ONNX, and compare what ONNX Runtime computes with the module.
+
+    \b
+    Examples:
+      netc export --onnx
+      netc export --onnx lenet.net --weights runs/lenet/001/best.pt -o digits.onnx
+    """
+    if not onnx:
+        raise click.UsageError("say which format to write: --onnx")
+    path = find_program(file)
+    program, text = analysed(path, settings)
+    chosen = _exported_network(program, network, path)
+    source = None if untrained else _weights(weights, path.stem)
+    target = Path(output) if output is not None else Path(f"{path.stem}.onnx")
+    with _program_errors(program, text, path):
+        module, names = _trained(program, chosen, source, path)
+        from netc.backends.onnx import export as write
+
+        report = write(
+            module,
+            chosen.inputs,
+            ("output",),
+            target,
+            _metadata(program, chosen, names),
+            integer_range=_integer_ranges(chosen),
+        )
+    if not quiet:
+        from netc.tables import export_text
+
+        click.echo(export_text(report, str(source) if source else "fresh weights"))
+
+
+def _exported_network(program: ir.Program, name: str | None, path: Path) -> ir.Network:
+    names = [n.name for n in program.networks]
+    if name is None and program.trained is not None:
+        return program.trained
+    if name is None and len(names) == 1:
+        return program.networks[0]
+    if name not in names:
+        said = f"there is no network `{name}` in {path}" if name else f"`{path}` has several networks"
+        raise UserError(said, help=f"name one with --network: {', '.join(names)}")
+    return program.networks[names.index(name)]
+
+
+def _trained(
+    program: ir.Program, network: ir.Network, weights: Path | None, path: Path
+) -> tuple[nn.Module, list[str] | None]:
+    """The module with its weights, and the names of the classes where the checkpoint has them."""
+    from netc.api import execute
+    from netc.runtime.script import fit, read_checkpoint
+
+    checkpoint = {} if weights is None else read_checkpoint(weights)
+    generated = execute(compiler.emit(program).model, path.stem)
+    module: nn.Module = getattr(generated, network.name)()
+    if weights is not None:
+        state = checkpoint.get("model", checkpoint)
+        fit(module, state, weights, checkpoint)
+        module.load_state_dict(state)
+    names = checkpoint.get("classes")
+    return module.eval(), names if isinstance(names, list) else None
+
+
+def _metadata(program: ir.Program, network: ir.Network, names: list[str] | None) -> dict[str, str]:
+    """What the file says of itself: the network, its classes, and how its input is prepared."""
+    data = program.data if program.trained is network else None
+    steps = (
+        [] if data is None else [{"name": c.name, **{n: a.value for n, a in c.args.items()}} for c in data.transform]
+    )
+    found = {"producer": f"netc {__version__}", "network": network.name, "preprocessing": json.dumps(steps)}
+    return found | ({"classes": json.dumps(names)} if names is not None else {})
+
+
+def _integer_ranges(network: ir.Network) -> dict[str, int]:
+    """For each input of integers how many values it may take: what the table that it is looked up in holds."""
+    tables = {
+        child.label: size
+        for child in network.children
+        if isinstance(child, ir.Layer) and isinstance(size := child.call.get_or("num_embeddings", None), int)
+    }
+    found: dict[str, int] = {}
+
+    def visit(expr: object) -> None:
+        if isinstance(expr, ir.Apply) and expr.label in tables:
+            for item in expr.inputs:
+                if isinstance(item, ir.Var):
+                    found[item.name] = min(tables[expr.label], found.get(item.name, tables[expr.label]))
+        if isinstance(expr, tuple):
+            for item in expr:
+                visit(item)
+
+    visit(tuple(line.value for line in network.body))
+    return found
