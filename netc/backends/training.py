@@ -358,15 +358,9 @@ def _idx_reader(packed: bool) -> str:
 
 
 def _folder_reader(plan: Plan) -> str:
-    check = ""
-    if plan.outputs is not None:
-        check = (
-            "    if len(names) != CLASSES:\n"
-            '        fail(f"{folder} has {len(names)} classes, the network tells {CLASSES} apart")\n'
-        )
     empty = "        if not found:\n            fail(f\"{folder / name} has no pictures ({', '.join(SUFFIXES)})\")\n"
     allow = plan.parts[0].detail == "True"
-    return pieces.READ_FOLDER.replace("@CHECK_CLASSES@", check).replace("@CHECK_EMPTY@", "" if allow else empty)
+    return pieces.READ_FOLDER.replace("@CHECK_EMPTY@", "" if allow else empty)
 
 
 _READERS = {
@@ -479,7 +473,11 @@ def _load_tensors(plan: Plan, names: list[str]) -> list[str]:
 
 def _load_files(plan: Plan) -> list[str]:
     training = "prepare_training" if plan.images.training is not None else "prepare"
-    lines = [f"    classes = class_names({plan.folders['train']})"]
+    folder = plan.folders["train"]
+    lines = [f"    classes = class_names({folder})"]
+    if plan.outputs is not None:
+        lines.append("    if len(classes) != CLASSES:")
+        lines.append(f'        fail(f"{{{folder}}} has {{len(classes)}} classes, the network {{CLASSES}}")')
     items = []
     for part in plan.parts:
         prefix = "" if part.role == "train" else f"{part.role}_"

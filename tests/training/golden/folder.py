@@ -70,8 +70,6 @@ def class_names(folder: Path) -> list[str]:
         fail(f"{folder}, with a folder a class, cannot be read: {error.strerror}")
     if not names:
         fail(f"{folder} has no subfolders, and there should be one for each class")
-    if len(names) != CLASSES:
-        fail(f"{folder} has {len(names)} classes, the network tells {CLASSES} apart")
     return names
 
 
@@ -189,6 +187,8 @@ def held_out(labels: Tensor) -> Tensor:
 def load_data() -> dict[str, tuple[Pictures, Tensor]]:
     """Images, prepared, and labels: "train", "validation" and "test"."""
     classes = class_names(TRAIN_DATA)
+    if len(classes) != CLASSES:
+        fail(f"{TRAIN_DATA} has {len(classes)} classes, the network {CLASSES}")
     files, labels = find_pictures(TRAIN_DATA, classes)
     test_files, test_labels = find_pictures(TEST_DATA, classes)
     held = held_out(labels)

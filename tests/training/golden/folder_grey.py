@@ -61,8 +61,6 @@ def class_names(folder: Path) -> list[str]:
         fail(f"{folder}, with a folder a class, cannot be read: {error.strerror}")
     if not names:
         fail(f"{folder} has no subfolders, and there should be one for each class")
-    if len(names) != CLASSES:
-        fail(f"{folder} has {len(names)} classes, the network tells {CLASSES} apart")
     return names
 
 
@@ -148,6 +146,8 @@ def preprocess(images: Tensor) -> Tensor:
 def load_data() -> dict[str, tuple[Pictures, Tensor]]:
     """Images, prepared, and labels: "train"."""
     classes = class_names(DATA)
+    if len(classes) != CLASSES:
+        fail(f"{DATA} has {len(classes)} classes, the network {CLASSES}")
     files, labels = find_pictures(DATA, classes)
     return {
         "train": (Pictures(files, prepare), labels),
