@@ -105,7 +105,8 @@ def export(
         path: the file to write; folders that are missing are made.
         metadata: text that the file carries, such as class names as JSON.
         tolerance: the greatest absolute difference allowed between the two, in the output's own unit.
-        integer_range: for each input of integers, how many values it may take (from 0); 2 where it isn't named.
+        integer_range: for each input of integers, how many values it may take (from 0). Where it isn't named, what an
+            embedding that it goes into has, else 2, and 256 for uint8.
 
     Raises:
         UserError: the network can't be exported, the exporter fixed an axis, the numbers differ, or the file can't be
@@ -142,7 +143,9 @@ def _job(
     if path.is_dir():
         raise UserError(f"cannot write {path}: it is a folder", "name the file, such as `-o network.onnx`")
     copy = deepcopy(module).cpu().eval()
-    return _Job(copy, inputs, outputs, onnx_sizes.plan(copy, inputs, integer_range), integer_range)
+    plan = onnx_sizes.plan(copy, inputs, integer_range)
+    ranges = onnx_sizes.integer_ranges(copy, inputs, plan.traced) | dict(integer_range)
+    return _Job(copy, inputs, outputs, plan, ranges)
 
 
 @contextmanager

@@ -73,6 +73,27 @@ def plan(module: torch.nn.Module, inputs: tuple[Input, ...], integer_range: Mapp
     return Plan(traced, tuple(_trials(inputs, traced, accepts)))
 
 
+def integer_ranges(module: torch.nn.Module, inputs: tuple[Input, ...], sizes: Sizes) -> dict[str, int]:
+    """For each input that goes straight into an embedding, how many rows there are to look up: the smallest of them."""
+    import torch
+
+    tensors, found = samples(inputs, sizes, {}), dict[str, int]()
+
+    def note(layer: torch.nn.Module, arguments: tuple[object, ...]) -> None:
+        for entry, tensor in zip(inputs, tensors, strict=True):
+            if isinstance(layer, (torch.nn.Embedding, torch.nn.EmbeddingBag)) and arguments[0] is tensor:
+                found[entry.name] = min(layer.num_embeddings, found.get(entry.name, layer.num_embeddings))
+
+    handles = [child.register_forward_pre_hook(note) for child in module.modules()]
+    try:
+        with torch.no_grad():
+            module(*tensors)
+    finally:
+        for handle in handles:
+            handle.remove()
+    return found
+
+
 def symbols(inputs: tuple[Input, ...]) -> tuple[str, ...]:
     """The symbols among the sizes of the inputs, in the order in which they appear."""
     dims = (dim for entry in inputs for dim in entry.type.shape)

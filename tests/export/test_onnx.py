@@ -14,7 +14,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+import netc
+from netc import compiler
 from netc.backends import onnx as backend
+from netc.backends import onnx_sizes
 from netc.backends.onnx import ExportReport, export
 from netc.ir import Input
 from netc.runtime.errors import UserError
@@ -195,10 +198,46 @@ def test_a_residual_graph_with_adaptive_pooling(tmp_path: Path) -> None:
 
 def test_tokens_within_their_range_and_context(tmp_path: Path) -> None:
     inputs = (given("tokens", "N", "T", dtype="int64"),)
-    report = export(Text(), inputs, ("logits",), tmp_path / "text.onnx", {}, integer_range={"tokens": 50})
+    net = Text()
+    assert onnx_sizes.integer_ranges(net, inputs, {"N": 2, "T": 3}) == {"tokens": 50}
+    report = export(net, inputs, ("logits",), tmp_path / "text.onnx", {})
     assert_proof(report)
     assert report.axes == {"tokens": ("N", "T"), "logits": ("N", "T", 50)}
     assert max(sizes["T"] for sizes in report.sizes) <= 40
+
+
+def test_integers_stay_below_the_range_that_the_caller_gives() -> None:
+    inputs = (given("tokens", "N", "T", dtype="int64"), given("mask", "N", dtype="bool"), given("x", "N", 3))
+    tokens, mask, x = onnx_sizes.samples(inputs, {"N": 50, "T": 20}, {"tokens": 7})
+    assert (tokens.dtype, mask.dtype, x.dtype) == (torch.int64, torch.bool, torch.float32)
+    assert (tokens.shape, mask.shape, x.shape) == ((50, 20), (50,), (50, 3))
+    assert set(tokens.flatten().tolist()) == set(range(7))
+    assert x.std() > 0.5
+    again = onnx_sizes.samples(inputs, {"N": 50, "T": 20}, {"tokens": 7})
+    assert torch.equal(tokens, again[0])
+
+
+PROGRAM = """\
+network Residual(width = 8) {
+  input image: [N, 1, H, W]
+  stem: Conv2d(width, 3, padding=1) -> bn: BatchNorm2d -> ReLU
+  skip = _
+  a: Conv2d(width, 3, padding=1) -> ReLU
+  _ + skip -> MaxPool2d(2) -> AdaptiveAvgPool2d(3)
+  Flatten
+  fc: Linear(10)
+}
+"""
+
+
+def test_a_program_of_the_language(tmp_path: Path) -> None:
+    (tmp_path / "residual.net").write_text(PROGRAM)
+    program = compiler.analyse(PROGRAM, stem="residual").program
+    assert program is not None
+    path = tmp_path / "out" / "residual.onnx"
+    report = export(netc.load(tmp_path / "residual.net"), program.networks[0].inputs, ("output",), path, {})
+    assert_proof(report)
+    assert report.axes == {"image": ("N", 1, "H", "W"), "output": ("N", 10)}
 
 
 @pytest.mark.parametrize(
