@@ -492,6 +492,16 @@ def test_a_full_disk_leaves_the_former_file(tmp_path: Path, monkeypatch: pytest.
     assert path.read_bytes() == b"the former file"
 
 
+def test_weights_too_large_for_one_file_lie_beside_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(backend, "_ONE_FILE", 1)
+    report = export(nn.Linear(256, 256), (given("x", "N", 256),), ("y",), tmp_path / "large.onnx", {})
+    files = list(tmp_path.iterdir())
+    assert {file.name for file in files} == {"large.onnx", "large.onnx.data"}
+    assert report.bytes == sum(file.stat().st_size for file in files)
+    (y,) = onnxruntime.InferenceSession(str(report.path)).run(None, {"x": np.zeros((1, 256), np.float32)})
+    assert y.shape == (1, 256)
+
+
 def test_a_network_that_runs_at_no_size(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="no sizes were found for `N`, `H`") as caught:
         export(nn.Linear(3, 2), (given("x", "N", "H", 4),), ("y",), tmp_path / "n.onnx", {})

@@ -27,6 +27,7 @@ ORDER = (
     "netc.syntax",
     "netc.render",
     "netc.files",
+    "netc.runs",
     "netc.grammar",
     "netc.lexer",
     "netc.builder",
@@ -42,9 +43,11 @@ ORDER = (
     "netc.backends",
     "netc.compiler",
     "netc.runtime",
+    "netc.tables",
     "netc.api",
     "netc",
     "netc.cli",
+    "netc.cli_run",
     "netc.__main__",
 )
 FRONT_END = ("syntax", "lexer", "grammar", "builder", "syntax_errors", "parser", "formatter", "overrides", "checker")
