@@ -241,7 +241,7 @@ class Builder:
         whole = text.isdigit()
         if whole and len(text) > _MAX_DIGITS:
             self.report.add("E0110", f"a number of {len(text)} digits is too large", span, help="numbers end at 2**63")
-            return s.Number(0, span)
+            return s.Number(None, span)
         return s.Number(int(text) if whole else float(text), span)
 
     def string(self, children: Children, span: Span) -> s.String:

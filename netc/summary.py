@@ -69,7 +69,8 @@ def summary(network: ir.Network, per_parameter: bool = False) -> str:
     for row in network.rows:
         count = counts.pop(row.path, None)
         own = f"{count:,}" if count else ""
-        rows.append((row.path, row.name, str(row.output), own, _shown(_one(row.macs, network))))
+        cost = _shown(_one(row.macs, network))
+        rows.append((row.path, row.name, str(row.output), own, cost if len(cost) <= 16 else "open"))
     header = ("layer", "", "output", "parameters", "multiply-adds")
     lines = [network.name, "", *_table((header, *rows))]
     trained = sum(w.size for w in found if w.trained)

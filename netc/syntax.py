@@ -30,7 +30,9 @@ class Name:
 
 @node
 class Number:
-    value: int | float
+    """A number; `value` is None where it is too large, which is in the report."""
+
+    value: int | float | None
     span: Span
 
 

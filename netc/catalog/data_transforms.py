@@ -258,7 +258,12 @@ def _normalize(args: Args, image: Image) -> Image | Reject:
     for name, values in (("mean", mean), ("std", std)):
         if image.channels is not None and len(values) not in (1, image.channels):
             values_text = f"{len(values)} value{'' if len(values) == 1 else 's'}"
-            return Reject(name, f"{image.channels} values, one for each channel", values_text, "the numbers differ")
+            return Reject(
+                name,
+                f"{image.channels} value{'s' * (image.channels != 1)}, one for each channel",
+                values_text,
+                "the numbers differ",
+            )
     if not all(std):
         return Reject("std", "numbers other than 0", repr(args["std"]), "the image is divided by it")
     if image.low is None or image.high is None:

@@ -99,15 +99,26 @@ def _assign(
         elif place < len(open_):
             out.append((open_[place], argument, True))
         else:
-            _too_many(entry, open_, argument, inferred, report)
+            _too_many(entry, open_, argument, arguments, inferred, report)
             out.append((None, argument, True))
     return out
+
+
+# What other libraries call torch's arguments.
+_ALIASES = {
+    "learning_rate": ("lr",), "filters": ("out_channels",), "channels": ("out_channels", "num_channels"),
+    "units": ("out_features",), "kernel": ("kernel_size",), "rate": ("p", "lr"), "dropout": ("p",), "rank": ("size",),
+    "epsilon": ("eps",), "decay": ("weight_decay",), "n_features": ("num_features",), "input_dim": ("num_embeddings",),
+    "output_dim": ("embedding_dim",), "axis": ("dim",), "dims": ("dim",),
+    "use_bias": ("bias",), "alpha": ("negative_slope",),
+}  # fmt: skip
 
 
 def _unknown(entry: Entry, argument: s.Argument, report: Report) -> None:
     assert argument.name is not None
     names = [p.name for p in entry.params]
-    help_text = suggestion(argument.name.text, names)
+    alias = next((n for n in _ALIASES.get(argument.name.text, ()) if n in names), None)
+    help_text = f"did you mean `{alias}`?" if alias else suggestion(argument.name.text, names)
     if help_text is None:
         help_text = f"it takes {', '.join(f'`{n}`' for n in names)}" if names else "it takes no arguments"
     message = f"`{entry.name}` has no argument `{argument.name.text}`"
@@ -115,12 +126,27 @@ def _unknown(entry: Entry, argument: s.Argument, report: Report) -> None:
 
 
 def _too_many(
-    entry: Entry, open_: list[Param], argument: s.Argument, inferred: Collection[str], report: Report
+    entry: Entry,
+    open_: list[Param],
+    argument: s.Argument,
+    arguments: tuple[s.Argument, ...],
+    inferred: Collection[str],
+    report: Report,
 ) -> None:
     count = len(open_)
     takes = "no positional argument" if count == 0 else f"{count} positional argument{'s' * (count > 1)}"
     names = ", ".join(f"`{p.name}`" for p in open_)
     message = f"`{entry.name}` takes {takes}{f' ({names})' if names and count < 6 else ''}"
+    if inferred and sum(1 for a in arguments if a.name is None) == count + len(inferred):
+        report.add(
+            "E0304",
+            message,
+            argument.span,
+            "one too many",
+            notes=[f"{' and '.join(f'`{i}`' for i in inferred)} follows from the input and is left out"],
+            help=f"leave out the first one: `{entry.name}` takes {names}",
+        )
+        return
     further = [p.name for p in entry.params if p.name not in inferred and p not in open_]
     notes = [f"{' and '.join(f'`{i}`' for i in inferred)} follows from the input and is left out"] if inferred else []
     help_text = f"name it, as in `{further[0]}=…`" if further else "remove it"
@@ -198,13 +224,18 @@ def _type_help(param: Param) -> str | None:
 
 def accepts(type_: str, value: Any) -> bool:
     """Whether a parameter of this type takes the value (see `Param.type`)."""
-    return any(_accepts_one(one, value) for one in type_.split("|"))
+    kinds = type_.split("|")
+    if "None" in kinds and isinstance(value, (list, tuple)):  # `AdaptiveAvgPool2d((None, 7))`
+        value = [1 if item is None else item for item in value]
+    return any(_accepts_one(one, value) for one in kinds)
 
 
 def _accepts_one(one: str, value: Any) -> bool:
     whole = (int, Size)
     if one in ("any", "dtype", "tensor", "tensors", "layer"):
         return one == "any"
+    if one == "*ints":
+        one = "ints"
     if one == "None":
         return value is None
     if one == "bool":
@@ -235,7 +266,7 @@ def describe(type_: str) -> str:
     """A type in words."""
     words = {
         "int": "an integer", "float": "a number", "bool": "`True` or `False`", "str": "a string", "None": "`None`",
-        "ints": "an integer or a list of integers", "floats": "a number or a list of numbers",
+        "ints": "an integer or a list of integers", "*ints": "integers", "floats": "a number or a list of numbers",
         "dtype": "a dtype", "tensor": "a tensor", "tensors": "tensors", "layer": "a layer", "any": "anything",
     }  # fmt: skip
     parts = [words.get(one) or f"an integer or {one[4:]} integers" for one in type_.split("|")]

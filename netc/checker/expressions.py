@@ -125,9 +125,13 @@ class Evaluator:
         return method(expr)
 
     def eval_number(self, expr: s.Number) -> Any:
+        return ERROR if expr.value is None else expr.value
+
+    def eval_string(self, expr: s.String) -> Any:
         return expr.value
 
-    eval_string = eval_literal = eval_number
+    def eval_literal(self, expr: s.Literal) -> Any:
+        return expr.value
 
     def eval_paren(self, expr: s.Paren) -> Any:
         return self.evaluate(expr.inner)

@@ -123,11 +123,11 @@ def _bind(
         if not positions:
             return None
         bound[positions.pop(0).name] = (flowing, None, True)
-    rest = positions[0] if positions and positions[0].type == "ints" and len(positions) == 1 else None
+    rest = positions[0] if positions and positions[0].type == "*ints" else None
     numbers = [v for n, v, _ in arguments if n is None]
-    if rest and len(numbers) > 1 and all(isinstance(v, (int, Size)) for v in numbers):  # permute(0, 2, 1)
+    if rest and numbers and all(isinstance(v, (int, Size)) for v in numbers):  # permute(0, 2, 1)
         first = arguments[0][2]
-        spread = s.Argument(None, s.List(tuple(a.value for n, _, a in arguments if n is None), first.span), first.span)
+        spread = s.Argument(None, s.Tuple(tuple(a.value for n, _, a in arguments if n is None), first.span), first.span)
         arguments = [(None, tuple(numbers), spread), *[x for x in arguments if x[0] is not None]]
     ok = True
     for name, value, argument in arguments:
@@ -251,6 +251,9 @@ def _rejected(
 def _code(c: NetworkChecker, entry: Entry, bound: _Bound, type_: TensorType, step: s.Expr) -> ir.Function:
     """The call in Python: a method where torch's tensors have it and people write it so, else the function."""
     callee = {"torch.nn.functional": "F.", "torch": "torch.", "torch.Tensor": "."}[entry.home] + entry.name
+    first = next(iter(bound.values()))[0]
+    if callee.startswith("torch.") and entry.name in _METHODS and isinstance(_expr(c, first, None), _FLUENT):
+        callee = f".{entry.name}"
     arguments: list[tuple[str | None, ir.Expr]] = []
     positional = True
     for param in entry.params:
@@ -259,13 +262,16 @@ def _code(c: NetworkChecker, entry: Entry, bound: _Bound, type_: TensorType, ste
             continue
         value, argument, by_position = bound[param.name]
         positional = positional and by_position
-        arguments.append((None if positional else param.name, _expr(c, value, argument)))
+        if param.type == "*ints" and callee.startswith(".") and argument and isinstance(argument.value, _LISTS):
+            pairs = zip(argument.value.items, value, strict=True)
+            arguments += [(None, ir.Value(c.forward_code(item, v))) for item, v in pairs]
+        else:
+            arguments.append((None if positional else param.name, _expr(c, value, argument)))
     arguments += [(n, ir.Value(code)) for n, code in _training(entry, bound)]
-    if callee.startswith("torch.") and entry.name in _METHODS and isinstance(arguments[0][1], _FLUENT):
-        callee = f".{entry.name}"
     return ir.Function(callee, tuple(arguments), type_, step.span)
 
 
+_LISTS = (s.Tuple, s.List)
 # Functions of torch that are written as methods: `x.flatten(1)` and not `torch.flatten(x, 1)`.
 _METHODS = frozenset(
     """
@@ -313,6 +319,7 @@ def binary(c: NetworkChecker, expr: s.Binary, left: Any, right: Any) -> Any:
         reason = result.reason.replace("$", "")
         c.report.add("E0406", f"`{expr.op}`: {reason}", expr.span, secondary=labels)
         return ERROR
+    c.rows.append(ir.Row("", expr.op, result, 0, expr.span))
     op = ir.Operation(expr.op, _operand(c, left, expr.left), _operand(c, right, expr.right), result, expr.span)
     return Tensor(op, result, Made(expr.op, expr.span))
 

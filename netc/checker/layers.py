@@ -18,7 +18,7 @@ from netc.diagnostics import Label, nearest
 from netc.identifiers import valid_label
 from netc.ir import Arg
 from netc.node import replace
-from netc.shapes import Reject, Size, TensorType, same
+from netc.shapes import Dim, Reject, Size, TensorType, same
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -390,25 +390,27 @@ def again(c: NetworkChecker, step: s.Expr, label: str, value: Any) -> Any:
     if child is None or tensors is None:
         return ERROR
     types = tuple(t.type for t in tensors)
-    result = _again_type(c, child, types, tensors, step.span)
-    if result is None:
+    found = _again(c, child, types, tensors, step.span)
+    if found is None:
         return ERROR
-    c.rows.append(ir.Row(label, f"{label} again", result, 0, step.span))
+    result, macs = found
+    c.rows.append(ir.Row(label, f"{label} again", result, macs, step.span))
     return Tensor(ir.Apply(label, tuple(t.expr for t in tensors), result, step.span), result, Made(label, step.span))
 
 
-def _again_type(
+def _again(
     c: NetworkChecker, child: ir.Child, types: tuple[TensorType, ...], tensors: tuple[Tensor, ...], span: Span
-) -> TensorType | None:
-    """What a child that is built already gives for another input."""
+) -> tuple[TensorType, Dim] | None:
+    """What a child that is built already gives for another input, and its multiply-adds."""
     if isinstance(child, ir.Sequential):
-        inner: tuple[TensorType, ...] = types
+        inner = types
+        total: Dim = 0
         for sub in child.children:
-            out = _again_type(c, sub, inner, tensors, span)
-            if out is None:
+            found = _again(c, sub, inner, tensors, span)
+            if found is None:
                 return None
-            inner = (out,)
-        return inner[0]
+            inner, total = (found[0],), total + found[1]
+        return inner[0], total
     entry = child.call.entry
     assert entry.rule is not None
     values = {p.name: p.default for p in entry.params} | {n: a.value for n, a in child.call.args.items()}
@@ -429,7 +431,9 @@ def _again_type(
     if isinstance(result, Reject):
         _rejected(c, entry, result, tensors, child.label, span)
         return None
-    return result if isinstance(result, TensorType) else None
+    if not isinstance(result, TensorType):
+        return None
+    return result, entry.rule.macs(values, types, result) if entry.rule.macs else 0
 
 
 def by_path(c: NetworkChecker, step: s.String, value: Any) -> Any:

@@ -55,6 +55,7 @@ class NetworkChecker(Evaluator):
         self.current: Any = None
         self.spans: dict[str, Span] = {}
         self.started = False
+        self.declared = 0  # inputs, right or wrong
 
     # --- statements --------------------------------------------------------------------------------------------------
 
@@ -97,8 +98,8 @@ class NetworkChecker(Evaluator):
             type_ = TensorType(tuple(dims), dtype)
             self.inputs.append(ir.Input(name.text, type_, statement.span))
             self.env[name.text] = Tensor(ir.Var(name.text, type_), type_)
-        declared = len(self.inputs) == 1 and not any(v is ERROR for v in self.env.values())
-        self.current = self.env[name.text] if declared or self.env[name.text] is ERROR else None
+        self.declared += 1
+        self.current = self.env[name.text] if self.declared == 1 else None
 
     def dimension(self, item: s.Expr, input_name: str, axis: int) -> Any:
         """One axis of an input: a capital is a size of run time, anything else is known."""
@@ -282,13 +283,15 @@ class NetworkChecker(Evaluator):
 
     def the_current(self, span: Span) -> Any:
         """`_`, where there is one."""
+        if not self.declared:
+            return ERROR  # that there is no input is reported once, for the network
         if self.current is None:
             inputs = ", ".join(f"`{i.name}`" for i in self.inputs)
             self.report.add(
                 "E0210",
                 "there is no current value yet",
                 span,
-                help=f"begin with one of the inputs: {inputs}" if inputs else "declare an `input` first",
+                help=f"begin with one of the inputs: {inputs}",
             )
             return ERROR
         return self.current

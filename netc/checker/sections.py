@@ -121,6 +121,7 @@ def check(
     """Check both sections, and how they fit the network. `complete` says that every network was understood."""
     before = len(report.errors)
     reader = _Reader(report, constants)
+    misspelt_section = any(d.code == "E0501" for d in report.errors)
     data = train = None
     if "data" in found:
         data = reader.data(*found["data"])
@@ -128,7 +129,7 @@ def check(
     if "train" in found:
         section, settings = found["train"]
         train = reader.train(section, settings, data)
-        if "data" not in found:
+        if "data" not in found and not misspelt_section:
             report.add(
                 "E0505",
                 "there is a `train` section, but no `data`",
@@ -412,7 +413,8 @@ class _Reader:
         self, section: s.Section, settings: Settings, key: str, example: str, read: Callable[[str, s.Chain], Any]
     ) -> Any:
         if key not in settings:
-            if not any(isinstance(e, s.Broken) for e in section.entries):
+            misspelt = (e for e in section.entries if isinstance(e, s.Broken) or nearest(e.key.text, (key,)))
+            if next(misspelt, None) is None:  # else that is reported, and this follows from it
                 self.report.add(
                     "E0512", f"`{section.name.text}` needs `{key}`", section.name.span, help=f"add `{example}`"
                 )

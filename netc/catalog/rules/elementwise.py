@@ -27,12 +27,13 @@ def nothing_wrong(args: Args, x: TensorType) -> Reject | None:
     return None
 
 
-def _ordered(low: str, high: str) -> Check:
+def _ordered(low: str, high: str, may_be_equal: bool = True) -> Check:
     def check(args: Args, x: TensorType) -> Reject | None:
         a, b = parts.number(args, low), parts.number(args, high)
-        if a < b:
+        if a < b or (a == b and may_be_equal):
             return None
-        return Reject(high, f"more than {a}", str(b), f"`{high}` ({b}) must be greater than `{low}` ({a})")
+        bound = f"{a} or more" if may_be_equal else f"more than {a}"
+        return Reject(high, bound, str(b), f"`{high}` is {b}, and must be {bound}, because `{low}` is {a}")
 
     return check
 
@@ -41,13 +42,6 @@ def _alpha(args: Args, x: TensorType) -> Reject | None:
     if parts.number(args, "alpha") != 0:
         return None
     return Reject("alpha", "a number other than 0", "0", "`alpha` is 0, which I'd divide by")
-
-
-def _not_reversed(args: Args, x: TensorType) -> Reject | None:
-    low, high = parts.number(args, "lower"), parts.number(args, "upper")
-    if low <= high:
-        return None
-    return Reject("lower", f"at most {high}", str(low), f"`lower` ({low}) is greater than `upper` ({high})")
 
 
 def _approximation(args: Args, x: TensorType) -> Reject | None:
@@ -105,11 +99,11 @@ _ACTIVATIONS: dict[str, tuple[str, frozenset[str], bool, Check]] = {
     "Hardshrink": ("F.hardshrink", F, False, nothing_wrong),
     "Hardsigmoid": ("F.hardsigmoid", F, False, nothing_wrong),
     "Hardswish": ("F.hardswish", F, False, nothing_wrong),
-    "Hardtanh": ("F.hardtanh", N, False, _ordered("min_val", "max_val")),
+    "Hardtanh": ("F.hardtanh", N, False, _ordered("min_val", "max_val", may_be_equal=False)),
     "LeakyReLU": ("F.leaky_relu", F, False, nothing_wrong),
     "LogSigmoid": ("F.logsigmoid", F, False, nothing_wrong),
     "Mish": ("F.mish", F, False, nothing_wrong),
-    "RReLU": ("F.rrelu", F - {"float16"}, False, _not_reversed),
+    "RReLU": ("F.rrelu", F - {"float16"}, False, _ordered("lower", "upper")),
     "ReLU": ("F.relu", N, False, nothing_wrong),
     "ReLU6": ("F.relu6", N, False, nothing_wrong),
     "SELU": ("F.selu", F, False, nothing_wrong),
@@ -138,9 +132,10 @@ _WIDENS = (
 )
 
 
-def _softmax_shape(args: Args, inputs: Inputs) -> TensorType | Reject:
+def _softmax_shape(converted: frozenset[str], args: Args, inputs: Inputs) -> TensorType | Reject:
+    """`converted` are the dtypes that are taken where an argument says to which one they are made."""
     x, dim = inputs[0], args["dim"]
-    problem = parts.dtype_in(x, parts.FLOATS if args.get("dtype") is None else A)
+    problem = parts.dtype_in(x, parts.FLOATS if args.get("dtype") is None else converted)
     if problem or dim is None:
         return problem or x
     axis = parts.wrapped(parts.size(args, "dim"), max(len(x.shape), 1))
@@ -203,6 +198,10 @@ def _clamp_shape(args: Args, inputs: Inputs) -> TensorType | Reject:
     return x._replace(dtype="int64") if x.dtype == "bool" else x
 
 
+def _triangle(args: Args, inputs: Inputs) -> TensorType | Reject:
+    return parts.number_of_axes(inputs[0], range(2, 20), "[…, rows, columns]") or inputs[0]
+
+
 def _square(args: Args, inputs: Inputs) -> TensorType | Reject:
     return inputs[0]._replace(dtype="int64") if inputs[0].dtype == "bool" else inputs[0]
 
@@ -224,8 +223,8 @@ def _random_like(args: Args, inputs: Inputs) -> TensorType | Reject:
     return result if isinstance(result, Reject) else parts.dtype_in(result, parts.FLOATS) or result
 
 
-def _softmax(callee: str, extra: tuple[str, ...] = ()) -> Rule:
-    return Rule(_softmax_shape, function=Function(callee, extra=extra))
+def _softmax(callee: str, converted: frozenset[str] = A) -> Rule:
+    return Rule(partial(_softmax_shape, converted), function=Function(callee))
 
 
 LAYERS = {
@@ -238,7 +237,7 @@ LAYERS = {
     "PReLU": Rule(_prelu_shape, state=_prelu_state),
     "Softmax": _softmax("F.softmax"),
     "LogSoftmax": _softmax("F.log_softmax"),
-    "Softmin": _softmax("F.softmin"),
+    "Softmin": _softmax("F.softmin", N),
     "Softmax2d": Rule(_softmax2d_shape, function=Function("F.softmax", extra=("dim=1",))),
     "GLU": Rule(_glu_shape, function=Function("F.glu")),
 }
@@ -252,6 +251,7 @@ FUNCTIONS = {
     },
     **{name: pointwise(N, callee=f"torch.{name}") for name in _KEEPS.split()},
     **{name: pointwise(A, True, callee=f"torch.{name}") for name in _WIDENS.split()},
+    "hardtanh": pointwise(N, check=_ordered("min_val", "max_val"), callee="F.hardtanh"),
     "square": Rule(_square, function=Function("torch.square")),
     "sign": Rule(parts.same_type, function=Function("torch.sign")),
     "detach": Rule(parts.same_type, function=Function(".detach")),
@@ -262,8 +262,8 @@ FUNCTIONS = {
     "gumbel_softmax": Rule(_normalize_shape, function=Function("F.gumbel_softmax")),
     "normalize": Rule(_normalize_shape, function=Function("F.normalize")),
     "clamp": Rule(_clamp_shape, function=Function(".clamp")),
-    "tril": Rule(parts.same_type, function=Function("torch.tril")),
-    "triu": Rule(parts.same_type, function=Function("torch.triu")),
+    "tril": Rule(_triangle, function=Function("torch.tril")),
+    "triu": Rule(_triangle, function=Function("torch.triu")),
     "to": Rule(_to_dtype, function=Function(".to")),
     "zeros_like": Rule(_like, function=Function("torch.zeros_like")),
     "ones_like": Rule(_like, function=Function("torch.ones_like")),

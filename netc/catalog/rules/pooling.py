@@ -64,9 +64,9 @@ def _options(args: Args) -> Reject | None:
 
 def _window(axis: parts.Axis, k: Dim, s: Dim, p: Dim, d: Dim, ceil_mode: bool) -> Dim | Reject:
     reach = d * (k - 1) + 1
-    if less(p, 0) or less(reach // 2, p):
-        reason = f"the padding ({p}) must be between 0 and half of the kernel ({reach // 2})"
-        return Reject("padding", f"at most {reach // 2}", str(p), reason)
+    if less(p, 0) or less(k // 2, p):
+        reason = f"the padding ({p}) must be between 0 and half of the kernel ({k // 2})"
+        return Reject("padding", f"at most {k // 2}", str(p), reason)
     room = axis.size + 2 * p - reach
     steps = room // s
     if ceil_mode:  # one more window for a rest, unless it would begin behind the input: floor is monotonous
@@ -112,3 +112,15 @@ def _rules(n: int) -> dict[str, Rule]:
 
 LAYERS = {f"{family}{n}d": rule for n in (1, 2, 3) for family, rule in _rules(n).items()}
 FUNCTIONS = {rule.function.callee[2:]: rule for rule in LAYERS.values() if rule.function}
+
+
+def _power_function(n: int, args: Args, inputs: Inputs) -> TensorType | Reject:
+    """The function keeps whole numbers with a whole `norm_type`, which then meet the average's dtypes."""
+    problem = None
+    if isinstance(args["norm_type"], int):
+        problem = parts.spatial(inputs[0], n) or parts.dtype_in(inputs[0], DTYPES[f"AvgPool{n}d"])
+    return problem or _shape(n, "LPPool", args, inputs)
+
+
+for _n in (1, 2, 3):
+    FUNCTIONS[f"lp_pool{_n}d"] = LAYERS[f"LPPool{_n}d"]._replace(shape=partial(_power_function, _n))
