@@ -7,10 +7,13 @@ Leaves to others: how a plan becomes cases (`draws`).
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from itertools import chain
 
 from hypothesis import strategies as st
 
+from netc import catalog
+from tests.catalog import layer_draws
 from tests.catalog.draws import (
     FLOATS,
     OMITTED,
@@ -119,6 +122,16 @@ PLANS = {
             "dtype",
             dtypes=DTYPES,
         ),
+        _function("tril triu", _cube, lambda n: {"diagonal": (one_of(0, 1), one_of(-2))}, dtypes=DTYPES),
+        _function(
+            "full_like",
+            anything,
+            lambda n: {
+                "fill_value": (one_of(1, 0.5), one_of(True)),
+                "dtype": (one_of(None, "float32"), one_of("int64")),
+            },
+            "fill_value",
+        ),
         _function(
             "zeros_like ones_like rand_like randn_like",
             anything,
@@ -134,6 +147,14 @@ PLANS = {
     ],
     "reduction": [
         _function("mean sum amax amin all any", _cube, _dims, "dim", dtypes=("float32", "float32", "int64")),
+        _function("norm", _cube, lambda n: {**_dims(n), "p": (one_of(1, 2, 0.5), one_of(3))}),
+        _function(
+            "prod",
+            _cube,
+            lambda n: {"dim": (one_of(0, -1, 1), one_of(3, -5, 9)), "keepdim": (flag, flag)},
+            "dim",
+            dtypes=DTYPES,
+        ),
         _function(
             "logsumexp",
             _cube,
@@ -330,9 +351,29 @@ PLANS = {
         _function("expand_as reshape_as view_as", _pairs_of_shapes),
         _function(
             "index_select",
-            lambda n: (one_of(((2, 3), (1,)), ((4,), (2,)), ((1, 2, 3), ())), one_of(((2, 3), (1, 1)), ((), (1,)))),
+            lambda n: (one_of(((2, 3), (1,)), ((4,), (2,)), ((2, 2, 3), ())), one_of(((2, 3), (1, 1)), ((), (1,)))),
             lambda n: {"dim": (one_of(0, -1), one_of(3, -4))},
             "dim",
         ),
     ],
 }
+
+
+def _forms() -> Iterator[Plan]:
+    """The functions that stand for layers, asked as their layers are."""
+    for plan in chain.from_iterable(layer_draws.PLANS.values()):
+        names = [form for name in plan.names if (form := _form(name)) is not None]
+        if names:
+            yield plan._replace(kind="function", names=tuple(names))
+
+
+def _form(layer: str) -> str | None:
+    entry = catalog.layer(layer)
+    form = entry.rule.function if entry is not None and entry.rule is not None else None
+    if form is None or form.keywords or form.spread or layer == "Softmax2d":  # these call `pad` or give other arguments
+        return None
+    name = form.callee.rpartition(".")[2]
+    return name if form.callee.startswith(("F.", "torch.")) else None
+
+
+PLANS["functions of layers"] = list(_forms())

@@ -66,7 +66,7 @@ def _max_pool(n: int) -> dict[str, Pair]:
     return {
         "kernel_size": (each(n, sizes(1, 4)), each(n, one_of(-1, 0, 2, 6, 9))),
         "stride": (st.one_of(st.none(), each(n, sizes(1, 3))), each(n, sizes(-1, 2))),
-        "padding": (each(n, sizes(0, 1)), each(n, one_of(-2, -1, 1, 2, 7))),
+        "padding": (each(n, one_of(0, 0, 1, 2)), each(n, one_of(-2, -1, 1, 2, 7))),
         "dilation": (each(n, sizes(1, 2)), each(n, one_of(-1, 0, 1, 3, 4))),
         "ceil_mode": (flag, flag),
     }

@@ -97,6 +97,8 @@ def _call(case: Case, device: str) -> Any:
         return _callee(entry)(tensors, **case.args)
     takers = [p.name for p in entry.params if "tensor" in p.type.split("|") and p.name not in case.args]
     given = {n: _value(v) for n, v in case.args.items()} | dict(zip(takers[1:], tensors[1:], strict=False))
+    if any(p.name == "training" for p in entry.params):
+        given["training"] = True  # some functions have another default than their layer
     rest = given.pop(next((p.name for p in entry.params if p.type == "*ints"), ""), ())
     return _callee(entry)(tensors[0], *rest, **given)
 
