@@ -83,9 +83,11 @@ def save(path: Path, history: list[dict[str, float]], **parts: Any) -> None:
 def load(path: Path) -> dict[str, Any]:
     """Read a checkpoint; nothing in the file is executed."""
     try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
+        content = io.BytesIO(path.read_bytes())
     except OSError as error:
         fail(f"{path} cannot be read: {error.strerror}")
+    try:
+        state = torch.load(content, map_location="cpu", weights_only=True)
     except Exception:  # of many kinds where a file is damaged
         fail(f"{path} is cut short, damaged, or not a checkpoint")
     if not isinstance(state, dict) or state.get("network") != "@NETWORK@":

@@ -182,6 +182,9 @@ def _random_crop(args: Args, image: Image) -> Image | Reject:
     rejected = _size_reject(args) or (_size_reject(args, "padding", (1, 2, 4)) if padding is not None else None)
     if rejected is not None:
         return rejected
+    rejected = _mirror_reject(args, image)
+    if rejected is not None:
+        return rejected
     height, width = pair(args["size"])
     left, top, right, bottom = sides(padding if padding is not None else 0)
     for side, room, wanted in (("high", image.height, height), ("wide", image.width, width)):
@@ -194,16 +197,26 @@ def _random_crop(args: Args, image: Image) -> Image | Reject:
     return image._replace(height=height, width=width)
 
 
+def _mirror_reject(args: Args, image: Image) -> Reject | None:
+    """Padding that mirrors the image cannot be larger than the image; "reflect" leaves out the pixel at the edge."""
+    most = {"reflect": -1, "symmetric": 0}.get(str(args.get("padding_mode")))
+    if most is None or args.get("padding") is None:
+        return None
+    left, top, right, bottom = sides(args["padding"])
+    for room, padding in ((image.width, max(left, right)), (image.height, max(top, bottom))):
+        if room is not None and padding > room + most:
+            return Reject("padding", f"at most {room + most}", str(padding), "a mirror image cannot exceed the image")
+    return None
+
+
 def _pad(args: Args, image: Image) -> Image | Reject:
     rejected = _size_reject(args, "padding", (1, 2, 4))
     if rejected is not None:
         return rejected
     left, top, right, bottom = sides(args["padding"])
-    for room, before, after in ((image.width, left, right), (image.height, top, bottom)):
-        if args.get("padding_mode") == "reflect" and room is not None and max(before, after) >= room:
-            return Reject(
-                "padding", f"less than {room}", str(max(before, after)), "a reflection cannot exceed the image"
-            )
+    rejected = _mirror_reject(args, image)
+    if rejected is not None:
+        return rejected
     return image._replace(
         height=None if image.height is None else image.height + top + bottom,
         width=None if image.width is None else image.width + left + right,
@@ -283,9 +296,14 @@ def _floats(value: object) -> list[float]:
 
 
 def _blur(args: Args, image: Image) -> Image | Reject:
-    for size in pair(args["kernel_size"]):
+    rejected = _size_reject(args, "kernel_size")
+    if rejected is not None:
+        return rejected
+    for size, room in zip(pair(args["kernel_size"]), (image.width, image.height), strict=True):
         if size < 1 or size % 2 == 0:
             return Reject("kernel_size", "odd positive numbers", repr(args["kernel_size"]), "a kernel has a middle")
+        if room is not None and size // 2 >= room:
+            return Reject("kernel_size", f"less than {2 * room}", str(size), "half of it has to fit into the image")
     sigma = _floats(args.get("sigma", (0.1, 2.0)))
     if not 0 < sigma[0] <= sigma[-1]:
         return Reject("sigma", "positive numbers, the smaller first", repr(args["sigma"]), "it is a width")

@@ -9,6 +9,7 @@ is a `UserError`. Leaves to others: what is computed with the network.
 from __future__ import annotations
 
 import contextlib
+import io
 import sys
 from pathlib import Path
 from types import ModuleType
@@ -85,15 +86,16 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     import torch
 
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
+        stored = path.read_bytes()
     except FileNotFoundError:
         raise UserError(f"there is no file `{path}`", help="train first, or name the file with --weights") from None
     except OSError as problem:
         raise UserError(f"`{path}` can't be read: {problem.strerror}") from None
-    except Exception as problem:
-        size = path.stat().st_size
+    try:
+        content = torch.load(io.BytesIO(stored), map_location="cpu", weights_only=True)
+    except Exception as problem:  # of many kinds where a file is damaged
         raise UserError(
-            f"`{path}` ({size:,} bytes) is cut short, damaged, or not a checkpoint",
+            f"`{path}` ({len(stored):,} bytes) is cut short, damaged, or not a checkpoint",
             help="name a checkpoint, such as best.pt or last.pt of a run",
             details=str(problem),
         ) from None
