@@ -5,6 +5,7 @@ Exit codes: 0, 1 for mistakes of the user, 2 for wrong usage, 70 for a bug of ne
 
 from __future__ import annotations
 
+import importlib
 import os
 import sys
 from pathlib import Path
@@ -241,7 +242,7 @@ def entry() -> None:
 
 def run(arguments: list[str]) -> int:
     """Run a command line, and give its exit code."""
-
+    importlib.import_module("netc.cli_run")  # its commands register themselves
     try:
         result = cli.main(arguments, "netc", standalone_mode=False)
         sys.stdout.flush()
