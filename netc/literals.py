@@ -26,3 +26,8 @@ def _string(value: str) -> str:
         return text
     inner = text[1:-1].replace("\\'", "'")
     return f'"{inner}"'
+
+
+def plain(name: str) -> str:
+    """A file's name for a comment or docstring: what is no letter, digit, blank, `.`, `_` or `-` becomes `_`."""
+    return "".join(c if c.isalnum() or c in " ._-" else "_" for c in name)

@@ -77,15 +77,16 @@ def called_layer(c: NetworkChecker, expr: s.Call, name: str) -> Any:
 
 def has_tensor(c: NetworkChecker, expr: s.Call) -> bool:
     """Whether an argument of a call is a tensor, so that `abs`, `max`, `sum` … are torch's."""
-    return any(_is_tensor(c, a.value) for a in expr.arguments)
+    return any(mentions_tensor(c, a.value) for a in expr.arguments)
 
 
-def _is_tensor(c: NetworkChecker, expr: object) -> bool:
+def mentions_tensor(c: NetworkChecker, expr: object) -> bool:
+    """Whether a tensor has a part in an expression; the sizes in its shape are none."""
     if isinstance(expr, s.Name):
         return expr.text == "_" or isinstance(c.env.get(expr.text), (Tensor, TensorTuple))
     if isinstance(expr, s.Attribute) and expr.name.text == "shape":
         return False
-    return isinstance(expr, tuple) and any(_is_tensor(c, item) for item in expr)
+    return isinstance(expr, tuple) and any(mentions_tensor(c, item) for item in expr)
 
 
 def apply(c: NetworkChecker, step: s.Expr, callee: s.Name, value: Any, head: bool) -> Any:

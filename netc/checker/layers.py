@@ -158,8 +158,6 @@ def _call(
     taken = _tensors(c, value, step.span)
     if not bound.ok:
         return None, taken
-    if c.tainted:
-        bound = c.mark_tainted(bound, arguments)
     c.argument_spans = bound.spans
     return ir.Call(entry, bound.args, step.span), taken
 

@@ -23,7 +23,6 @@ from netc.literals import literal
 from netc.shapes import Size, TensorType, substitute, symbol
 
 if TYPE_CHECKING:
-    from netc.checker.arguments import Bound
     from netc.diagnostics import Report
     from netc.shapes import Dim
     from netc.source import Source, Span
@@ -51,7 +50,6 @@ class NetworkChecker(Evaluator):
         self.body: list[ir.Assign] = []
         self.rows: list[ir.Row] = []
         self.locals: list[ir.Constant] = []
-        self.tainted: set[str] = set()  # names whose value hangs on a parameter that is no integer
         self.current: Any = None
         self.spans: dict[str, Span] = {}
         self.started = False
@@ -176,8 +174,6 @@ class NetworkChecker(Evaluator):
         assert not isinstance(expr, (s.Seq, s.Inline, s.Edited))
         self.locals = [c for c in self.locals if c.name != name]
         self.locals.append(ir.Constant(name, self.code(expr, value)))
-        if self.tainted.intersection(names(expr)):
-            self.tainted.add(name)
 
     def do_output(self, statement: s.Output) -> None:
         self.not_yet(statement.span, "an `output`")
@@ -433,17 +429,6 @@ class NetworkChecker(Evaluator):
         base = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", layer).lower()
         taken = {*self.labels, *self.env, *MODULE_ATTRIBUTES}
         return base if base not in taken else next(f"{base}{i}" for i in range(2, 10**6) if f"{base}{i}" not in taken)
-
-    def mark_tainted(self, bound: Bound, arguments: tuple[s.Argument, ...]) -> Bound:
-        """Sizes that hang on a parameter that is no integer become symbols of their own."""
-        used = {a.span: self.tainted.intersection(names(a.value)) for a in arguments}
-        args = {
-            name: arg._replace(value=symbol(f"${arg.code}"))
-            if isinstance(arg.value, (int, Size)) and not isinstance(arg.value, bool) and used.get(bound.spans[name])
-            else arg
-            for name, arg in bound.args.items()
-        }
-        return bound._replace(args=args)
 
 
 def size_code(size: Dim, sizes: dict[str, str]) -> str:

@@ -13,14 +13,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from netc import ir
+from netc import syntax as s
+from netc.checker.expressions import ERROR, Evaluator
+from netc.checker.functions import mentions_tensor
 from netc.checker.network import NetworkChecker
+from netc.checker.python_text import names
 from netc.checker.values import Tensor
 from netc.diagnostics import Report
 from netc.node import replace
 from netc.shapes import Size, TensorType, evaluate, substitute, symbol
 
 if TYPE_CHECKING:
-    from netc import syntax as s
     from netc.source import Source
 
 
@@ -34,44 +37,73 @@ def generalize(
     """The network with expressions for its inferred sizes, where it has parameters."""
     if not network.parameters:
         return network
-    checker = NetworkChecker(source, Report(), constants, definitions)
-    checker.parameters = {p.name: p.default for p in network.parameters}
-    integers = {p.name for p in network.parameters if isinstance(p.default, int) and not isinstance(p.default, bool)}
-    checker.env |= {n: symbol(f"${n}") if n in integers else v for n, v in checker.parameters.items()}
-    checker.tainted = {*checker.parameters} - integers
+    checker = _SymbolicChecker(network, source, constants, definitions)
     checker.run(definition.body)
-    result = checker.current
-    values = {f"${p.name}": p.default for p in network.parameters if p.name in integers}
-    values |= _tainted_values(network.children, tuple(checker.children))
-    if checker.report.failed or not isinstance(result, Tensor) or len(checker.children) != len(network.children):
+    if checker.report.failed or not isinstance(checker.current, Tensor):
         return _fixed(network)
-    children = _merge(network.children, tuple(checker.children), values)
+    children = _merge(network.children, tuple(checker.children), checker.values)
     if children is None:
         return _fixed(network)
-    named = {n: symbol(n.removeprefix("$")) for n in values}
-    stored = tuple((n, checker.attribute(n)) for n, _ in _stored(network, checker))
+    named = {n: symbol(n.removeprefix("$")) for n in checker.values}
     body = tuple(ir.Assign(a.target, _renamed(a.value, named), a.span) for a in checker.body)
+    in_order = [*(p.name for p in network.parameters), *(c.name for c in network.constants)]
+    stored = tuple((n, checker.attribute(n)) for n in in_order if n in checker.stored)
     return network._replace(children=children, body=body, stored=stored)
 
 
-def _stored(network: ir.Network, checker: NetworkChecker) -> list[tuple[str, str]]:
-    names = [*(p.name for p in network.parameters), *(c.name for c in network.constants)]
-    return [(n, n) for n in names if n in checker.stored]
+class _SymbolicChecker(NetworkChecker):
+    """Checks a body with its integer parameters as symbols `$name`; `values` is what each symbol is for the defaults.
 
+    What can't be computed with symbols (`int(ratio * width)`) becomes a symbol of its own, `$int(ratio * width)`.
+    """
 
-def _tainted_values(concrete: tuple[ir.Child, ...], general: tuple[ir.Child, ...]) -> dict[str, Any]:
-    """The values of symbols that stand for an argument: what the argument was for the defaults."""
-    found: dict[str, Any] = {}
-    for a, b in zip(concrete, general, strict=False):
-        if isinstance(a, ir.Sequential) and isinstance(b, ir.Sequential):
-            found |= _tainted_values(a.children, b.children)
-        elif isinstance(a, ir.Layer) and isinstance(b, ir.Layer):
-            for name, arg in b.call.args.items():
-                if isinstance(arg.value, Size) and len(arg.value.symbols) == 1 and name in a.call.args:
-                    (only,) = arg.value.symbols
-                    if str(arg.value) == only:
-                        found[only] = a.call.args[name].value
-    return found
+    def __init__(
+        self, network: ir.Network, source: Source, constants: dict[str, Any], definitions: dict[str, s.Definition]
+    ) -> None:
+        super().__init__(source, Report(), constants, definitions)
+        self.parameters = {p.name: p.default for p in network.parameters}
+        integers = [p.name for p in network.parameters if type(p.default) is int]
+        self.concrete: dict[str, Any] = {**constants, **self.parameters}
+        self.values: dict[str, int] = {f"${n}": self.parameters[n] for n in integers}
+        self.env |= {**self.parameters, **{n: symbol(f"${n}") for n in integers}}
+        self.parametric = set(self.parameters)  # names whose value hangs on a parameter
+        self.tainted = self.parametric - set(integers)  # those on one that is no integer
+        self.inside = False
+
+    def evaluate(self, expr: s.Expr) -> Any:
+        used = self.parametric.intersection(names(expr))
+        if self.inside or not used or mentions_tensor(self, expr):
+            return super().evaluate(expr)
+        if isinstance(expr, (s.List, s.Tuple)):
+            items = [self.evaluate(item) for item in expr.items]
+            return items if isinstance(expr, s.List) else tuple(items)
+        value = self._attempt(expr)
+        if value is not ERROR and not used & self.tainted:
+            return value
+        concrete = Evaluator(Report(), self.concrete).evaluate(expr)
+        if type(concrete) is not int or isinstance(expr, s.Name):
+            return concrete
+        opaque = f"${self.code(expr, concrete)}"
+        self.values[opaque] = concrete
+        return symbol(opaque)
+
+    def _attempt(self, expr: s.Expr) -> Any:
+        report, self.report, self.inside = self.report, Report(), True
+        try:
+            value = super().evaluate(expr)
+            return ERROR if self.report.failed else value
+        finally:
+            self.report, self.inside = report, False
+
+    def bind_constant(self, name: str, value: Any, chain: s.Chain) -> None:
+        super().bind_constant(name, value, chain)
+        expr = chain.links[0].step
+        assert not isinstance(expr, (s.Seq, s.Inline, s.Edited))
+        used = self.parametric.intersection(names(expr))
+        self.concrete[name] = Evaluator(Report(), self.concrete).evaluate(expr)
+        self.parametric |= {name} if used else set()
+        if not isinstance(value, Size) and used:
+            self.tainted.add(name)
 
 
 def _merge(

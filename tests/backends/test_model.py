@@ -1,0 +1,173 @@
+"""model.py: that it computes what torch's own layers compute, and reads as a formatter and a linter leave it."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+import netc
+from netc import catalog
+from netc.api import execute
+from netc.checker.network import NetworkChecker
+from netc.compiler import analyse, emit
+from netc.identifiers import MODULE_ATTRIBUTES
+
+WIDE = """\
+network Wide(classes = 10, width = 4, rate = 0.25, name = "x", flags = [1, 2]) {
+  input a_picture_with_a_long_name: [N, 3, 32, 32]
+  input another_picture_with_a_long_name: [N, 3, 32, 32]
+  half = width // 2
+  first  = a_picture_with_a_long_name -> stem_of_the_first_picture: Conv2d(width, 3, padding=1)
+           -> ReLU -> Dropout2d(rate)
+  second = another_picture_with_a_long_name
+           -> stem_of_the_second: Conv2d(half, 3, padding=1, dilation=1, padding_mode="reflect", bias=False) -> ReLU
+  cat([first, second], 1) -> features: seq {
+    Conv2d(2 * width, 3); BatchNorm2d; ReLU
+    inner: seq { Conv2d(width, 1); ReLU }
+    "a-b": MaxPool2d(2)
+  }
+  skip = _
+  _ + skip * 2 - half -> LeakyReLU(0.2)
+      -> AvgPool2d(3, stride=2, ceil_mode=True, count_include_pad=False) -> ReLU -> ReLU
+  lambda: Conv2d(8, 1) -> max_pool2d(2) -> interpolate(scale_factor=2.0, mode="bilinear", align_corners=False)
+  x = _ -> flatten(1)
+  Flatten -> head: Linear(classes)
+  _ + mean(x, 1, keepdim=True) ** 2
+}
+"""
+
+
+def model_text(program: str) -> str:
+    checked = analyse(program, "wide.net", "wide")
+    assert checked.program is not None, [d.message for d in checked.diagnostics]
+    return emit(checked.program).model
+
+
+@pytest.mark.parametrize("width", [88, 100, 120])
+def test_ruff_leaves_it_alone(tmp_path: Path, width: int) -> None:
+    file = tmp_path / "model.py"
+    file.write_text(model_text(WIDE))
+    ruff = [sys.executable, "-m", "ruff"]
+    options = ["--isolated", f"--line-length={width}", str(file)]
+    subprocess.run([*ruff, "format", "--check", "--diff", *options], check=True)
+    subprocess.run([*ruff, "check", "--select", "E,F,W,I,UP,B,C4,SIM,RUF", *options], check=True)
+
+
+def test_it_is_the_same_every_time() -> None:
+    texts = set()
+    for seed in ("1", "2", "3"):
+        code = "import sys, netc; print(netc.compile(sys.stdin.read()).model)"
+        run = subprocess.run(
+            [sys.executable, "-c", code],
+            input=WIDE,
+            env={"PYTHONHASHSEED": seed},
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        texts.add(run.stdout)
+    assert len(texts) == 1
+
+
+def test_wide_network_computes_what_it_says() -> None:
+    module = execute(model_text(WIDE), "wide").Wide(classes=7, width=6)
+    left, right = torch.randn(2, 3, 32, 32), torch.randn(2, 3, 32, 32)
+    module.eval()
+    x = torch.cat([torch.relu(module.stem_of_the_first_picture(left)), torch.relu(module.stem_of_the_second(right))], 1)
+    x = module.features(x)
+    x = x + x * 2 - 3
+    x = nn.functional.avg_pool2d(nn.functional.leaky_relu(x, 0.2), 3, stride=2, ceil_mode=True, count_include_pad=False)
+    x = nn.functional.max_pool2d(module.get_submodule("lambda")(torch.relu(x)), 2)
+    x = nn.functional.interpolate(x, scale_factor=2.0, mode="bilinear", align_corners=False).flatten(1)
+    wanted = module.head(x) + x.mean(1, keepdim=True) ** 2
+    assert torch.equal(module(left, right), wanted)
+    assert wanted.shape == (2, 7)
+    assert list(dict(module.features.named_children())) == ["0", "1", "2", "inner", "a-b"]
+
+
+def test_no_line_is_longer_than_88() -> None:
+    assert max(map(len, model_text(WIDE).splitlines())) <= 88
+
+
+def test_parameters_reach_inferred_sizes(tmp_path: Path) -> None:
+    text = model_text(
+        "network Net(width = 6, size = 28, deep = 2.5) {\n  input x: [N, 1, size, size]\n"
+        "  conv: Conv2d(2 * width, 3) -> Flatten -> fc1: Linear(int(deep * width)) -> fc2: Linear(10)\n}\n"
+    )
+    assert "nn.Linear(" in text
+    made = execute(text, "net").Net(width=3, size=20, deep=4.0)
+    assert [made.conv.out_channels, made.fc1.in_features, made.fc1.out_features, made.fc2.in_features] == [
+        6,
+        6 * 18 * 18,
+        12,
+        12,
+    ]
+    assert made(torch.randn(2, 1, 20, 20)).shape == (2, 10)
+
+
+def test_layers_without_weights_compute_the_same_as_functions() -> None:
+    """Every stateless layer of the catalog, unnamed (its function) and named (its module), gives the same numbers."""
+    arguments = {
+        "Threshold": "0.1, 0.2", "Unflatten": '1, [2, 3]', "LocalResponseNorm": "2", "ChannelShuffle": "2",
+        "PixelShuffle": "1", "PixelUnshuffle": "2", "Upsample": "scale_factor=2",
+        "UpsamplingNearest2d": "scale_factor=2",
+        "UpsamplingBilinear2d": "scale_factor=2",
+        "Softmax": "1", "LogSoftmax": "1", "Softmin": "1",
+    }  # fmt: skip
+    shapes = {1: (2, 6, 12), 2: (2, 6, 12, 12), 3: (2, 6, 8, 8, 8)}
+    seen = 0
+    for name in catalog.layers():
+        entry = catalog.layer(name)
+        assert entry is not None
+        rule = entry.rule
+        if rule is None or rule.function is None or rule.state is not None or rule.buffers is not None:
+            continue
+        digits = [c for c in name if c in "123"]
+        dims = int(digits[-1]) if digits and name.endswith("d") else 2
+        shape = shapes[dims]
+        required = [p for p in entry.params if repr(p.default) == "REQUIRED" and p.name not in rule.infers]
+        given = arguments.get(name, ", ".join("2" for _ in required))
+        call = f"{name}({given})"
+        declared = f"input x: [N, {', '.join(map(str, shape[1:]))}]"
+        plain = netc.compile(f"network A {{\n  {declared}\n  {call}\n}}\n").model
+        named = netc.compile(f"network A {{\n  {declared}\n  layer: {call}\n}}\n").model
+        assert "nn." not in plain.split("def forward")[0].split("class A(nn.Module)")[1], name
+        for training in (False, True):
+            results = []
+            for text in (plain, named):
+                torch.manual_seed(1)
+                module = execute(text, "a").A().train(training)
+                results.append(module(torch.randn(shape)))
+            assert torch.equal(results[0], results[1]), name
+        seen += 1
+    assert seen >= 60
+
+
+def test_attributes_of_nn_module() -> None:
+    public = {n for n in {*dir(nn.Module), *nn.Module().__dict__} if not n.startswith("_")}
+    assert public == MODULE_ATTRIBUTES
+
+
+def test_statements_are_all_known_to_the_checker() -> None:
+    from typing import get_args
+
+    from netc import syntax
+
+    for kind in get_args(syntax.Statement):
+        if kind is not syntax.Broken:
+            assert hasattr(NetworkChecker, f"do_{kind.__name__.lower()}")
+    for kind in get_args(syntax.Expr):
+        assert hasattr(NetworkChecker, f"eval_{kind.__name__.lower()}")
+
+
+def test_load_takes_parameters(tmp_path: Path) -> None:
+    file = tmp_path / "net.net"
+    file.write_text("network Net(classes = 10) {\n  input x: [N, 4]\n  fc: Linear(classes)\n}\n")
+    assert netc.load(file, classes=3)(torch.zeros(1, 4)).shape == (1, 3)
+    with pytest.raises(netc.api.ProgramError, match="`fc`|out_features|`classes`"):
+        netc.load(file, classes="three")
