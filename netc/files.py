@@ -79,7 +79,8 @@ def _decoded(data: bytes, path: Path) -> str:
 def _is_text(data: bytes) -> bool:
     """Whether the bytes read as UTF-16 text, and not as a picture or a program."""
     try:
-        text = data.decode("utf-16") if data[:2] in _BOMS else data.decode("utf-16-le")
+        big = data[:200:2].count(0) > data[1:200:2].count(0)
+        text = data.decode("utf-16" if data[:2] in _BOMS else "utf-16-be" if big else "utf-16-le")
     except UnicodeDecodeError:
         return False
     return sum(c.isprintable() or c in "\r\n\t" for c in text) > 0.9 * len(text)

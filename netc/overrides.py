@@ -40,7 +40,7 @@ def apply(file: s.File, settings: Mapping[str, str], source: Source, report: Rep
             names = ", ".join(f"`{_key(p)}`" for p in places)
             _problem(report, f"`--set {key}` could mean {names}", "give the whole key")
         else:
-            near = nearest(key, [_key(p) for p in _all_places(file)])
+            near = nearest(key, [*map(_key, _all_places(file)), *_bare(file)])
             _problem(
                 report,
                 f"`--set {key}`: the file has no such setting, parameter or constant",
@@ -76,6 +76,11 @@ def _all_places(file: s.File) -> list[tuple[int, str, str]]:
 
 def _key(place: tuple[int, str, str]) -> str:
     return place[1]
+
+
+def _bare(file: s.File) -> list[str]:
+    """Keys that need no section or network in front: parameters and constants."""
+    return [p[2] for p in _all_places(file) if not isinstance(file.definitions[p[0]], s.Section)]
 
 
 def _places(file: s.File, key: str) -> list[tuple[int, str, str]]:
