@@ -319,7 +319,7 @@ PLANS = {
                     one_of("constant", "constant", "reflect", "replicate", "circular"),
                     one_of("reflect", "circular"),
                 ),
-                "value": (st.none(), st.none()),
+                "value": (one_of(None, 1), one_of(0, -1)),
             },
             "pad",
         ),

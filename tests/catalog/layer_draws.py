@@ -101,7 +101,7 @@ def _pad(bound: int) -> Callable[[int], dict[str, Pair]]:
 
 
 def _constant_pad(n: int) -> dict[str, Pair]:
-    return {**_pad(3)(n), "value": (st.floats(-1, 1), st.floats(-1, 1))}
+    return {**_pad(3)(n), "value": (st.floats(0, 9), one_of(-0.3, -1, 255, 255.5, 256, 3e9, -129, 1e30, 65520.0))}
 
 
 def _norm_images(n: int) -> Pair:

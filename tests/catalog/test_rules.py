@@ -38,6 +38,12 @@ NEEDS_SIZES = {"chunk", "split", "unbind"}  # how many results there are depends
 Totals = Counter[str]
 
 
+def examples(family: str) -> int:
+    """More of them for a family of many names, each of which has arguments to vary."""
+    arguments = sum(len(plan.names) * (1 + len(plan.args(2))) for plan in PLANS.get(family, []))
+    return max(EXAMPLES, EXAMPLES * arguments // 40)
+
+
 @pytest.fixture(scope="module")
 def totals() -> Totals:
     return Counter()
@@ -66,7 +72,7 @@ def test_agrees_with_torch(family: str, totals: Totals) -> None:
     drawn: dict[tuple[str, str], Counter[str]] = defaultdict(Counter)
 
     @settings(
-        max_examples=EXAMPLES,
+        max_examples=examples(family),
         deadline=None,
         derandomize=True,
         database=None,
@@ -87,15 +93,15 @@ def test_agrees_with_torch(family: str, totals: Totals) -> None:
 
     check()
     totals.update(tally)
-    assert tally["all"] >= 0.9 * EXAMPLES, tally
+    assert tally["all"] >= 0.9 * examples(family), tally
     assert 0.1 * tally["all"] <= tally["refused"] <= 0.9 * tally["all"], tally
-    constant = [key for key, seen in drawn.items() if len(seen) < 2 <= seen.total() / 4 and not _has_one_value(key)]
+    constant = [key for key, seen in drawn.items() if len(seen) < 2 and seen.total() > 30 and not _has_one_value(key)]
     assert not constant, constant
 
 
 def _has_one_value(key: tuple[str, str]) -> bool:
-    """`pad(value=None)`, and `keepdim=True` without `dim`, are drawn for their combination with the rest."""
-    return key in {("pad", "value"), ("max", "keepdim"), ("min", "keepdim"), ("median", "keepdim")}
+    """`keepdim=True` is drawn without `dim`, which torch refuses."""
+    return key in {("max", "keepdim"), ("min", "keepdim"), ("median", "keepdim")}
 
 
 def compare(case: Case, ours: Answer, theirs: Answer) -> None:

@@ -8,6 +8,7 @@ Leaves to others: the zeros that convolutions and pools pad with themselves.
 from __future__ import annotations
 
 from functools import partial
+from math import inf
 from typing import TYPE_CHECKING
 
 from netc.catalog.entry import Function, Rule
@@ -26,6 +27,11 @@ MODES = {
     "Zero": "constant",
 }
 DTYPES = {"reflect": parts.NUMBERS, "replicate": parts.NUMBERS, "circular": parts.ALL, "constant": parts.ALL}
+HELD = {
+    "uint8": (0, 2**8 - 1),
+    **{f"int{bits}": (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1) for bits in (8, 16, 32, 64)},
+    "float16": (-65504, 65504),
+}
 
 
 def _beyond(mode: str, axis: Axis, pad: tuple[Dim, Dim], argument: str = "padding") -> Reject | None:
@@ -71,7 +77,8 @@ def _layer_shape(n: int, mode: str, args: Args, inputs: Inputs) -> TensorType | 
     x = inputs[0]
     dims = parts.number_of_axes(x, range(n, 20), parts.LAYOUTS[n]) if mode == "constant" else parts.spatial(x, n)
     pads = parts.spread(args["padding"], 2 * n)
-    return dims or parts.dtype_in(x, DTYPES[mode]) or padded(mode, x, pads, "padding")
+    problem = dims or parts.dtype_in(x, DTYPES[mode]) or _unheld(args.get("value"), x)
+    return problem or padded(mode, x, pads, "padding")
 
 
 def _pad_shape(args: Args, inputs: Inputs) -> TensorType | Reject:
@@ -87,7 +94,19 @@ def _pad_shape(args: Args, inputs: Inputs) -> TensorType | Reject:
         n = min(max(len(pads) // 2, 1), 3)
         reason = f'"{mode}" pads all axes behind the channels: {parts.LAYOUTS[n]} takes {2 * n} numbers'
         return Reject("pad", f"{2 * max(len(x.shape) - 2, 1)} numbers", str(len(pads)), reason)
-    return parts.dtype_in(x, DTYPES[mode]) or padded(mode, x, pads, "pad")
+    if mode != "constant" and args["value"]:
+        reason = f'`value` is what the mode "constant" pads with, and the mode is "{mode}"'
+        return Reject("value", "left out", str(args["value"]), reason)
+    return parts.dtype_in(x, DTYPES[mode]) or _unheld(args["value"], x) or padded(mode, x, pads, "pad")
+
+
+def _unheld(value: object, x: TensorType) -> Reject | None:
+    """Refuses a constant outside of what the input's dtype holds."""
+    low, high = HELD.get(x.dtype, (-inf, inf))
+    if not isinstance(value, int | float) or (low <= value and int(value) <= high):
+        return None
+    reason = f"the input is {x.dtype}, which can't hold the value {value}"
+    return Reject("value", f"{low} to {high}", str(value), reason)
 
 
 def _function(n: int, family: str) -> Function:

@@ -115,10 +115,10 @@ FUNCTIONS = {rule.function.callee[2:]: rule for rule in LAYERS.values() if rule.
 
 
 def _power_function(n: int, args: Args, inputs: Inputs) -> TensorType | Reject:
-    """The function keeps whole numbers with a whole `norm_type`, which then meet the average's dtypes."""
+    """The function keeps whole numbers with a whole `norm_type`, which then meet the average's dtypes; bools count."""
     problem = None
     if isinstance(args["norm_type"], int):
-        problem = parts.spatial(inputs[0], n) or parts.dtype_in(inputs[0], DTYPES[f"AvgPool{n}d"])
+        problem = parts.spatial(inputs[0], n) or parts.dtype_in(inputs[0], DTYPES[f"AvgPool{n}d"] | {"bool"})
     return problem or _shape(n, "LPPool", args, inputs)
 
 
