@@ -35,7 +35,7 @@ _STATEMENT_WORDS = {
 def describe(tokens: list[Token], at: int, expected: set[str], report: Report) -> None:
     """Report the token at `at`."""
     token, before = tokens[at], tokens[at - 1] if at else None
-    for rule in (_dangling_arrow, _python_word, _star, _missing_comma):
+    for rule in (_dangling_arrow, _small_name, _python_word, _star, _missing_comma):
         if rule(tokens, at, expected, report):
             return
     choices = _choices(expected)
@@ -83,6 +83,21 @@ def _dangling_arrow(tokens: list[Token], at: int, expected: set[str], report: Re
         before.span,
         "nothing follows",
         help="name the layer or function that comes next, or remove `->`; a line that goes on begins with `->`",
+    )
+    return True
+
+
+def _small_name(tokens: list[Token], at: int, expected: set[str], report: Report) -> bool:
+    """`network lenet`: a name that has to begin with a capital."""
+    token, before = tokens[at], tokens[at - 1] if at else None
+    if before is None or before.type not in ("NETWORK", "MODULE") or token.type != "NAME":
+        return False
+    capital = "".join(part[:1].upper() + part[1:] for part in token.text.split("_")) or "Net"
+    report.add(
+        "E0113",
+        f"the name of a {before.text} begins with a capital",
+        token.span,
+        help=f"write `{before.text} {capital}`",
     )
     return True
 

@@ -197,7 +197,7 @@ def _flow_name(network: ir.Network) -> str:
     bound = {a.target for a in network.body} - {"_"}
     moved = next((i for i, a in enumerate(network.body) if a.target == "_"), len(network.body))
     later = _variables((tuple(a.value for a in network.body[moved + 1 :]), network.result))
-    taken = bound | (inputs & later) | {python_name(n) for n in bound}
+    taken = bound | _words(network.body) | (inputs & later) | {python_name(n) for n in bound}
     return next(n for n in ("x", "y", "z", "h", "out", "value", "current", "flow") if n not in taken)
 
 
@@ -280,7 +280,7 @@ def _constructed(child: ir.Child) -> Text:
 
 def _words(node: object) -> set[str]:
     """The identifiers in the code of a node's arguments and constants."""
-    if isinstance(node, (ir.Arg, ir.Constant)):
+    if isinstance(node, (ir.Arg, ir.Constant, ir.Value)):
         return _code_words(node.code)
     if isinstance(node, dict):
         return set().union(*map(_words, node.values())) if node else set()

@@ -138,6 +138,14 @@ def _network(
 ) -> ir.Network | None:
     """Check one network: first for its parameters' defaults, then for its parameters as symbols."""
     failed_before = len(report.errors)
+    name = definition.name
+    if name.text in ("Tensor", "F"):
+        report.add(
+            "E0212",
+            f"a network can't be called `{name.text}`, which is a name of generated code",
+            name.span,
+            help=f"call it `{name.text}Net`",
+        )
     parameters = _parameters(definition, report, constants)
     checker = NetworkChecker(source, report, constants, definitions)
     checker.parameters = {p.name: p.default for p in parameters}
@@ -145,6 +153,7 @@ def _network(
     checker.env |= {p.name.text: ERROR for p in definition.params if p.name.text not in checker.parameters}
     checker.run(definition.body)
     result = checker.current
+    broken = any(isinstance(statement, s.Broken) for statement in definition.body.statements)
     if not checker.inputs and not any(isinstance(st, (s.Input, s.Broken)) for st in definition.body.statements):
         report.add(
             "E0222",
@@ -152,7 +161,9 @@ def _network(
             definition.name.span,
             help="begin it with `input x: [N, 3, 32, 32]`, the batch first",
         )
-    elif len(report.errors) == failed_before and not (isinstance(result, Tensor) and checker.body):
+    elif broken or len(report.errors) > failed_before:
+        return None
+    elif not (isinstance(result, Tensor) and checker.body):
         report.add(
             "E0223",
             f"the network `{definition.name.text}` computes nothing",

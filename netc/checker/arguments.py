@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from netc.catalog.entry import REQUIRED
 from netc.checker.expressions import ERROR, kind_of
+from netc.checker.values import Tensor, TensorTuple
 from netc.diagnostics import Label, suggestion
 from netc.ir import Arg
 from netc.shapes import Size
@@ -201,6 +202,8 @@ def _checked(entry: Entry, param: Param, value: Any, argument: s.Argument, repor
 
 
 def _has_runtime_size(value: Any) -> bool:
+    if isinstance(value, (Tensor, TensorTuple)):
+        return False
     if isinstance(value, (list, tuple)):
         return any(_has_runtime_size(item) for item in value)
     return isinstance(value, Size) and not getattr(value, "built", False) and bool(_runtime(value))
@@ -212,6 +215,8 @@ def _runtime(size: Size) -> frozenset[str]:
 
 
 def _shown(value: Any) -> str:
+    if isinstance(value, Tensor):
+        return str(value.type).replace("$", "")
     text = str(value) if isinstance(value, Size) else repr(value)
     return text if len(text) < 60 else text[:57] + "…"
 

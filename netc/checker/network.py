@@ -42,6 +42,7 @@ class NetworkChecker(Evaluator):
         self.prefix = ""  # of the labels within a `seq`, for the summary
         self.argument_spans: dict[str, Span] = {}  # of the call that is being checked
         self.parameters: dict[str, Any] = {}
+        self.constants = frozenset(constants)
         self.stored: set[str] = set()  # parameters and constants that `forward` reads
         self.labels: dict[str, ir.Child | None] = {}
         self.children: list[ir.Child] = []
@@ -160,6 +161,14 @@ class NetworkChecker(Evaluator):
             return
         if not valid_name(name.text, name.span, self.report):
             return
+        if name.text in self.given:
+            self.report.add(
+                "E0208",
+                f"`{name.text}` is a constant or parameter already, and can't be bound again",
+                name.span,
+                help="choose another name",
+            )
+            return
         self.spans[name.text] = name.span
         if isinstance(value, (Tensor, TensorTuple)):
             self.assign(name.text, value, statement.span)
@@ -172,7 +181,6 @@ class NetworkChecker(Evaluator):
         """A value that is known when the network is built becomes a local of the constructor."""
         expr = chain.links[0].step
         assert not isinstance(expr, (s.Seq, s.Inline, s.Edited))
-        self.locals = [c for c in self.locals if c.name != name]
         self.locals.append(ir.Constant(name, self.code(expr, value)))
 
     def do_output(self, statement: s.Output) -> None:
@@ -292,6 +300,11 @@ class NetworkChecker(Evaluator):
             return ERROR
         return self.current
 
+    @property
+    def given(self) -> frozenset[str]:
+        """The names that come from outside the body: constants of the file and parameters."""
+        return self.constants | self.parameters.keys()
+
     # --- expressions with tensors ------------------------------------------------------------------------------------
 
     def eval_name(self, expr: s.Name) -> Any:
@@ -328,6 +341,11 @@ class NetworkChecker(Evaluator):
             return ERROR if ERROR in (left, right) else self.fail(expr.span, "`@` multiplies tensors, not numbers")
         return super().eval_binary(expr)
 
+    def eval_tuple(self, expr: s.Tuple) -> Any:
+        value = super().eval_tuple(expr)
+        several = isinstance(value, tuple) and value and all(isinstance(item, Tensor) for item in value)
+        return TensorTuple(value) if several else value
+
     def eval_unary(self, expr: s.Unary) -> Any:
         value = self.evaluate(expr.operand)
         if isinstance(value, Tensor):
@@ -356,6 +374,11 @@ class NetworkChecker(Evaluator):
         return ERROR if value is ERROR else super().eval_index(expr)
 
     def eval_call(self, expr: s.Call) -> Any:
+        if isinstance(expr.callee, s.Attribute):
+            method = expr.callee.name.text
+            return self.fail(
+                expr.callee.span, f"`{method}` is not called as a method", f"write it as a step: `value -> {method}(…)`"
+            )
         if isinstance(expr.callee, s.Name):
             name = expr.callee.text
             if name in self.labels:
