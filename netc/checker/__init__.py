@@ -161,7 +161,7 @@ def _network(
             definition.name.span,
             help="begin it with `input x: [N, 3, 32, 32]`, the batch first",
         )
-    elif broken or len(report.errors) > failed_before:
+    elif broken or result is ERROR or len(report.errors) > failed_before:
         return None
     elif not (isinstance(result, Tensor) and checker.body):
         report.add(
