@@ -158,7 +158,13 @@ class Builder:
     # --- flow --------------------------------------------------------------------------------------------------------
 
     def chain(self, children: Children, span: Span) -> s.Chain:
-        return s.Chain(tuple(_nodes(children)), span)
+        links = tuple(_nodes(children))
+        if len(links) > _LONGEST_CHAIN:
+            at = links[_LONGEST_CHAIN].span
+            message = f"a chain of {len(links)} links is longer than {_LONGEST_CHAIN}"
+            self.report.add("E0114", message, at, "from here on", help="begin a new line without `->` here")
+            links = links[:_LONGEST_CHAIN]
+        return s.Chain(links, span)
 
     def link(self, children: Children, span: Span) -> s.Link:
         return s.Link(children[0] if len(children) > 1 else None, children[-1], span)
@@ -299,3 +305,4 @@ class Builder:
 
 
 _MAX_DIGITS = 19
+_LONGEST_CHAIN = 100

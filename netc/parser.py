@@ -21,7 +21,15 @@ if TYPE_CHECKING:
 
 # What may be given up as a whole: the nonterminals of a list's elements.
 _RECOVERABLE = ("stmt", "top", "setting", "rule", "edit")
+# How deep a tree may be; what goes through it calls itself as often.
+DEEPEST = 100
 _tables: list[Tables] = []
+
+
+class _TooDeepError(Exception):
+    def __init__(self, span: Span) -> None:
+        super().__init__()
+        self.span = span
 
 
 def tables() -> Tables:
@@ -36,7 +44,16 @@ def parse(source: Source, report: Report) -> syntax.File | None:
     tokens = lex(source, tables(), report)
     if tokens is None:
         return None
-    return _Machine(tables(), tokens, report).run()
+    try:
+        return _Machine(tables(), tokens, report).run()
+    except _TooDeepError as deep:
+        report.add(
+            "E0114",
+            f"this is nested more than {DEEPEST} levels deep",
+            Span(deep.span.start, deep.span.start + 1),
+            help="bind parts of it to names",
+        )
+        return None
 
 
 def parse_expression(text: str, report: Report) -> syntax.Chain | None:
@@ -65,6 +82,7 @@ class _Machine:
         self.values: list[Any] = []
         self.spans: list[Span] = []
         self.depths: list[int] = []  # of braces, where each value begins
+        self.levels: list[int] = []  # how deep the tree of each value is
         self.depth = 0
 
     def run(self) -> syntax.File | None:
@@ -95,6 +113,7 @@ class _Machine:
         self.values.append(value)
         self.spans.append(span)
         self.depths.append(self.depth)
+        self.levels.append(0)
 
     def _reduce(self, number: int, here: int) -> None:
         """Replace the symbols of a rule by what the builder makes of them."""
@@ -113,11 +132,15 @@ class _Machine:
                     children.append(item)
             value = getattr(self.build, rule.build)(children, span) if rule.build else children
         depth = self.depths[first] if rule.length else self.depth
-        del self.states[first + 1 :], self.values[first:], self.spans[first:], self.depths[first:]
+        level = max(self.levels[first:], default=0) + (rule.build not in ("", "?"))
+        if level > DEEPEST:
+            raise _TooDeepError(span)
+        del self.states[first + 1 :], self.values[first:], self.spans[first:], self.depths[first:], self.levels[first:]
         self.states.append(self._goto(self.states[-1], rule.origin))
         self.values.append(value)
         self.spans.append(span)
         self.depths.append(depth)
+        self.levels.append(level)
 
     def _goto(self, state: int, symbol: str) -> int:
         actions = self.tables.states[state]
@@ -148,6 +171,7 @@ class _Machine:
         self.states.pop()
         self.values.pop()
         self.spans.pop()
+        self.levels.pop()
         self.depth = self.depths.pop()
 
     def _statement_start(self, at: int) -> int:
