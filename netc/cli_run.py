@@ -90,7 +90,7 @@ def train(file: str | None, device: str, resume: str | None, settings: dict[str,
     with _program_errors(program, text, path):
         _run_script(run / "train.py", arguments, quiet)
     if not quiet:
-        click.echo(f"netc eval {path} shows how well it does; netc export --onnx {path} makes an ONNX file of it")
+        click.echo(f"next: netc eval {path}, netc export --onnx {path}")
 
 
 def _same_program(run: Path, path: Path, text: str, script: compiler.Files, settings: dict[str, str]) -> None:
