@@ -42,9 +42,22 @@ def _settings(context: click.Context, parameter: click.Parameter, given: tuple[s
     return out
 
 
-file_argument = click.argument("file", required=False)
+def _verbose(context: click.Context, parameter: click.Parameter, given: bool) -> None:
+    if given:
+        _shown.add("details")
+
+
+_shown: set[str] = set()  # "details" where more is to be printed than what is asked for
+file_argument = click.argument("file", required=False, type=click.Path())
 quiet_option = click.option("-q", "--quiet", is_flag=True, help="Print mistakes only.")
-verbose_option = click.option("-v", "--verbose", is_flag=True, help="Print more of what is done.")
+verbose_option = click.option(
+    "-v",
+    "--verbose",
+    is_flag=True,
+    expose_value=False,
+    callback=_verbose,
+    help="Print every file, and details of errors.",
+)
 set_option = click.option(
     "--set",
     "settings",
@@ -57,7 +70,7 @@ device_option = click.option(
     "--device", default="auto", metavar="DEVICE", help="auto, cpu, cuda, cuda:1 or mps.  [default: auto]"
 )
 weights_option = click.option(
-    "--weights", metavar="FILE", help="A checkpoint; left out, the best one of the newest run."
+    "--weights", type=click.Path(), metavar="FILE", help="A checkpoint; left out, the best one of the newest run."
 )
 network_option = click.option("--network", metavar="NAME", help="Which network, where the file has several.")
 
@@ -103,10 +116,11 @@ def cli() -> None:
 
 
 @cli.command()
-@click.argument("files", nargs=-1, metavar="[FILE]...")
+@click.argument("files", nargs=-1, type=click.Path(), metavar="[FILE]...")
 @click.option("--json", "as_json", is_flag=True, help="Print the diagnostics as JSON.")
 @set_option
 @quiet_option
+@verbose_option
 def check(files: tuple[str, ...], as_json: bool, settings: dict[str, str], quiet: bool) -> None:
     """Check programs completely, without importing torch.
 
@@ -132,11 +146,12 @@ def check(files: tuple[str, ...], as_json: bool, settings: dict[str, str], quiet
 
 @cli.command()
 @file_argument
-@click.option("--out", metavar="DIR", help="Write straight into this folder.  [default: build/STEM]")
+@click.option("--out", type=click.Path(), metavar="DIR", help="Write straight into this folder.  [default: build/STEM]")
 @click.option("--stdout", is_flag=True, help="Print the files instead of writing them.")
 @network_option
 @set_option
 @quiet_option
+@verbose_option
 def build(
     file: str | None,
     out: str | None,
@@ -177,6 +192,14 @@ def write_build(folder: Path, files: compiler.Files) -> None:
     for source, target in files.shipped:
         make_folder((folder / target).parent)
         write_bytes(folder / target, source.read_bytes())
+    if "details" in _shown:
+        names = [
+            "model.py",
+            *(["train.py"] if files.train is not None else []),
+            *(target for _, target in files.shipped),
+        ]
+        for name in names:
+            click.echo(f"{folder / name}: {(folder / name).stat().st_size:,} bytes", err=True)
 
 
 def _chosen(program: ir.Program, name: str | None, path: Path) -> list[ir.Network] | None:
@@ -204,6 +227,7 @@ def _version_note() -> None:
 @click.option("--params", is_flag=True, help="List every parameter and buffer with its shape.")
 @network_option
 @set_option
+@verbose_option
 def summary(file: str | None, params: bool, network: str | None, settings: dict[str, str]) -> None:
     """Show the layers with their shapes, parameters and multiply-adds, without importing torch.
 
@@ -242,6 +266,7 @@ def entry() -> None:
 
 def run(arguments: list[str]) -> int:
     """Run a command line, and give its exit code."""
+    _shown.clear()
     importlib.import_module("netc.cli_run")  # its commands register themselves
     try:
         result = cli.main(arguments, "netc", standalone_mode=False)
@@ -271,7 +296,7 @@ def run(arguments: list[str]) -> int:
 def _print_error(problem: UserError) -> None:
     head = click.style("error", fg="red", bold=True) if _colour() else "error"
     click.echo(f"{head}: {problem.message}", err=True)
-    if problem.details and os.environ.get("NETC_DETAILS"):
+    if problem.details and "details" in _shown:
         click.echo(problem.details, err=True)
     if problem.help:
         click.echo(f"  = help: {problem.help}", err=True)

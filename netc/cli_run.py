@@ -25,6 +25,7 @@ from netc.cli import (
     quiet_option,
     set_option,
     show,
+    verbose_option,
     weights_option,
     write_build,
 )
@@ -58,6 +59,7 @@ if TYPE_CHECKING:
 )
 @set_option
 @quiet_option
+@verbose_option
 def train(file: str | None, device: str, resume: str | None, settings: dict[str, str], quiet: bool) -> None:
     """Train: run the script that `build` writes, in a folder of its own.
 
@@ -220,6 +222,7 @@ def _weights(given: str | None, stem: str) -> Path:
 @click.option("--on", "part", metavar="PART", help="train, validation or test; by default the last that there is.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 @set_option
+@verbose_option
 def evaluate(
     file: str | None, weights: str | None, device: str, part: str | None, as_json: bool, settings: dict[str, str]
 ) -> None:
@@ -255,12 +258,13 @@ def _evaluation_data(result: Evaluation) -> dict[str, Any]:
 
 
 @cli.command()
-@click.argument("files", nargs=-1, required=True, metavar="[FILE] PICTURE...")
+@click.argument("files", nargs=-1, required=True, type=click.Path(), metavar="[FILE] PICTURE...")
 @weights_option
 @device_option
 @click.option("--top", type=click.IntRange(1), default=3, show_default=True, help="How many classes to print.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 @set_option
+@verbose_option
 def predict(
     files: tuple[str, ...], weights: str | None, device: str, top: int, as_json: bool, settings: dict[str, str]
 ) -> None:
@@ -311,10 +315,11 @@ def _predictions_text(found: list[Prediction]) -> str:
 @click.option("--onnx", is_flag=True, help="Write ONNX, the one format there is.")
 @weights_option
 @click.option("--untrained", is_flag=True, help="Export fresh weights, where nothing has been trained.")
-@click.option("-o", "--output", metavar="FILE", help="The file to write.  [default: STEM.onnx]")
+@click.option("-o", "--output", type=click.Path(), metavar="FILE", help="The file to write.  [default: STEM.onnx]")
 @network_option
 @set_option
 @quiet_option
+@verbose_option
 def export(
     file: str | None,
     onnx: bool,

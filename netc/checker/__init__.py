@@ -138,14 +138,7 @@ def _network(
 ) -> ir.Network | None:
     """Check one network: first for its parameters' defaults, then for its parameters as symbols."""
     failed_before = len(report.errors)
-    name = definition.name
-    if name.text in ("Tensor", "F"):
-        report.add(
-            "E0212",
-            f"a network can't be called `{name.text}`, which is a name of generated code",
-            name.span,
-            help=f"call it `{name.text}Net`",
-        )
+    _check_name(definition.name, report)
     parameters = _parameters(definition, report, constants)
     checker = NetworkChecker(source, report, constants, definitions)
     checker.parameters = {p.name: p.default for p in parameters}
@@ -174,6 +167,12 @@ def _network(
         return None
     network = assemble(definition, parameters, checker, result)
     return symbolic.generalize(network, definition, source, constants, definitions)
+
+
+def _check_name(name: s.Ident, report: Report) -> None:
+    if name.text in ("Tensor", "F"):
+        message = f"a network can't be called `{name.text}`, which is a name of generated code"
+        report.add("E0212", message, name.span, help=f"call it `{name.text}Net`")
 
 
 def assemble(

@@ -54,6 +54,12 @@ def test_generated_files_do_not_need_netc(folder: Path) -> None:
         assert all(line.lstrip().startswith("#") for line in lines if "netc" in line), name
 
 
+def test_verbose_names_every_file(folder: Path) -> None:
+    said = netc("build", "--out", "elsewhere", "-v", cwd=folder).stderr
+    assert "elsewhere/digits/train-images-idx3-ubyte.gz" in said
+    assert netc("build", "--out", "elsewhere", "-q", cwd=folder).stdout == ""
+
+
 def test_eval(folder: Path) -> None:
     result = json.loads(netc("eval", "--json", cwd=folder).stdout)
     assert result["part"] == "validation"
