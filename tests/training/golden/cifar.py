@@ -402,7 +402,7 @@ def main(arguments: list[str] | None = None) -> None:
         initial=len(history) * len(labels),
         unit=" images",
         unit_scale=True,
-        bar_format="{desc} |{bar}| {rate_fmt}, {remaining} left{postfix}",
+        bar_format="{desc}|{bar}| {rate_fmt}, {remaining} left{postfix}",
         leave=False,
         disable=None,  # where it would not be on a terminal
     )
