@@ -1,0 +1,197 @@
+"""What the documentation says is so: programs check, errors come, commands parse, Python runs, links lead somewhere."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+import pytest
+
+from netc import cli, cli_run
+from netc.compiler import analyse, emit
+from netc.render import render
+from netc.summary import summary
+from tests.docs.blocks import PAGES, ROOT, Block, all_blocks, blocks, program
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+CODE = re.compile(r"\b[EW]\d{4}\b")
+LINK = re.compile(r"(?<!`)\[[^\]]*\]\(([^)\s]+)\)")
+COMMANDS = cli.cli.commands
+assert cli_run.train.name in COMMANDS
+
+
+# --- programs ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("block", all_blocks("net"), ids=str)
+def test_program(block: Block) -> None:
+    checked = analyse(program(block), "lenet.net", "lenet")
+    said = "\n\n".join(render(d, checked.source) for d in checked.diagnostics)
+    codes = [d.code for d in checked.diagnostics]
+    wrong = block.marks.get("wrong", "")
+    if wrong == "E0900":
+        assert set(codes) == {wrong}, said
+    else:
+        assert codes == [c for c in wrong.split(",") if c], said
+    if checked.program is not None:
+        emit(checked.program)
+    if "shown" in block.marks:
+        assert block.following is not None
+        assert said.startswith(block.following.rstrip("\n")), said
+    if "summary" in block.marks:
+        assert checked.program is not None
+        assert block.following is not None
+        assert "\n\n".join(summary(n) for n in checked.program.networks) == block.following.rstrip("\n")
+
+
+def test_the_pages_have_programs_of_both_kinds() -> None:
+    found = all_blocks("net")
+    assert sum("wrong" in b.marks for b in found) >= 12
+    assert sum("wrong" not in b.marks for b in found) >= 20
+
+
+@pytest.mark.parametrize(
+    "block", [b for lang in ("net", "python") for b in all_blocks(lang) if "file" in b.marks], ids=str
+)
+def test_a_file_that_is_shown_is_that_file(block: Block) -> None:
+    name = block.marks["file"]
+    assert block.text == (emitted()[0] if name == "model.py" else (ROOT / name).read_text(encoding="utf-8"))
+
+
+@pytest.mark.parametrize("block", [b for b in all_blocks("python") if "excerpt" in b.marks], ids=str)
+def test_an_excerpt_stands_in_what_is_written(block: Block) -> None:
+    assert any(block.text in text for text in emitted())
+
+
+def emitted() -> tuple[str, str]:
+    """model.py and train.py of the example."""
+    checked = analyse((ROOT / "examples/lenet.net").read_text(encoding="utf-8"), "examples/lenet.net", "lenet")
+    assert checked.program is not None
+    files = emit(checked.program)
+    assert files.train is not None
+    return files.model, files.train
+
+
+# --- Python -----------------------------------------------------------------------------------------------------------
+
+
+def test_python_runs(tmp_path: Path) -> None:
+    """All blocks in one process, for the sake of torch's import; each in a namespace of its own page."""
+    shutil.copy(ROOT / "examples/lenet.net", tmp_path)
+    lines = ["import warnings", "warnings.simplefilter('error')"]
+    for page in PAGES:
+        own = [b for b in blocks(page) if b.language == "python" and not {"file", "excerpt"} & b.marks.keys()]
+        lines.append("space = {}")
+        for block in own:
+            lines.append(f"exec(compile({block.text!r}, {str(block)!r}, 'exec'), space)")
+    assert len(lines) > len(PAGES) + 4
+    run = subprocess.run([sys.executable, "-c", "\n".join(lines)], cwd=tmp_path, capture_output=True, text=True)
+    assert run.returncode == 0, run.stderr
+
+
+# --- commands ---------------------------------------------------------------------------------------------------------
+
+
+def commands() -> Iterator[tuple[str, list[str]]]:
+    """Every call of netc in a block of shell, with its place."""
+    for block in all_blocks("sh"):
+        for line in block.text.splitlines():
+            for part in line.split("&&"):
+                words = shlex.split(part.partition(">")[0], comments=True)
+                if words[:1] == ["netc"] and words[-1] not in ("--help", "--version"):
+                    yield f"{block}: {' '.join(words)}", words[1:]
+
+
+@pytest.mark.parametrize(("where", "words"), list(commands()), ids=lambda v: v if isinstance(v, str) else "")
+def test_a_command_parses(where: str, words: list[str]) -> None:
+    command = COMMANDS[words[0]]
+    with click.Context(cli.cli) as parent:
+        command.make_context(words[0], words[1:], parent=parent)
+
+
+def sections() -> dict[str, str]:
+    """The sections of docs/cli.md that are about a command, by the command."""
+    text = (ROOT / "docs/cli.md").read_text(encoding="utf-8")
+    parts = re.split(r"^## ", text, flags=re.M)[1:]
+    return {m[1]: part for part in parts if (m := re.match(r"`netc (\w+)`\n", part))}
+
+
+def test_every_command_has_its_section() -> None:
+    assert set(sections()) == set(COMMANDS)
+
+
+@pytest.mark.parametrize("name", sorted(COMMANDS))
+def test_every_option_is_in_its_section_and_no_other(name: str) -> None:
+    options = {opt for p in COMMANDS[name].params if isinstance(p, click.Option) for opt in p.opts}
+    cells = re.findall(r"^\| (`-[^|]*) \|", sections()[name], re.M)
+    assert {word for cell in cells for word in re.findall(r"--?[a-z]+(?:-[a-z]+)*", cell)} == options
+
+
+# --- codes and links --------------------------------------------------------------------------------------------------
+
+
+def used_codes() -> set[str]:
+    return {
+        code
+        for path in (ROOT / "netc").rglob("*.py")
+        for code in re.findall(r'"([EW]\d{4})"', path.read_text(encoding="utf-8"))
+    }
+
+
+def test_the_table_of_codes_is_complete() -> None:
+    text = (ROOT / "docs/errors.md").read_text(encoding="utf-8")
+    listed = re.findall(r"^\| ([EW]\d{4}) \|", text, re.M)
+    assert listed == sorted(used_codes())
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda p: p.name)
+def test_codes_in_the_text_exist(page: Path) -> None:
+    assert set(CODE.findall(page.read_text(encoding="utf-8"))) <= used_codes()
+
+
+@pytest.mark.parametrize("page", [*PAGES, ROOT / "CHANGELOG.md"], ids=lambda p: p.name)
+def test_links_lead_somewhere(page: Path) -> None:
+    text = re.sub(r"^```.*?^```$", "", page.read_text(encoding="utf-8"), flags=re.M | re.S)
+    for target in LINK.findall(text):
+        if target.startswith("https://"):
+            continue
+        file, _, anchor = target.partition("#")
+        path = (page.parent / file).resolve() if file else page
+        assert path.exists(), f"{page.name}: {target}"
+        if anchor:
+            assert anchor in anchors(path), f"{page.name}: {target}"
+
+
+def anchors(page: Path) -> set[str]:
+    """The anchors of a page's headings, as Markdown renderers of code hosts make them."""
+    titles = re.findall(r"^#+ (.*)$", page.read_text(encoding="utf-8"), re.M)
+    return {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles}
+
+
+def test_every_page_can_be_reached_from_the_readme() -> None:
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    missing = [p.name for p in (ROOT / "docs").glob("*.md") if f"](docs/{p.name})" not in text]
+    assert missing == []
+
+
+# --- the library ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "models").glob("*.net")), ids=lambda p: p.stem)
+def test_a_model_of_the_library_builds(path: Path) -> None:
+    text = path.read_text(encoding="utf-8")
+    checked = analyse(text, path.name, path.stem)
+    assert checked.diagnostics == ()
+    assert checked.program is not None
+    files = emit(checked.program)
+    assert files.train is None
+    compile(files.model, path.name, "exec")
+    assert re.match(r"# [^\n]+\n(#[^\n]*\n)*# Origin: [^\n]+\n", text), "a model names its paper or origin"
