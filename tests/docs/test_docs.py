@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING
 import click
 import pytest
 
-from netc import cli, cli_run
+from netc import catalog, cli, cli_run
+from netc.catalog.data import DATASETS
+from netc.checker.sections import LATER, SETTINGS
 from netc.compiler import analyse, emit
 from netc.render import render
 from netc.summary import summary
@@ -133,6 +135,44 @@ def test_every_option_is_in_its_section_and_no_other(name: str) -> None:
     options = {opt for p in COMMANDS[name].params if isinstance(p, click.Option) for opt in p.opts}
     cells = re.findall(r"^\| (`-[^|]*) \|", sections()[name], re.M)
     assert {word for cell in cells for word in re.findall(r"--?[a-z]+(?:-[a-z]+)*", cell)} == options
+
+
+# --- what there is ----------------------------------------------------------------------------------------------------
+
+
+def listed(row: str) -> set[str]:
+    """The names in a row of a table; `MaxPool1d`–`3d` stands for three."""
+    found: set[str] = set()
+    for name, last in re.findall(r"`([^`]+)`(?:–`(\d)d`)?", row):
+        first = int(name[-2]) if last else 0
+        found |= {f"{name[:-2]}{i}d" for i in range(first, int(last) + 1)} if last else {name}
+    return found
+
+
+def test_the_tables_of_layers_are_complete() -> None:
+    text = (ROOT / "docs/language.md").read_text(encoding="utf-8")
+    compiled = text.partition("These layers are compiled:")[2].strip().partition("\n\n")[0]
+    later = re.search(r"^\| layers \| (.*) \|$", text, re.M)
+    assert later is not None
+    entries = [catalog.layer(name) for name in catalog.layers()]
+    assert listed(compiled) == {e.name for e in entries if e is not None and e.rule is not None}
+    assert listed(later[1]) == {e.name for e in entries if e is not None and e.rule is None}
+
+
+@pytest.mark.parametrize("section", ["data", "train"])
+def test_the_tables_of_settings_are_complete(section: str) -> None:
+    text = (ROOT / "docs/language.md").read_text(encoding="utf-8")
+    own = text.partition(f"\n## `{section}`\n")[2].partition("\n## ")[0]
+    assert set(re.findall(r"^\| `(\w+)` \|", own, re.M)) >= set(SETTINGS[section])
+    later = re.search(rf"^\| `{section}` \| (.*) \|$", text.partition("\n## What parses but")[2], re.M)
+    assert later is not None
+    assert listed(later[1]) >= set(LATER[section])
+
+
+def test_the_optimizers_and_schedulers_are_all_there() -> None:
+    text = (ROOT / "docs/language.md").read_text(encoding="utf-8")
+    missing = [n for n in (*catalog.optimizers(), *catalog.schedulers(), *DATASETS) if f"`{n}" not in text]
+    assert missing == []
 
 
 # --- codes and links --------------------------------------------------------------------------------------------------
