@@ -414,7 +414,7 @@ def _again(
     values = {p.name: p.default for p in entry.params} | {n: a.value for n, a in child.call.args.items()}
     for name, infer in entry.rule.infers.items():
         size = infer({n: v for n, v in values.items() if n not in entry.rule.infers}, types)
-        if isinstance(size, Reject) or not _agrees(values[name], size):
+        if isinstance(size, Reject) or not (c.built(size) and _agrees(values[name], size)):
             got = size.reason if isinstance(size, Reject) else f"it was built for {_plain(values[name])}"
             arrives = "" if isinstance(size, Reject) else f" and now receives {_plain(size)}"
             c.report.add(
