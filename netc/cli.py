@@ -165,7 +165,7 @@ def build(
     \b
     Examples:
       netc build lenet.net
-      netc build lenet.net --out experiments/lenet --set classes=100
+      netc build lenet.net --out experiments/lenet --set train.epochs=5
     """
     path = find_program(file)
     program, _ = analysed(path, settings)

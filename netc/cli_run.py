@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import shutil
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -89,8 +90,12 @@ def train(file: str | None, device: str, resume: str | None, settings: dict[str,
         run = runs.find(path.stem, resume)
         _same_program(run, path, text, script, settings)
         arguments += ["--resume", str(run)]
-    with _program_errors(program, text, path):
-        _run_script(run / "train.py", arguments, quiet)
+    try:
+        with _program_errors(program, text, path):
+            _run_script(run / "train.py", arguments, quiet)
+    finally:
+        if resume is None and not (run / "last.pt").exists():  # it ended before it began: no device, no data
+            shutil.rmtree(run, ignore_errors=True)
     if not quiet:
         click.echo(f"next: netc eval {path}, netc export --onnx {path}")
 
@@ -315,6 +320,13 @@ def _predictions_text(found: list[Prediction]) -> str:
 @click.option("--onnx", is_flag=True, help="Write ONNX, the one format there is.")
 @weights_option
 @click.option("--untrained", is_flag=True, help="Export fresh weights, where nothing has been trained.")
+@click.option(
+    "--tolerance",
+    type=click.FloatRange(0, min_open=True),
+    default=1e-4,
+    show_default=True,
+    help="The greatest absolute difference allowed between the module and ONNX Runtime.",
+)
 @click.option("-o", "--output", type=click.Path(), metavar="FILE", help="The file to write.  [default: STEM.onnx]")
 @network_option
 @set_option
@@ -325,6 +337,7 @@ def export(
     onnx: bool,
     weights: str | None,
     untrained: bool,
+    tolerance: float,
     output: str | None,
     network: str | None,
     settings: dict[str, str],
@@ -354,6 +367,7 @@ def export(
             ("output",),
             target,
             _metadata(program, chosen, names),
+            tolerance,
             integer_range=_integer_ranges(chosen),
         )
     if not quiet:

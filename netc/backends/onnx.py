@@ -359,7 +359,7 @@ def _other_shape(
 def _other_numbers(found: Difference, run: Run, tolerance: float, layer: str | None) -> UserError:
     by = f"by {found.absolute:.3g}" if found.absolute != float("inf") else "in what is NaN or infinite"
     fixed = "the exporter fixed a size inside that layer: exchange it, or write numbers for the open sizes"
-    random = "what draws random numbers in evaluation cannot be compared; large outputs may need a larger tolerance"
+    random = "what draws random numbers in evaluation cannot be compared; large outputs may need a larger --tolerance"
     return UserError(
         f"output `{found.output}` differs {by} between ONNX Runtime and PyTorch at {onnx_sizes.describe(run.sizes)}; "
         f"the limit is {tolerance:g}" + _blame(layer, "; they part at "),

@@ -210,7 +210,7 @@ def _result(c: NetworkChecker, entry: Entry, bound: _Bound, step: s.Expr) -> Any
     if isinstance(result, Reject):
         return _rejected(c, entry, result, tensors, bound, step)
     if not isinstance(result, TensorType):
-        return c.not_yet(step.span, f"several results (`{entry.name}`)")
+        return c.not_yet(step.span, f"a function of several results (`{entry.name}`)")
     c.rows.append(
         ir.Row("", entry.name, result, entry.rule.macs(values, types, result) if entry.rule.macs else 0, step.span)
     )

@@ -203,7 +203,7 @@ def _checked(
         _rejected(c, entry, result, tensors, label, span)
         return None, None
     if not isinstance(result, TensorType):
-        c.not_yet(span, f"several results of `{entry.name}`")
+        c.not_yet(span, f"a layer of several results (`{entry.name}`)")
         return None, None
     layer = ir.Layer(label, ir.Call(entry, _ordered(entry, args), span), types, result, span)
     macs = rule.macs(values, types, result) if rule.macs else 0

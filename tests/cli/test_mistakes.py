@@ -210,6 +210,7 @@ def test_a_device_that_is_not_there(folder: Path) -> None:
     said = netc("train", "--device", "cuda:9", code=1).stderr
     assert "there is no device 'cuda:9' here" in said
     assert "cpu" in said
+    assert not list(folder.glob("runs/net/*"))  # a run that never began leaves nothing that --resume would find
 
 
 def test_a_data_folder_that_is_not_there(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -306,6 +307,11 @@ def test_a_full_disk_while_saving(trained: Path, folder: Path) -> None:
     assert "intact" in said
     assert last.read_bytes() == before
     assert not list(run_folder.glob("*.unfinished"))
+
+
+def test_a_tolerance_that_nothing_meets_is_wrong_usage(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (folder / "net.net").write_text(PROGRAM)
+    assert "--tolerance" in say(capsys, "export", "--onnx", "--tolerance", "0", code=2)
 
 
 def test_onnx_into_a_folder_that_cannot_be_written(trained: Path, folder: Path) -> None:
