@@ -118,5 +118,5 @@ def _way_out(problem: OSError) -> str:
     import errno
 
     if problem.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
-        return "make room on the disk, or choose another folder with `--out`"
-    return "choose another folder with `--out`"
+        return "make room on the disk, or use another folder"
+    return "use a folder that you may write to; `netc build --out DIR` names one"

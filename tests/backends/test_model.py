@@ -16,6 +16,9 @@ from netc.api import execute
 from netc.checker.network import NetworkChecker
 from netc.compiler import analyse, emit
 from netc.identifiers import MODULE_ATTRIBUTES
+from netc.shapes import evaluate
+from netc.summary import weights
+from tests.lang.test_corpus import Case, cases
 
 WIDE = """\
 network Wide(classes = 10, width = 4, rate = 0.25, name = "x", flags = [1, 2]) {
@@ -146,6 +149,28 @@ def test_layers_without_weights_compute_the_same_as_functions() -> None:
             assert torch.equal(results[0], results[1]), name
         seen += 1
     assert seen >= 60
+
+
+RIGHT = [case for case in cases() if not case.expect]
+
+
+@pytest.mark.parametrize("case", RIGHT, ids=lambda c: c.title)
+def test_corpus_networks_are_what_the_checker_says(case: Case) -> None:
+    """The real module has the parameters, buffers and result that the summary shows, without torch."""
+    checked = analyse(case.program, "case.net", "case")
+    assert checked.program is not None
+    for network in checked.program.networks:
+        module = getattr(execute(emit(checked.program).model, "case"), network.name)().eval()
+        real = [(name, tuple(value.shape), str(value.dtype)) for name, value in module.state_dict().items()]
+        assert [(w.path, w.shape, f"torch.{w.dtype}") for w in weights(network)] == real
+        sizes = {"N": 3, "H": 20, "W": 24, "T": 5}
+        inputs = [
+            torch.zeros([evaluate(d, sizes) for d in i.type.shape], dtype=getattr(torch, i.type.dtype))
+            for i in network.inputs
+        ]
+        result = module(*inputs)
+        assert list(result.shape) == [evaluate(d, sizes) for d in network.output.shape]
+        assert str(result.dtype) == f"torch.{network.output.dtype}"
 
 
 def test_attributes_of_nn_module() -> None:
