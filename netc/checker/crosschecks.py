@@ -53,8 +53,8 @@ def _inputs(data: ir.Data, network: ir.Network, report: Report) -> None:
         )
         augmented = _through(chain, facts.image, report)
     for image, calls, what in ((evaluation, data.transform, "transform"), (augmented, data.augment, "augment")):
-        if image is not None:
-            _arrives(data, calls, image, network.inputs[0], what, report)
+        if image is not None and not _arrives(data, calls, image, network.inputs[0], what, report):
+            return  # the augmentation goes through the same transform
 
 
 def _through(calls: tuple[ir.Call, ...], image: Image, report: Report) -> Image | None:
@@ -83,59 +83,49 @@ def _image(image: Image) -> str:
 
 def _arrives(
     data: ir.Data, calls: tuple[ir.Call, ...], image: Image, declared: ir.Input, what: str, report: Report
-) -> None:
-    """Compare what the transforms give with the input of the network."""
-    place = calls[-1].span if calls else data.train.span
-    here = Label(declared.span, f"takes {declared.type}")
-    wanted = declared.type.shape[1:]
-    if image.dtype != declared.type.dtype:
-        help_text = "add `ToTensor` to the transform" if image.dtype == "uint8" else f"the images are {image.dtype}"
-        report.add(
-            "E0515",
-            f"the network takes {declared.type.dtype}, and the images are {image.dtype}",
-            place,
-            f"gives {_image(image)}",
-            secondary=[here],
-            help=help_text,
-        )
-        return
+) -> bool:
+    """Compare what the transforms give with the input of the network; False where they disagree."""
+    found = _disagreement(image, declared, what)
+    if found is not None:
+        code, message, help_text = found
+        place = calls[-1].span if calls else data.train.span
+        here = Label(declared.span, f"takes {declared.type}")
+        report.add(code, message, place, f"gives {_image(image)}", secondary=[here], help=help_text)
+    return found is None
+
+
+def _disagreement(image: Image, declared: ir.Input, what: str) -> tuple[str, str, str] | None:
+    """How an image and an input disagree, if they do: code, message, way out."""
+    wanted, dtype = declared.type.shape[1:], declared.type.dtype
     sizes = (image.channels, image.height, image.width)
+    if image.dtype != dtype:
+        help_text = (
+            "add `ToTensor` to the transform" if image.dtype == "uint8" else f"declare the input as {image.dtype}"
+        )
+        return "E0515", f"the network takes {dtype}, and the images are {image.dtype}", help_text
     if len(wanted) != 3:
-        report.add(
-            "E0516",
-            f"the network takes {len(wanted) + 1} axes, and a batch of images has 4",
-            declared.span,
-            f"declared as {declared.type}",
-            notes=[f"the data gives {_image(image)}"],
-            help=f"declare the input as `{declared.name}: [N, {', '.join(str(s) if s else 'S' for s in sizes)}]`",
-        )
-        return
+        shape = ", ".join(str(s) if s else "S" for s in sizes)
+        message = f"the network takes {len(wanted) + 1} axes, and a batch of images has 4"
+        return "E0516", message, f"declare the input as `{declared.name}: [N, {shape}]`"
     if None in sizes[1:]:
-        report.add(
-            "E0517",
-            "the images differ in size and can't be put into a batch",
-            place,
-            f"gives {_image(image)}",
-            secondary=[here],
-            help=f"bring them to one size: `Resize({_both(wanted)})` before `ToTensor`",
-        )
-        return
+        message = "the images differ in size and can't be put into a batch"
+        return "E0517", message, f"bring them to one size: `Resize({_sides(wanted)})` before `ToTensor`"
     if any(size is not None and same(size, dim) is False for size, dim in zip(sizes, wanted, strict=True)):
-        report.add(
-            "E0518",
-            f"the images do not fit the network's input `{declared.name}`",
-            place,
-            f"gives {_image(image)}",
-            secondary=[here],
-            help=_resize(sizes, wanted, what, data),
-        )
+        message = f"the images do not fit the network's input `{declared.name}`"
+        return "E0518", message, _resize(sizes, wanted, what)
+    return None
+
+
+def _sides(wanted: tuple[Any, ...]) -> str:
+    """Both sides written out: one number would be the shorter side alone."""
+    return f"[{wanted[1]}, {wanted[2]}]"
 
 
 def _both(wanted: tuple[Any, ...]) -> str:
     return str(wanted[1]) if wanted[1] == wanted[2] else f"[{wanted[1]}, {wanted[2]}]"
 
 
-def _resize(sizes: tuple[Any, ...], wanted: tuple[Any, ...], what: str, data: ir.Data) -> str:
+def _resize(sizes: tuple[Any, ...], wanted: tuple[Any, ...], what: str) -> str:
     if same(sizes[0], wanted[0]) is False:
         fix = "`Grayscale`" if wanted[0] == 1 else "`Grayscale(num_output_channels=3)`" if sizes[0] == 1 else None
         sized = f"add {fix} to the transform, or " if fix else ""
