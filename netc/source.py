@@ -18,6 +18,10 @@ class Span(NamedTuple):
         """The span from the start of this one to the end of `other`."""
         return Span(self.start, max(self.end, other.end))
 
+    def before(self, inner: "Span") -> "Span":
+        """The part of this span before another one in it, such as a statement's head before its body."""
+        return Span(self.start, max(self.start + 1, inner.start))
+
 
 class Source:
     """A named text with a table of its line starts."""

@@ -13,21 +13,15 @@ from netc import catalog, ir
 from netc import syntax as s
 from netc.catalog.entry import REQUIRED
 from netc.checker.arguments import accepts, describe
-from netc.checker.expressions import BUILTINS, ERROR, kind_of
+from netc.checker.expressions import ERROR, kind_of
 from netc.checker.values import Made, Tensor, TensorTuple
 from netc.diagnostics import Label, nearest, suggestion
 from netc.shapes import Reject, Size, TensorType
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
 
     from netc.catalog.entry import Entry, Param
     from netc.checker.network import NetworkChecker
-
-
-def is_function(name: str, env: Mapping[str, Any]) -> bool:
-    """Whether a lower-case name after `->` is a function."""
-    return catalog.function(name) is not None
 
 
 def unknown(c: NetworkChecker, callee: s.Name) -> Any:
@@ -327,6 +321,3 @@ def binary(c: NetworkChecker, expr: s.Binary, left: Any, right: Any) -> Any:
 
 def _operand(c: NetworkChecker, value: Any, expr: s.Expr) -> ir.Expr:
     return value.expr if isinstance(value, Tensor) else ir.Value(c.forward_code(expr, value))
-
-
-__all__ = ["BUILTINS", "apply", "binary", "called_label", "called_layer", "has_tensor", "is_function", "unknown"]

@@ -45,7 +45,7 @@ def labelled(c: NetworkChecker, link: s.Link, value: Any) -> Any:
     if isinstance(step, s.Seq):
         child, result = _sequential(c, step, name, value)
     elif isinstance(step, s.Inline):
-        child, result = None, c.not_yet(head_span(step.span), "a module written where it is used")
+        child, result = None, c.not_yet(step.span.before(step.body.span), "a module written where it is used")
     elif isinstance(step, s.Edited):
         child, result = None, c.not_yet(step.span, "editing a layer in braces")
     else:
@@ -465,10 +465,10 @@ def dotted(c: NetworkChecker, step: s.Expr, callee: s.Attribute) -> Any:
 
 def _sequential(c: NetworkChecker, step: s.Seq, label: str, value: Any) -> tuple[ir.Sequential | None, Any]:
     """`label: seq { … }`: children by position, or by their own labels."""
-    tensors = _tensors(c, value, head_span(step.span))
+    tensors = _tensors(c, value, step.span.before(step.body.span))
     outer = c.labels, c.children, c.current, c.prefix
     c.labels, c.children, c.prefix = {}, [], f"{c.prefix}{label}."
-    c.spans[f"label {label}"] = head_span(step.span)
+    c.spans[f"label {label}"] = step.span.before(step.body.span)
     current: Any = ERROR if tensors is None else tensors[0]
     ok, named = tensors is not None, False
     for statement in step.body.statements:
@@ -484,7 +484,7 @@ def _sequential(c: NetworkChecker, step: s.Seq, label: str, value: Any) -> tuple
     types = tuple(t.type for t in tensors)
     child = ir.Sequential(label, children, named, types, current.type, step.span)
     expr = ir.Apply(label, tuple(t.expr for t in tensors), current.type, step.span)
-    return child, Tensor(expr, current.type, Made(label, head_span(step.span)))
+    return child, Tensor(expr, current.type, Made(label, step.span.before(step.body.span)))
 
 
 def _links(c: NetworkChecker, statement: s.Statement) -> tuple[s.Link, ...]:
@@ -519,8 +519,3 @@ def _member(c: NetworkChecker, link: s.Link, position: int, value: Any) -> tuple
     c.children.append(child)
     c.labels[str(position)] = child
     return result, None
-
-
-def head_span(span: Span) -> Span:
-    """The first word of a block, for messages that are about all of it."""
-    return type(span)(span.start, min(span.end, span.start + 3))

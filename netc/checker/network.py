@@ -195,11 +195,11 @@ class NetworkChecker(Evaluator):
         self.env[statement.name.text] = ERROR
 
     def do_if(self, statement: s.If) -> None:
-        self.not_yet(head_span(statement.span, statement.branches[0][1].span), "an `if`")
+        self.not_yet(statement.span.before(statement.branches[0][1].span), "an `if`")
         self.current = ERROR
 
     def do_for(self, statement: s.For) -> None:
-        self.not_yet(head_span(statement.span, statement.body.span), "a `for` loop")
+        self.not_yet(statement.span.before(statement.body.span), "a `for` loop")
         self.current = ERROR
 
     def do_init(self, statement: s.Init) -> None:
@@ -242,7 +242,7 @@ class NetworkChecker(Evaluator):
             self.report.add(
                 "E0205",
                 "a `seq` needs a label",
-                head_span(step.span, step.body.span),
+                step.span.before(step.body.span),
                 help="name it, as in `features: seq { … }`",
             )
             return ERROR
@@ -269,7 +269,7 @@ class NetworkChecker(Evaluator):
                 return layers.again(self, step, name, value)
             if name[0].isupper():
                 return layers.unnamed(self, step, callee, value)
-            if functions.is_function(name, self.env):
+            if catalog.function(name) is not None:
                 return functions.apply(self, step, callee, value, head)
             if not head:
                 return functions.unknown(self, callee)
@@ -460,11 +460,6 @@ def size_code(size: Dim, sizes: dict[str, str]) -> str:
         return str(size)
     python = {n: symbol(sizes.get(n) or n.removeprefix("$")) for n in size.symbols}
     return str(substitute(size, python))
-
-
-def head_span(whole: Span, body: Span) -> Span:
-    """The part of a statement before its body."""
-    return type(whole)(whole.start, max(whole.start + 1, body.start))
 
 
 def _idents(targets: tuple[s.Target, ...]) -> list[s.Ident]:
