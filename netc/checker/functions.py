@@ -19,7 +19,6 @@ from netc.diagnostics import Label, nearest, suggestion
 from netc.shapes import Reject, Size, TensorType
 
 if TYPE_CHECKING:
-
     from netc.catalog.entry import Entry, Param
     from netc.checker.network import NetworkChecker
 
