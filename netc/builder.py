@@ -42,10 +42,6 @@ def _string(token: Token) -> s.String:
     return s.String(token.text[1:-1], token.span)
 
 
-def _ident(name: s.Name | s.Ident) -> s.Ident:
-    return s.Ident(name.text, name.span)
-
-
 class Builder:
     """One method for each rule; `report` takes what the grammar can't forbid."""
 

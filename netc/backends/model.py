@@ -8,6 +8,7 @@ comma, what is not fits in 88), the same to the byte every time, and stands with
 
 from __future__ import annotations
 
+from itertools import chain, count
 from keyword import iskeyword
 from typing import TYPE_CHECKING
 
@@ -117,9 +118,9 @@ class _Class:
             yield lead + text.flat + comment
             return
         inner = _inner(value)
-        if inner is not None and not _reads(_without(value, inner), name, self):
+        if inner is not None and not _reads(_rest(value), name, self):
             yield from self.line(name, f"{name} = ", inner)
-            yield from self.line(name, lead, _replaced(value, inner, ir.Var(name, inner.type)))
+            yield from self.line(name, lead, _replaced(value, ir.Var(name, inner.type)))
         elif fits(lead + text.flat, 8):
             yield from (f"{comment.strip()}", lead + text.flat) if comment else (lead + text.flat,)
         else:
@@ -198,7 +199,8 @@ def _flow_name(network: ir.Network) -> str:
     moved = next((i for i, a in enumerate(network.body) if a.target == "_"), len(network.body))
     later = _variables((tuple(a.value for a in network.body[moved + 1 :]), network.result))
     taken = bound | _words(network.body) | (inputs & later) | {python_name(n) for n in bound}
-    return next(n for n in ("x", "y", "z", "h", "out", "value", "current", "flow") if n not in taken)
+    names = chain(("x", "y", "z", "h", "out"), (f"x{i}" for i in count(1)))
+    return next(n for n in names if n not in taken)
 
 
 def _variables(node: object) -> set[str]:
@@ -223,14 +225,14 @@ def _inner(expr: ir.Expr) -> ir.Apply | ir.Function | ir.Operation | None:
     return found if isinstance(found, (ir.Apply, ir.Function, ir.Operation)) else None
 
 
-def _replaced(expr: ir.Expr, inner: ir.Expr, by: ir.Var) -> ir.Expr:
+def _replaced(expr: ir.Expr, by: ir.Var) -> ir.Expr:
     if isinstance(expr, ir.Apply):
         return replace(expr, inputs=(by,))
     assert isinstance(expr, ir.Function)
     return replace(expr, arguments=((expr.arguments[0][0], by), *expr.arguments[1:]))
 
 
-def _without(expr: ir.Expr, inner: ir.Expr) -> tuple[ir.Expr, ...]:
+def _rest(expr: ir.Expr) -> tuple[ir.Expr, ...]:
     return tuple(a for _, a in expr.arguments[1:]) if isinstance(expr, ir.Function) else ()
 
 
@@ -249,14 +251,20 @@ def _child(owner: str, label: str) -> str:
 
 def _is_attribute(label: str) -> bool:
     """Whether a child of this label can be written as an attribute."""
-    return label.isidentifier() and not iskeyword(label)
+    return label.isascii() and label.isidentifier() and not iskeyword(label)
+
+
+def _variable(owner: str, label: str) -> str:
+    """A variable for a child that is still being built; a label may hold any character, a variable may not."""
+    letters = "".join(c if c.isascii() and c.isalnum() else "_" for c in label)
+    return f"{owner.removeprefix('self').lstrip('.') or 'child'}_{letters}"
 
 
 def _register(owner: str, child: ir.Child, indent: int) -> Iterator[str]:
     """The lines that build a child and register it."""
     if isinstance(child, ir.Sequential) and child.named:
         attribute = owner == "self" and _is_attribute(child.label)
-        name = f"self.{child.label}" if attribute else f"{child.label}_".replace("-", "_")
+        name = f"self.{child.label}" if attribute else _variable(owner, child.label)
         yield f"{name} = nn.Sequential()"
         for inner in child.children:
             yield from _register(name, inner, indent)

@@ -69,6 +69,20 @@ def bind(
     return Bound({n: found[n][0] for n in ordered}, {n: found[n][1] for n in ordered}, ok and not missing)
 
 
+def ordered(entry: Entry, args: dict[str, Arg]) -> dict[str, Arg]:
+    """The arguments in the signature's order; positional up to the first one that has to be named."""
+    out: dict[str, Arg] = {}
+    positional = True
+    for param in entry.params:
+        if param.name not in args:
+            positional = False
+            continue
+        arg = args[param.name]
+        positional = positional and arg.positional and not param.keyword_only
+        out[param.name] = arg._replace(positional=positional)
+    return out
+
+
 def _assign(
     entry: Entry, arguments: tuple[s.Argument, ...], inferred: Collection[str], report: Report
 ) -> list[tuple[Param | None, s.Argument, bool]]:

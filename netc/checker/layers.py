@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from netc import catalog, ir
 from netc import syntax as s
-from netc.checker.arguments import bind
+from netc.checker.arguments import bind, ordered
 from netc.checker.expressions import ERROR, kind_of
 from netc.checker.values import Made, Tensor, TensorTuple
 from netc.diagnostics import Label, nearest
@@ -124,9 +124,7 @@ def find(c: NetworkChecker, callee: s.Name) -> Entry | None:
                 help=f"name it in the `train` section: `loss = {name}`",
             )
             return None
-        near = _nearest_layer(name)
-        lists = [n for n in c.definitions if n[0].isupper()]
-        near = near or nearest(name, lists)
+        near = _nearest_layer(name) or nearest(name, [n for n in c.definitions if n[0].isupper()])
         help_text = f"did you mean `{near}`?" if near else "layers have the names that torch.nn gives them"
         c.report.add("E0202", f"there is no layer `{name}`", callee.span, help=help_text)
     elif entry.rule is None:
@@ -205,24 +203,10 @@ def _checked(
     if not isinstance(result, TensorType):
         c.not_yet(span, f"a layer of several results (`{entry.name}`)")
         return None, None
-    layer = ir.Layer(label, ir.Call(entry, _ordered(entry, args), span), types, result, span)
+    layer = ir.Layer(label, ir.Call(entry, ordered(entry, args), span), types, result, span)
     macs = rule.macs(values, types, result) if rule.macs else 0
     c.rows.append(ir.Row(f"{c.prefix}{label}" if label else "", entry.name, result, macs, span))
     return layer, result
-
-
-def _ordered(entry: Entry, args: dict[str, Arg]) -> dict[str, Arg]:
-    """The arguments in the signature's order; positional up to the first one that has to be named."""
-    out: dict[str, Arg] = {}
-    positional = True
-    for param in entry.params:
-        if param.name not in args:
-            positional = False
-            continue
-        arg = args[param.name]
-        positional = positional and arg.positional and not param.keyword_only
-        out[param.name] = arg._replace(positional=positional)
-    return out
 
 
 def _agrees(given: Any, arrives: Any) -> bool:

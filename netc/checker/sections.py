@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 from netc import catalog, ir
 from netc import syntax as s
 from netc.checker import crosschecks
-from netc.checker.arguments import bind
+from netc.checker.arguments import bind, ordered
 from netc.checker.expressions import ERROR, Evaluator, kind_of
-from netc.checker.python_text import text
+from netc.checker.python_text import names, text
 from netc.diagnostics import Label, nearest, suggestion
 from netc.identifiers import python_name
 from netc.ir import Arg
@@ -332,14 +332,14 @@ class _Reader:
         what: str,
         kind: str,
         find: Callable[[str], Entry | None],
-        names: Callable[[], list[str]],
+        known: Callable[[], list[str]],
         later: set[str],
     ) -> Any:
         step = self.single(chain, what)
         if step is ERROR:
             return ERROR
         callee = step.callee if isinstance(step, s.Call) else step
-        entry = self.named(callee, chain, kind, find, names)
+        entry = self.named(callee, chain, kind, find, known)
         if entry is ERROR:
             return ERROR
         if entry.name in later:
@@ -449,7 +449,7 @@ class _Reader:
         chain: s.Chain,
         kind: str,
         find: Callable[[str], Entry | None],
-        names: Callable[[], list[str]],
+        known: Callable[[], list[str]],
     ) -> Any:
         if not isinstance(callee, s.Name):
             if isinstance(callee, s.Attribute):
@@ -465,7 +465,7 @@ class _Reader:
             return ERROR
         entry = find(callee.text)
         if entry is None:
-            near = nearest(callee.text, names())
+            near = nearest(callee.text, known())
             self.report.add(
                 "E0202",
                 f"there is no {kind} `{callee.text}`",
@@ -483,32 +483,16 @@ class _Reader:
         if not bound.ok:
             return ERROR
         args = {n: Arg(v, literal(v)) for n, v in (filled or {}).items() if n not in bound.args} | bound.args
-        ordered = {p.name: args[p.name] for p in entry.params if p.name in args}
-        keep = True
-        for name, arg in ordered.items():
-            keep = keep and arg.positional
-            ordered[name] = arg._replace(positional=keep)
-        return ir.Call(entry, ordered, step.span)
+        return ir.Call(entry, ordered(entry, args), step.span)
 
     def code(self, expr: s.Expr, value: Any) -> str:
-        """The Python of an argument: as it is written where it is a literal, else its value."""
-        return (
-            literal(value)
-            if not isinstance(expr, (s.Number, s.List, s.Tuple))
-            else text(expr, python_name)
-            if not _names(expr)
-            else literal(value)
-        )
+        """The Python of an argument: a number or list as it is written, anything that uses names as its value."""
+        written = isinstance(expr, (s.Number, s.List, s.Tuple)) and not any(names(expr))
+        return text(expr, python_name) if written else literal(value)
 
 
 _CLASS_LOSSES = {"CrossEntropyLoss", "NLLLoss", "MultiMarginLoss"}
 _EXAMPLES = {"loss": "CrossEntropyLoss", "optimizer": "SGD(lr=0.1)", "scheduler": "CosineAnnealingLR"}
-
-
-def _names(expr: s.Expr) -> bool:
-    from netc.checker.python_text import names
-
-    return any(True for _ in names(expr))
 
 
 def _what(expr: s.Expr) -> str:

@@ -93,6 +93,30 @@ def test_wide_network_computes_what_it_says() -> None:
     assert list(dict(module.features.named_children())) == ["0", "1", "2", "inner", "a-b"]
 
 
+@pytest.mark.parametrize(
+    "label",
+    ["a b", "1x", "import", "q" + "'" + "); import os; (" + "'", "x = 1; y", "\\", "#", "ﬁ", "a\tb", "*"],
+)
+def test_any_label_stays_text(label: str) -> None:
+    """A label is a key of the state dict to the letter, wherever it stands, and never code."""
+    program = (
+        f'network A {{\n  input x: [N, 4]\n  "{label}": seq {{\n    "{label}": seq {{ named: Linear(3); ReLU }}\n'
+        f'    last: Linear(2)\n  }}\n  plain: seq {{ "{label}": Linear(2) }}\n}}\n'
+    )
+    module = execute(model_text(program), "a").A()
+    keys = [f"{label}.{label}.named", f"{label}.last", f"plain.{label}"]
+    assert list(module.state_dict()) == [f"{key}.{name}" for key in keys for name in ("weight", "bias")]
+    assert module(torch.zeros(5, 4)).shape == (5, 2)
+
+
+def test_the_current_value_always_has_a_name() -> None:
+    bound = "".join(
+        f"  {name} = image -> relu\n" for name in ("x", "y", "z", "h", "out", "x1", "value", "current", "flow")
+    )
+    text = model_text(f"network A {{\n  input image: [N, 4]\n{bound}  relu -> fc: Linear(2)\n  x + image -> relu\n}}\n")
+    assert execute(text, "a").A()(torch.ones(1, 4)).tolist() == [[2.0] * 4]
+
+
 def test_no_line_is_longer_than_88() -> None:
     assert max(map(len, model_text(WIDE).splitlines())) <= 88
 
