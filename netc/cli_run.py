@@ -110,10 +110,9 @@ def _same_program(run: Path, path: Path, text: str, script: compiler.Files, sett
             f"`{run}` was started with other settings, and a run goes on as it began",
             help="leave out --set, or start a new run without --resume",
         )
-    changed = (
-        "has changed since" if _read(run / path.name) != text else "gives another script with this version of netc"
-    )
-    click.echo(f"note: {path} {changed}; {run} goes on with the scripts in its folder", err=True)
+    same = _read(run / path.name) == text
+    reason = f"{run} was started with --set, or by another version of netc" if same else f"{path} has changed since"
+    click.echo(f"note: {reason}; the run goes on with the scripts in its folder", err=True)
 
 
 def _read(path: Path) -> str:
