@@ -14,7 +14,8 @@ if TYPE_CHECKING:
 
     Args = Mapping[str, object]
     Inputs = tuple[TensorType, ...]
-    Result = TensorType | tuple[TensorType, ...] | Reject
+    Results = TensorType | tuple["Results", ...]
+    Result = Results | Reject
 
 
 class Required(NamedTuple):
@@ -31,10 +32,11 @@ class Param(NamedTuple):
     """A parameter of a signature.
 
     `type` is one of "int", "float", "bool", "str", "int*N" (one int or a tuple of N), "ints", "floats" (one number or
-    a tuple of any length), "dtype", "tensor", "tensors", "layer", "any"; alternatives are joined with "|", as in
-    "int*2|str" and "int|None". "int*N|None" also allows `None` in place of an element. "*ints" takes all positional
-    arguments that are left, or one tuple of them: `permute(0, 2, 1)`. `choices` are the only strings that torch takes,
-    where they are known.
+    a tuple of any length), "dtype", "tensor", "tensors", "layer", "factory", "any"; alternatives are joined with "|",
+    as in "int*2|str" and "int|None". "int*N|None" also allows `None` in place of an element. "*ints" takes all
+    positional arguments that are left, or one tuple of them: `permute(0, 2, 1)`. `choices` are the only strings that
+    torch takes, where they are known. A "layer" is an instance (`TransformerEncoder` takes one), a "factory" is what
+    makes one from further arguments (`activation_layer=SiLU`); the value of either is a `LayerValue`.
     """
 
     name: str
@@ -42,6 +44,17 @@ class Param(NamedTuple):
     default: object
     keyword_only: bool = False
     choices: tuple[str, ...] = ()
+
+
+class LayerValue(NamedTuple):
+    """A layer as an argument: `Act=ReLU`, `norm_layer=BatchNorm2d(eps=0.001)`.
+
+    args: the arguments that are given, by name; as an argument of a rule, all of them, defaults and inferred ones
+    filled in (what no input tells is missing).
+    """
+
+    entry: Entry
+    args: Mapping[str, object] = {}
 
 
 class Function(NamedTuple):
@@ -66,15 +79,21 @@ class Rule(NamedTuple):
 
     `inputs` are the tensors in the order of the signature, those of a list one by one; in `args` of a function a
     parameter that is given a tensor has that tensor's `TensorType`. Results are tuples all three of them: ask for
-    `Reject` and `TensorType` before `tuple`.
+    `Reject` and `TensorType` before `tuple`. A layer of several results gives a tuple, nested as torch's is:
+    `(output, (h, c))`; where the program takes one, it is the first.
 
     shape: (args, inputs) -> the result's type, several, or a `Reject`. `args` has every parameter, defaults filled in.
+        `inputs` of a layer are its tensors in order, a nested tuple of them (`(h, c)`) flattened.
     infers: for each argument that follows from the inputs, (args, inputs) -> its size, or a `Reject`, also where `args`
         already has it and the inputs say otherwise. One that isn't given is missing from `args`, or REQUIRED in it.
     state: args -> the learned parameters as {name: shape}, in torch's order; empty for a layer without.
     buffers: args -> the persistent buffers as {name: (shape, dtype)}.
     macs: (args, inputs, result) -> multiply-adds of one application.
     function: the function that applies the layer without a module; None where there is none (or where it has state).
+    forward: arguments of the layer's `forward` that a call may give by name beside the constructor's, such as
+        `attn_mask`; they are in `args` of `shape` too, with defaults, a tensor as its `TensorType`.
+    alone: arguments of `forward` to give where only the first result is wanted: `{"need_weights": False}`.
+    repeat: one tensor stands for this many inputs (3 for self-attention).
     """
 
     shape: Callable[[Args, Inputs], Result]
@@ -83,6 +102,9 @@ class Rule(NamedTuple):
     buffers: Callable[[Args], Mapping[str, tuple[tuple[Dim, ...], str]]] | None = None
     macs: Callable[[Args, Inputs, TensorType], Dim] | None = None
     function: Function | None = None
+    forward: tuple[Param, ...] = ()
+    alone: Mapping[str, object] = {}
+    repeat: int = 1
 
 
 class Entry(NamedTuple):
