@@ -64,7 +64,7 @@ def _common(a: Dim, b: Dim) -> Dim | None:
         return a
     if a == 1 or b == 1:
         return b if a == 1 else a
-    if same(a, b) is False and less(1, a) and less(1, b):
+    if same(a, b) is False and same(a, 1) is False and same(b, 1) is False:
         return None
     return a if isinstance(a, int) or not isinstance(b, int) else b
 

@@ -15,7 +15,7 @@ from netc.shapes import Dim, Reject, Size, TensorType, less, same
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from netc.catalog.entry import Args, Inputs
+    from netc.catalog.entry import Args, Inputs, LayerValue
 
 HALVES = frozenset({"float16", "bfloat16"})
 FLOATS = frozenset({"float32", "float64"}) | HALVES
@@ -78,6 +78,13 @@ def spatial(x: TensorType, n: int) -> Reject | None:
     return number_of_axes(x, (n + 2,), LAYOUTS[n])
 
 
+def batched(x: TensorType, count: int, layout: str) -> Reject | None:
+    """Refuses an input of another number of axes than `count`, one of them the batch."""
+    if len(x.shape) == count - 1:
+        return Reject(None, layout, str(x), f"the batch axis is missing: I take {layout}")
+    return number_of_axes(x, (count,), layout)
+
+
 def dtype_in(x: TensorType, allowed: frozenset[str]) -> Reject | None:
     """Refuses an input whose dtype is not among those that torch computes with."""
     if x.dtype in allowed:
@@ -102,6 +109,15 @@ def at_least(args: Args, least: int, *names: str) -> Reject | None:
     return None
 
 
+def probability(args: Args, *names: str) -> Reject | None:
+    """Refuses the first of the named arguments that is no probability."""
+    for name in names:
+        p = args[name]
+        if isinstance(p, int | float) and not 0 <= p <= 1:
+            return Reject(name, "0 to 1", str(p), f"`{name}` is a probability, between 0 and 1, and not {p}")
+    return None
+
+
 def divides(args: Args, name: str, total: Dim, what: str) -> Reject | None:
     """Refuses a number of groups that does not divide a number of channels."""
     groups = size(args, name)
@@ -117,7 +133,17 @@ def wrapped(axis: Dim, count: int, argument: str = "dim") -> int | Reject:
     if isinstance(axis, int) and -count <= axis < count:
         return axis % count
     expected = f"{-count} to {count - 1}"
+    if isinstance(axis, Size):
+        return Reject(argument, expected, str(axis), f"`{argument}` is {axis}, and which axis that is isn't known yet")
     return Reject(argument, expected, str(axis), f"there is no axis {axis}: the input has {plural(count, 'axis')}")
+
+
+def of_parameters(dim: Dim) -> bool:
+    """Whether a size is symbolic, and all its symbols stand for parameters (`$width`) that are numbers once it is built.
+
+    What is assumed of such a size is seen to hold when the numbers are put in.
+    """
+    return isinstance(dim, Size) and all(name.startswith("$") for name in dim.symbols)
 
 
 def inferred(
@@ -165,6 +191,19 @@ def features(argument: str) -> Callable[[Args, Inputs], Dim | Reject]:
 def same_type(args: Args, inputs: Inputs) -> TensorType:
     """The result of a layer that changes neither shape nor dtype."""
     return inputs[0]
+
+
+def filled(value: LayerValue, inputs: Inputs) -> Args | Reject:
+    """The arguments of a layer that is an argument itself: defaults, and what follows from the inputs it will get."""
+    rule = value.entry.rule
+    args = {p.name: value.args.get(p.name, p.default) for p in (*value.entry.params, *(rule.forward if rule else ()))}
+    for name, infer in rule.infers.items() if rule else ():
+        args[name] = value.args.get(name, REQUIRED)
+        found = infer(args, inputs)
+        if isinstance(found, Reject):
+            return found
+        args[name] = found if args[name] is REQUIRED else args[name]
+    return args
 
 
 def plural(count: Dim, noun: str) -> str:
