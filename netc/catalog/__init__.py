@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 from os.path import dirname, join
 
-from netc.catalog.entry import REQUIRED, Entry, Param
+from netc.catalog.entry import REQUIRED, Entry, LayerValue, Param
 from netc.catalog.rules import of
 
 _FOLDER = dirname(__file__)
@@ -132,6 +132,10 @@ def _param(packed: object) -> Param:
     name, type_, *rest = packed
     default = _frozen(rest[0]) if rest else REQUIRED
     choices = tuple(rest[1]) if len(rest) > 1 else ()
+    if type_.startswith("factory") and isinstance(default, str):
+        made = layer(default)
+        assert made is not None, default
+        default = LayerValue(made)
     return Param(name.lstrip("*"), type_, default, name.startswith("*"), choices)
 
 

@@ -25,13 +25,14 @@ from typing import Any
 
 import torch
 import torchvision.datasets
+import torchvision.ops
 from torch import Tensor, nn
 from torch.nn import functional, init, modules
 from torch.optim import lr_scheduler
 from torchvision.transforms import v2
 
 from netc.catalog import builtin_signatures as by_hand
-from netc.catalog import rules
+from netc.catalog import rules, unsupported
 from netc.catalog.entry import REQUIRED, Param
 
 Signatures = dict[str, tuple[str, list[Param]]]
@@ -71,7 +72,8 @@ TYPES = {
     "AdaptiveAvgPool1d.output_size": "int*1", "AdaptiveMaxPool1d.output_size": "int*1",
     "ConstantPad1d.padding": "int*2", "ConstantPad2d.padding": "int*4", "ConstantPad3d.padding": "int*6",
     "MultiheadAttention.embed_dim": "int", "MultiheadAttention.num_heads": "int", "MultiheadAttention.kdim": "int|None",
-    "MultiheadAttention.vdim": "int|None", "fractional_max_pool2d.kernel_size": "int*2",
+    "MultiheadAttention.vdim": "int|None", "custom_encoder": "layer|None", "custom_decoder": "layer|None",
+    "fractional_max_pool2d.kernel_size": "int*2",
     "interpolate.size": "ints|None", "interpolate.scale_factor": "floats|None", "lp_pool1d.norm_type": "float",
     "lp_pool1d.kernel_size": "int", "LPPool1d.kernel_size": "int",
     "normalize.dim": "int", "dtype": "dtype|None", "ConvertImageDtype.dtype": "dtype", "Pad.padding": "ints",
@@ -81,6 +83,13 @@ TYPES = {
     "Imagenette.download": "bool", "DatasetFolder.loader": "any", "ElasticTransform.alpha": "floats",
     "RandomResizedCrop.ratio": "floats", "degrees": "floats", "interpolation": "str", "policy": "str",
     "ToDtype.dtype": "dtype", "smooth_l1_loss.beta": "float", "sigmoid.input": "tensor", "tanh.input": "tensor",
+    "SqueezeExcitation.activation": "factory",
+    "MLP.norm_layer": "factory|None", "Conv2dNormActivation.norm_layer": "factory|None",
+    "Conv3dNormActivation.norm_layer": "factory|None", "MLP.activation_layer": "factory|None",
+    "Conv2dNormActivation.activation_layer": "factory|None", "Conv3dNormActivation.activation_layer": "factory|None",
+    "scale_activation": "factory", "RoIAlign.output_size": "int*2", "RoIPool.output_size": "int*2",
+    "PSRoIAlign.output_size": "int*2", "PSRoIPool.output_size": "int*2", "DeformConv2d.kernel_size": "int*2",
+    "DeformConv2d.stride": "int*2", "DeformConv2d.padding": "int*2", "DeformConv2d.dilation": "int*2",
     "softsign.input": "tensor", "tanhshrink.input": "tensor", "LinearCrossEntropyLoss.options": "any",
 }  # fmt: skip
 
@@ -106,7 +115,7 @@ def read() -> dict[str, Signatures]:
     losses = {n for n in modules.__all__ if n.endswith("Loss")} - NOT_LAYERS
     layers = {n for n in modules.__all__ if not n.startswith("Lazy")} - NOT_LAYERS - losses
     return {
-        "layer": _of(nn, layers, "layer", by_hand.LAYERS),
+        "layer": _of(torchvision.ops, _classes_of_ops(), "layer") | _of(nn, layers, "layer", by_hand.LAYERS),
         "loss": _of(nn, losses, "loss"),
         "function": _functions(),
         "optimizer": _of(torch.optim, _classes(torch.optim, "Optimizer"), "optimizer"),
@@ -165,6 +174,13 @@ def _classes(module: types.ModuleType, base: str) -> Iterator[str]:
     for name in module.__all__:
         found = getattr(module, name)
         if isinstance(found, type) and issubclass(found, getattr(module, base)) and name != base:
+            yield name
+
+
+def _classes_of_ops() -> Iterator[str]:
+    for name in torchvision.ops.__all__:
+        found = getattr(torchvision.ops, name)
+        if isinstance(found, type) and issubclass(found, nn.Module) and name not in unsupported.REASONS:
             yield name
 
 
@@ -270,6 +286,8 @@ def _choices(name: str, param: str, literals: tuple[str, ...]) -> tuple[str, ...
 def _literal(default: object) -> object:
     if isinstance(default, enum.Enum):
         return default.value
+    if isinstance(default, type) and issubclass(default, nn.Module):
+        return default.__name__
     if isinstance(default, torch.dtype):
         return str(default).removeprefix("torch.")
     if isinstance(default, types.FunctionType):

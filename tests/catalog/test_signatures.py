@@ -18,7 +18,7 @@ from netc.catalog import extract, versions
 from netc.catalog.entry import REQUIRED, Entry, Param
 
 FOLDER = Path(extract.__file__).parent
-TYPE = re.compile(r"^(int|float|bool|str|int\*\d|ints|\*ints|floats|dtype|tensor|tensors|layer|any|None)$")
+TYPE = re.compile(r"^(int|float|bool|str|int\*\d|\*?ints|floats|dtype|tensor|\*?tensors|layer|factory|any|None)$")
 KINDS = {
     "layer": (catalog.layers, catalog.layer), "loss": (catalog.losses, catalog.loss),
     "function": (catalog.functions, catalog.function), "optimizer": (catalog.optimizers, catalog.optimizer),

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from netc.catalog.entry import Rule
 
 FAMILIES = (
-    "arithmetic", "convolution", "elementwise", "linear", "normalization", "padding", "pooling", "reduction",
-    "resampling", "reshaping",
+    "arithmetic", "attention", "convolution", "distance", "elementwise", "folding", "linear", "normalization",
+    "padding", "pooling", "recurrent", "reduction", "resampling", "reshaping", "transformer", "unpooling", "vision",
 )  # fmt: skip
 
 

@@ -151,12 +151,12 @@ def _taken_to_lie_within(bound: Dim, size: Dim) -> bool:
 
 def _gathered(axes: list[Dim], tensors: dict[int, TensorType]) -> tuple[Dim, ...] | Reject:
     """The tensors' common shape in place of their axes where these are neighbours, else in front of all others."""
-    common: tuple[Dim, ...] | Reject = ()
+    common: tuple[Dim, ...] = ()
     for t in tensors.values():
-        common = broadcast_shape(common, t.shape)
-        if isinstance(common, Reject):
-            return common
-    assert not isinstance(common, Reject)
+        stretched = broadcast_shape(common, t.shape)
+        if isinstance(stretched, Reject):
+            return stretched
+        common = stretched
     first, last = min(tensors), max(tensors)
     if last - first + 1 == len(tensors):
         return (*axes[:first], *common, *axes[last + 1 :])

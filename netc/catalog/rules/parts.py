@@ -139,7 +139,7 @@ def wrapped(axis: Dim, count: int, argument: str = "dim") -> int | Reject:
 
 
 def of_parameters(dim: Dim) -> bool:
-    """Whether a size is symbolic, and all its symbols stand for parameters (`$width`) that are numbers once it is built.
+    """Whether a size is symbolic, and all its symbols stand for parameters (`$width`), which are numbers when built.
 
     What is assumed of such a size is seen to hold when the numbers are put in.
     """

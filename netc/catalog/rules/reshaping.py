@@ -88,7 +88,8 @@ def axes(x: TensorType, given: object, argument: str) -> list[int] | Reject:
     return found
 
 
-def _permute(args: Args, inputs: Inputs) -> TensorType | Reject:
+def permute(args: Args, inputs: Inputs) -> TensorType | Reject:
+    """The axes in the order that `dims` names."""
     x = inputs[0]
     order = axes(x, args["dims"], "dims")
     if isinstance(order, Reject):
@@ -339,7 +340,7 @@ FUNCTIONS = {
     "view": _method(partial(_reshape, "size"), "view"),
     "reshape_as": _method(_reshape_as, "reshape_as"),
     "view_as": _method(_reshape_as, "view_as"),
-    "permute": _method(_permute, "permute"),
+    "permute": _method(permute, "permute"),
     "transpose": _method(partial(_transpose, "dim0", "dim1"), "transpose"),
     "swapaxes": _method(partial(_transpose, "axis0", "axis1"), "swapaxes"),
     "movedim": _method(_movedim, "movedim"),
