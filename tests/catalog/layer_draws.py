@@ -69,12 +69,13 @@ def _max_pool(n: int) -> dict[str, Pair]:
         "padding": (each(n, one_of(0, 0, 1, 2)), each(n, one_of(-2, -1, 1, 2, 7))),
         "dilation": (each(n, sizes(1, 2)), each(n, one_of(-1, 0, 1, 3, 4))),
         "ceil_mode": (flag, flag),
+        "return_indices": (flag, flag),
     }
 
 
 def _avg_pool(n: int) -> dict[str, Pair]:
     args = _max_pool(n)
-    del args["dilation"]
+    del args["dilation"], args["return_indices"]
     args["count_include_pad"] = (flag, flag)
     if n > 1:
         args["divisor_override"] = (one_of(None, 1, 3), one_of(0, -1))
@@ -82,7 +83,7 @@ def _avg_pool(n: int) -> dict[str, Pair]:
 
 
 def _lp_pool(n: int) -> dict[str, Pair]:
-    args = {name: pair for name, pair in _max_pool(n).items() if name not in ("dilation", "padding")}
+    args = {name: pair for name, pair in _max_pool(n).items() if name not in ("dilation", "padding", "return_indices")}
     if n == 1:
         args["kernel_size"] = (sizes(1, 4), one_of(-1, 0, 2, 6, 9))
     return {"norm_type": (one_of(1, 2, 1.5), one_of(0, 0.0, -1)), **args}
@@ -91,6 +92,10 @@ def _lp_pool(n: int) -> dict[str, Pair]:
 def _adaptive_pool(n: int) -> dict[str, Pair]:
     good = each(n, sizes(1, 9)) if n == 1 else each(n, st.one_of(st.none(), sizes(1, 9)))
     return {"output_size": (good, each(n, sizes(-3, 0)))}
+
+
+def _adaptive_max_pool(n: int) -> dict[str, Pair]:
+    return {**_adaptive_pool(n), "return_indices": (flag, flag)}
 
 
 def _pad(bound: int) -> Callable[[int], dict[str, Pair]]:
@@ -107,6 +112,10 @@ def _constant_pad(n: int) -> dict[str, Pair]:
 def _norm_images(n: int) -> Pair:
     good, bad = images(n, low=1, high=3)
     return (st.one_of(good, shape(sizes(1, 3), one_of(2, 4))) if n == 1 else good), bad
+
+
+def _channelled(n: int) -> Pair:
+    return any_shape(2, 3, 4, 5, high=3), any_shape(0, 1, high=3)
 
 
 def _instance_images(n: int) -> Pair:
@@ -166,6 +175,20 @@ def _axis(n: int) -> dict[str, Pair]:
     return {"dim": (sizes(-2, 1), one_of(-5, -4, 3, 4, 9))}
 
 
+def _two(n: int) -> Pair:
+    """Two shapes that go together by broadcasting; ill-formed: any two."""
+    full = st.lists(sizes(1, 3), min_size=2, max_size=3)
+
+    def partner(shape: list[int]) -> Any:
+        stretched = st.tuples(*(st.sampled_from([size, size, 1]) for size in shape))
+        return stretched.flatmap(
+            lambda s: st.sampled_from([(tuple(shape), s), (s, tuple(shape)), (tuple(shape), s[1:])])
+        )
+
+    any_one = st.lists(sizes(1, 4), max_size=3).map(tuple)
+    return full.flatmap(partner), st.tuples(any_one, any_one)
+
+
 def _evens(n: int) -> Pair:
     even = one_of(2, 4)
     return shape(even, even, even), any_shape(1, 2, 3)
@@ -186,13 +209,8 @@ PLANS = {
     "avg pool": [Plan("layer", ("AvgPool1d", "AvgPool2d", "AvgPool3d"), images, _avg_pool, ("kernel_size",))],
     "power pool": [Plan("layer", ("LPPool1d", "LPPool2d", "LPPool3d"), images, _lp_pool, ("norm_type", "kernel_size"))],
     "adaptive pool": [
-        Plan(
-            "layer",
-            tuple(f"Adaptive{kind}Pool{n}d" for n in (1, 2, 3) for kind in ("Avg", "Max")),
-            images,
-            _adaptive_pool,
-            ("output_size",),
-        )
+        Plan("layer", tuple(f"Adaptive{kind}Pool{n}d" for n in (1, 2, 3)), images, args, ("output_size",))
+        for kind, args in (("Avg", _adaptive_pool), ("Max", _adaptive_max_pool))
     ],
     "padding": [
         Plan(
@@ -210,7 +228,10 @@ PLANS = {
             ("Zero", _pad(3)),
         ]
     ],
-    "batch norm": [Plan("layer", ("BatchNorm1d", "BatchNorm2d", "BatchNorm3d"), _norm_images, _batch_norm)],
+    "batch norm": [
+        Plan("layer", ("BatchNorm1d", "BatchNorm2d", "BatchNorm3d"), _norm_images, _batch_norm),
+        Plan("layer", ("SyncBatchNorm",), _channelled, _batch_norm),
+    ],
     "instance norm": [
         Plan("layer", ("InstanceNorm1d", "InstanceNorm2d", "InstanceNorm3d"), _instance_images, _instance_norm)
     ],
@@ -229,6 +250,43 @@ PLANS = {
                 "k": (st.just(2.0), st.just(1.0)),
             },
             ("size",),
+        ),
+    ],
+    "cross-map norm": [
+        Plan(
+            "layer",
+            ("CrossMapLRN2d",),
+            lambda n: images(2),
+            lambda n: {
+                "size": (sizes(1, 4), one_of(0)),
+                "alpha": (st.just(0.1), st.just(0.0)),
+                "beta": (st.just(0.5), st.just(1.0)),
+                "k": (st.just(2.0), st.just(1.0)),
+            },
+            ("size",),
+            dtypes=("float32", "float64", "float16"),
+        )
+    ],
+    "distance": [
+        Plan(
+            "layer",
+            ("CosineSimilarity",),
+            _two,
+            lambda n: {"dim": (sizes(-1, 1), one_of(-5, -3, 2, 3)), "eps": (st.just(1e-8), st.just(0.1))},
+            dtypes=("float32", "float64", "float16"),
+            mixed=True,
+        ),
+        Plan(
+            "layer",
+            ("PairwiseDistance",),
+            _two,
+            lambda n: {
+                "p": (one_of(1.0, 2.0), one_of(0.0, -1.0, 0.5)),
+                "eps": (st.just(1e-6), st.just(0.1)),
+                "keepdim": (flag, flag),
+            },
+            dtypes=("float32", "float64", "int64"),
+            mixed=True,
         ),
     ],
     "activation": [

@@ -12,10 +12,12 @@ from typing import Any
 
 import pytest
 import torch
+import torchvision.ops
 
 from netc import catalog
 from netc.catalog import extract, versions
 from netc.catalog.entry import REQUIRED, Entry, Param
+from netc.catalog.unsupported import REASONS
 
 FOLDER = Path(extract.__file__).parent
 TYPE = re.compile(r"^(int|float|bool|str|int\*\d|\*?ints|floats|dtype|tensor|\*?tensors|layer|factory|any|None)$")
@@ -110,23 +112,31 @@ def test_every_entry_is_well_formed(kind: str, entry: Entry) -> None:
             assert {*function.always, *function.keywords, *function.spread} <= set(names) or kind == "layer", entry.name
 
 
-def test_every_layer_of_torch_is_there_or_left_out_by_name() -> None:
-    known = {*catalog.layers(), *catalog.losses(), *extract.NOT_LAYERS}
-    missing = {n for n in torch.nn.modules.__all__ if not n.startswith("Lazy")} - known
-    assert not missing
+def test_every_class_of_torch_nn_has_a_rule_or_a_reason() -> None:
+    """A layer with a rule, a loss, or a name that the user is told why not; no name is two of these."""
+    ruled = {name for name in catalog.layers() if (e := catalog.layer(name)) and e.rule is not None}
+    answers = [ruled, set(catalog.losses()), set(REASONS)]
+    others = {name for name in dir(torch.nn) if isinstance(getattr(torch.nn, name), type) and name[0].isupper()}
+    classes = {*torch.nn.modules.__all__, *others}
+    for name in classes - NOT_MODULES:
+        assert sum(name in answer for answer in answers) == 1 + (name == "AdaptiveLogSoftmaxWithLoss"), name
+    assert set(catalog.layers()) - ruled <= set(REASONS)
+    assert not ruled & set(REASONS)
+    assert set(REASONS) >= extract.NOT_LAYERS
 
 
-LAYERS_WITHOUT_RULE = """
-CosineSimilarity CrossMapLRN2d EmbeddingBag Fold FractionalMaxPool2d FractionalMaxPool3d GRU GRUCell LSTM LSTMCell
-MaxUnpool1d MaxUnpool2d MaxUnpool3d MultiheadAttention PairwiseDistance RNN RNNCell SyncBatchNorm Transformer
-TransformerDecoder TransformerDecoderLayer TransformerEncoder TransformerEncoderLayer Unfold
-"""
+NOT_MODULES = {"Buffer", "Parameter", "UninitializedBuffer", "UninitializedParameter"}
 
 
-def test_layers_have_rules() -> None:
-    assert {n for n in catalog.layers() if (e := catalog.layer(n)) and e.rule is None} == set(
-        LAYERS_WITHOUT_RULE.split()
-    )
+@pytest.mark.parametrize("name", REASONS)
+def test_reasons_fit_into_an_error(name: str) -> None:
+    assert any(hasattr(home, name) for home in (torch.nn, torchvision.ops))
+    reason = REASONS[name]
+    assert reason[0].islower()
+    assert not reason.endswith(".")
+    assert "\n" not in reason
+    for written in re.findall(r"write `([A-Z]\w+)`", reason):
+        assert catalog.layer(written) is not None, written
 
 
 def test_functions_of_layers_exist_and_take_their_arguments() -> None:

@@ -96,7 +96,7 @@ def _transposed_shape(n: int, args: Args, inputs: Inputs) -> TensorType | Reject
     sizes: list[Dim] = []
     names = ("kernel_size", "stride", "padding", "output_padding", "dilation")
     for axis, k, s, p, extra, d in zip(parts.axes(x, n), *(parts.spread(args[m], n) for m in names), strict=True):
-        if not less(extra, s) and not less(extra, d):
+        if less(extra, s) is False and less(extra, d) is False:
             return Reject(
                 "output_padding", f"less than {s}", str(extra), f"`output_padding` ({extra}) must be smaller than "
                 f"the stride ({s}) or the dilation ({d})",

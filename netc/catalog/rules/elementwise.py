@@ -167,8 +167,8 @@ def _prelu_shape(args: Args, inputs: Inputs) -> TensorType | Reject:
     problem = parts.dtype_in(x, parts.WEIGHTS) or parts.at_least(args, 1, "num_parameters")
     if problem or same(count, 1):
         return problem or x
-    problem = parts.number_of_axes(x, range(2, 20), "[N, C, …]")
-    if problem or same(count, x.shape[1]) is not False:
+    problem = parts.number_of_axes(x, range(2, 20), "[N, C, …]") if same(count, 1) is False else None
+    if problem or len(x.shape) < 2 or same(count, x.shape[1]) is not False or same(count, 1) is not False:
         return problem or x
     expected = f"1 or {x.shape[1]}"
     return Reject("num_parameters", expected, str(count), f"{count} slopes don't fit {x.shape[1]} channels")

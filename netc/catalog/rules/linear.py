@@ -1,4 +1,4 @@
-"""Linear maps: Linear, Bilinear, Embedding, and matrix products.
+"""Linear maps: Linear, Bilinear, Embedding, EmbeddingBag, and matrix products.
 
 In: arguments and the types of the inputs. Out: shapes, parameters, multiply-adds, or the reason of a refusal.
 Guarantees: the sizes and the refusals of torch on the CPU.
@@ -9,13 +9,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from netc.catalog.entry import Function, Rule
+from netc.catalog.entry import Function, Param, Rule
 from netc.catalog.rules import parts
 from netc.catalog.rules.arithmetic import broadcast, matmul
 from netc.shapes import Dim, Reject, TensorType, product, same
 
 if TYPE_CHECKING:
     from netc.catalog.entry import Args, Inputs
+
+
+INDICES = frozenset({"int64", "int32"})
+BAG_MODES = ("sum", "mean", "max")
 
 
 def _linear_shape(args: Args, inputs: Inputs) -> TensorType | Reject:
@@ -65,18 +69,70 @@ def _bilinear_macs(args: Args, inputs: Inputs, result: TensorType) -> Dim:
 
 
 def _embedding_shape(args: Args, inputs: Inputs) -> TensorType | Reject:
-    x, count, padding = inputs[0], parts.size(args, "num_embeddings"), args["padding_idx"]
-    problem = parts.dtype_in(x, frozenset({"int64", "int32"})) or parts.at_least(args, 0, "embedding_dim")
+    return _indices(args, inputs[0]) or TensorType((*inputs[0].shape, parts.size(args, "embedding_dim")))
+
+
+def _indices(args: Args, x: TensorType) -> Reject | None:
+    count, padding = parts.size(args, "num_embeddings"), args["padding_idx"]
+    problem = parts.dtype_in(x, INDICES) or parts.at_least(args, 0, "embedding_dim")
     problem = problem or parts.at_least(args, 1, "num_embeddings")
     if problem is None and isinstance(count, int) and isinstance(padding, int) and not -count <= padding < count:
         expected = f"{-count} to {count - 1}"
         reason = f"`padding_idx` is {padding}, and there are {count} embeddings"
         problem = Reject("padding_idx", expected, str(padding), reason)
-    return problem or TensorType((*x.shape, parts.size(args, "embedding_dim")))
+    return problem
 
 
 def _embedding_state(args: Args) -> dict[str, tuple[Dim, ...]]:
     return {"weight": (parts.size(args, "num_embeddings"), parts.size(args, "embedding_dim"))}
+
+
+def _bag_shape(args: Args, inputs: Inputs) -> TensorType | Reject:
+    x, *offsets = inputs
+    problem = _indices(args, x) or _bag_options(args) or _bag_weights(args, x)
+    bags = problem or _bags(args, x, offsets)
+    return bags if isinstance(bags, Reject) else TensorType((bags, parts.size(args, "embedding_dim")))
+
+
+def _bags(args: Args, x: TensorType, offsets: list[TensorType]) -> Dim | Reject:
+    """How many bags there are: the rows of a table, or the beginnings in one long list."""
+    if len(x.shape) == 2:
+        reason = "each row of the input is a bag, and `offsets` are for an input of one axis"
+        return Reject(None, "1 input", str(1 + len(offsets)), reason) if offsets else x.shape[0]
+    if problem := parts.number_of_axes(x, (1,), "[N, items], or [items] with offsets [N]"):
+        return problem
+    if len(offsets) != 1:
+        reason = "an input of one axis needs offsets, which say where each bag begins: `(items, offsets) -> …`"
+        return Reject(None, "2 inputs", str(1 + len(offsets)), reason)
+    problem = parts.number_of_axes(offsets[0], (1,), "offsets of shape [N]") or parts.dtype_in(offsets[0], INDICES)
+    bags = 0 if problem else offsets[0].shape[0] - (1 if args["include_last_offset"] else 0)
+    if problem is None and same(bags, 0):  # torch ends the process for some of these
+        reason = "the last offset is the end of the last bag, and there is no other one"
+        problem = Reject("include_last_offset", "2 offsets or more", "1", reason)
+    return problem or bags
+
+
+def _bag_options(args: Args) -> Reject | None:
+    mode = args["mode"]
+    if mode not in BAG_MODES:
+        return Reject("mode", ", ".join(BAG_MODES), repr(mode), f"there is no mode {mode!r}")
+    for name in ("scale_grad_by_freq", "sparse"):
+        if mode == "max" and args[name]:
+            return Reject(name, "False", "True", f'`{name}` doesn\'t go with the mode "max"')
+    return None
+
+
+def _bag_weights(args: Args, x: TensorType) -> Reject | None:
+    name, weights = "per_sample_weights", args["per_sample_weights"]
+    if not isinstance(weights, TensorType):
+        return None
+    if args["mode"] != "sum":
+        return Reject(name, 'the mode "sum"', str(args["mode"]), f'`{name}` needs the mode "sum", not "{args["mode"]}"')
+    pairs = zip(weights.shape, x.shape, strict=False)
+    if len(weights.shape) != len(x.shape) or any(same(a, b) is False for a, b in pairs) or weights.dtype != "float32":
+        expected = TensorType(x.shape)
+        return Reject(name, str(expected), str(weights), f"`{name}` must be float32 {expected}, and is {weights}")
+    return None
 
 
 def _function_shape(args: Args, inputs: Inputs) -> TensorType | Reject:
@@ -129,6 +185,9 @@ def _bilinear_rule() -> Rule:
 LAYERS = {
     "Linear": Rule(_linear_shape, {"in_features": parts.features("in_features")}, _linear_state, macs=_linear_macs),
     "Bilinear": _bilinear_rule(),
+    "EmbeddingBag": Rule(
+        _bag_shape, state=_embedding_state, forward=(Param("per_sample_weights", "tensor|None", None),)
+    ),
     "Embedding": Rule(_embedding_shape, state=_embedding_state),
 }
 FUNCTIONS = {

@@ -16,12 +16,20 @@ from netc.catalog.rules import parts
 from netc.shapes import Dim, Reject, TensorType, product, same
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from netc.catalog.entry import Args, Inputs
 
     Sizes = dict[str, tuple[Dim, ...]]
 
 SINGLE = parts.HALVES | {"float32"}  # statistics are float32: halves mix with them, doubles don't
-BATCH_AXES = {1: ((2, 3), "[N, C] or [N, C, L]"), 2: ((4,), "[N, C, H, W]"), 3: ((5,), "[N, C, D, H, W]")}
+_ANY = 0  # of spatial axes
+BATCH_AXES: dict[int, tuple[Iterable[int], str]] = {
+    1: ((2, 3), "[N, C] or [N, C, L]"),
+    2: ((4,), "[N, C, H, W]"),
+    3: ((5,), "[N, C, D, H, W]"),
+    _ANY: (range(2, 20), "[N, C, …]"),
+}
 
 
 def batch_values(x: TensorType) -> Dim:
@@ -136,6 +144,16 @@ def _local_shape(args: Args, inputs: Inputs) -> TensorType | Reject:
     )
 
 
+def _cross_map_shape(args: Args, inputs: Inputs) -> TensorType | Reject:
+    x = inputs[0]
+    return (
+        parts.number_of_axes(x, (4,), parts.LAYOUTS[2])
+        or parts.dtype_in(x, parts.FLOATS)
+        or parts.at_least(args, 1, "size")
+        or x
+    )
+
+
 def _batch(n: int) -> Rule:
     infers = {"num_features": partial(_batch_channels, n)}
     return Rule(partial(_batch_shape, n), infers, state=_channel_state, buffers=_statistics)
@@ -148,10 +166,12 @@ def _instance(n: int) -> Rule:
 
 LAYERS = {
     **{f"BatchNorm{n}d": _batch(n) for n in (1, 2, 3)},
+    "SyncBatchNorm": _batch(_ANY),
     **{f"InstanceNorm{n}d": _instance(n) for n in (1, 2, 3)},
     "GroupNorm": Rule(_group_shape, {"num_channels": parts.channels("num_channels")}, state=_group_state),
     "LayerNorm": Rule(partial(_layer_shape, SINGLE), {"normalized_shape": _last_size}, state=_layer_state),
     "RMSNorm": Rule(partial(_layer_shape, parts.FLOATS), {"normalized_shape": _last_size}, state=_root_state),
     "LocalResponseNorm": Rule(_local_shape, function=Function("F.local_response_norm")),
+    "CrossMapLRN2d": Rule(_cross_map_shape),
 }
 FUNCTIONS = {"local_response_norm": LAYERS["LocalResponseNorm"]}
