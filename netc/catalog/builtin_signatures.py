@@ -63,7 +63,7 @@ clamp(input: tensor, min: float|tensor|None = None, max: float|tensor|None = Non
 concat(tensors: tensors, dim: int = 0)
 cumprod(input: tensor, dim: int, *, dtype: dtype|None = None)
 cumsum(input: tensor, dim: int, *, dtype: dtype|None = None)
-einsum(equation: str, operands: tensors)
+einsum(equation: str, *operands: tensors)
 flatten(input: tensor, start_dim: int = 0, end_dim: int = -1)
 flip(input: tensor, *dims: ints)
 full_like(input: tensor, fill_value: float, *, dtype: dtype|None = None)
@@ -76,7 +76,7 @@ matmul(input: tensor, other: tensor)
 max(input: tensor, dim: int|None = None, keepdim: bool = False)
 mean(input: tensor, dim: ints|None = None, keepdim: bool = False, *, dtype: dtype|None = None)
 median(input: tensor, dim: int|None = None, keepdim: bool = False)
-meshgrid(tensors: tensors, *, indexing: str = 'ij')
+meshgrid(*tensors: tensors, indexing: str = 'ij')
 min(input: tensor, dim: int|None = None, keepdim: bool = False)
 mm(input: tensor, mat2: tensor)
 movedim(input: tensor, source: ints, destination: ints)
@@ -119,9 +119,48 @@ ones(*size: ints, dtype: dtype|None = None)
 rand(*size: ints, dtype: dtype|None = None)
 randn(*size: ints, dtype: dtype|None = None)
 zeros(*size: ints, dtype: dtype|None = None)
+addmv(input: tensor, mat: tensor, vec: tensor, *, beta: float = 1, alpha: float = 1)
+aminmax(input: tensor, *, dim: int|None = None, keepdim: bool = False)
+clip(input: tensor, min: float|tensor|None = None, max: float|tensor|None = None)
+cdist(x1: tensor, x2: tensor, p: float = 2.0)
+complex(real: tensor, imag: tensor)
+count_nonzero(input: tensor, dim: ints|None = None)
+cummax(input: tensor, dim: int)
+cummin(input: tensor, dim: int)
+diagonal(input: tensor, offset: int = 0, dim1: int = 0, dim2: int = 1)
+dot(input: tensor, tensor: tensor)
+empty(*size: ints, dtype: dtype|None = None)
+empty_like(input: tensor, *, dtype: dtype|None = None)
+eye(n: int, m: int|None = None, *, dtype: dtype|None = None)
+kthvalue(input: tensor, k: int, dim: int = -1, keepdim: bool = False)
+logcumsumexp(input: tensor, dim: int)
+mode(input: tensor, dim: int = -1, keepdim: bool = False)
+mv(input: tensor, vec: tensor)
+nan_to_num(input: tensor, nan: float|None = None, posinf: float|None = None, neginf: float|None = None)
+nanmean(input: tensor, dim: ints|None = None, keepdim: bool = False, *, dtype: dtype|None = None)
+nansum(input: tensor, dim: ints|None = None, keepdim: bool = False, *, dtype: dtype|None = None)
+outer(input: tensor, vec2: tensor)
+polar(abs: tensor, angle: tensor)
+randperm(n: int)
+scatter(input: tensor, dim: int, index: tensor, src: float|tensor)
+scatter_add(input: tensor, dim: int, index: tensor, src: tensor)
+std_mean(input: tensor, dim: ints|None = None, *, correction: int = 1, keepdim: bool = False)
+take(input: tensor, index: tensor)
+take_along_dim(input: tensor, indices: tensor, dim: int|None = None)
+tensor(data: any, *, dtype: dtype|None = None)
+var_mean(input: tensor, dim: ints|None = None, *, correction: int = 1, keepdim: bool = False)
 """
 
 TENSOR = """
+bfloat16(input: tensor)
+bool(input: tensor)
+double(input: tensor)
+float(input: tensor)
+half(input: tensor)
+int(input: tensor)
+long(input: tensor)
+short(input: tensor)
+type_as(input: tensor, other: tensor)
 contiguous(input: tensor)
 expand(input: tensor, *size: ints)
 expand_as(input: tensor, other: tensor)
@@ -134,13 +173,16 @@ view_as(input: tensor, other: tensor)
 
 # Functions of one tensor, element by element.
 UNARY = """
-abs acos acosh asin asinh atan atanh ceil cos cosh detach erf erfc exp expm1 floor frac log log10 log1p log2
-logical_not neg reciprocal relu rsqrt sigmoid sign sin sinh sqrt square tan tanh trunc
+abs acos acosh angle asin asinh atan atanh ceil clone conj cos cosh detach erf erfc erfinv exp exp2 expm1 fliplr
+flipud floor frac imag isfinite isinf isnan lgamma log log10 log1p log2 logical_not neg ravel real reciprocal relu
+rsqrt sigmoid sign sin sinc sinh sqrt square t tan tanh trunc view_as_complex view_as_real
 """
 
 # Functions of two tensors, or of a tensor and a number, with broadcasting.
-BINARY = "atan2 eq floor_divide fmod ge gt le lt maximum minimum ne remainder"
-NUMBER_OPERAND = "eq floor_divide fmod ge gt le lt ne remainder"
+BINARY = """
+add atan2 div eq floor_divide fmod ge gt le logical_and logical_or logical_xor lt maximum minimum mul ne remainder sub
+"""
+NUMBER_OPERAND = "add div eq floor_divide fmod ge gt le lt mul ne remainder sub"
 
 LAYERS = """
 GRU(input_size: int, hidden_size: int, num_layers: int = 1, bias: bool = True, batch_first: bool = False, dropout:

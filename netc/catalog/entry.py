@@ -34,9 +34,10 @@ class Param(NamedTuple):
     `type` is one of "int", "float", "bool", "str", "int*N" (one int or a tuple of N), "ints", "floats" (one number or
     a tuple of any length), "dtype", "tensor", "tensors", "layer", "factory", "any"; alternatives are joined with "|",
     as in "int*2|str" and "int|None". "int*N|None" also allows `None` in place of an element. "*ints" takes all
-    positional arguments that are left, or one tuple of them: `permute(0, 2, 1)`. `choices` are the only strings that
-    torch takes, where they are known. A "layer" is an instance (`TransformerEncoder` takes one), a "factory" is what
-    makes one from further arguments (`activation_layer=SiLU`); the value of either is a `LayerValue`.
+    positional arguments that are left, or one tuple of them: `permute(0, 2, 1)`; "*tensors" does so with tensors:
+    `einsum("ij,jk->ik", a, b)`. `choices` are the only strings that torch takes, where they are known. A "layer" is an
+    instance (`TransformerEncoder` takes one), a "factory" is what makes one from further arguments
+    (`activation_layer=SiLU`); the value of either is a `LayerValue`.
     """
 
     name: str

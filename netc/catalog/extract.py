@@ -244,7 +244,8 @@ def _hand_params(function: ast.FunctionDef) -> Iterator[Param]:
     for arg, default in zip(given.args, [*absent, *given.defaults], strict=True):
         yield _hand_param(function.name, arg, default)
     if given.vararg is not None:
-        yield Param(given.vararg.arg, "*ints", REQUIRED)
+        assert given.vararg.annotation is not None
+        yield Param(given.vararg.arg, f"*{ast.unparse(given.vararg.annotation)}", REQUIRED)
     for arg, default in zip(given.kwonlyargs, given.kw_defaults, strict=True):
         yield _hand_param(function.name, arg, default)._replace(keyword_only=True)
 

@@ -17,8 +17,9 @@ if TYPE_CHECKING:
     from netc.catalog.entry import Rule
 
 FAMILIES = (
-    "arithmetic", "attention", "convolution", "distance", "elementwise", "folding", "linear", "normalization",
-    "padding", "pooling", "recurrent", "reduction", "resampling", "reshaping", "transformer", "unpooling", "vision",
+    "arithmetic", "attention", "complex_numbers", "contraction", "convolution", "distance", "elementwise",
+    "factories", "folding", "linear", "normalization", "padding", "pooling", "recurrent", "reduction", "resampling",
+    "reshaping", "selection", "transformer", "unpooling", "vision", "weighted",
 )  # fmt: skip
 
 

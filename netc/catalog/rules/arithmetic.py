@@ -21,11 +21,14 @@ if TYPE_CHECKING:
 
 COMPARISONS = frozenset({"==", "!=", "<", "<=", ">", ">="})
 _WIDTH = {"uint8": 8, "int8": 8, "int16": 16, "int32": 32, "int64": 64}
+_REAL_ONLY = {"//", "%"}
 _NO_BOOLS = {"//", "%", "**"}  # of two bools; torch refuses `-` for any
 
 
 def binary(op: str, a: Operand, b: Operand) -> TensorType | Reject:
     """The type of `a op b`, one of the two a tensor; `op` is a Python operator: + - * / // % ** @ or a comparison."""
+    if op in COMPARISONS:
+        return compare(op, a, b)
     if op == "@":
         if isinstance(a, TensorType) and isinstance(b, TensorType):
             return matmul(a, b)
@@ -35,6 +38,15 @@ def binary(op: str, a: Operand, b: Operand) -> TensorType | Reject:
         return shape
     dtype = _result_dtype(op, a, b)
     return dtype if isinstance(dtype, Reject) else TensorType(shape, dtype)
+
+
+def compare(op: str, a: Operand, b: Operand) -> TensorType | Reject:
+    """The type of a comparison (`COMPARISONS`), one of the two a tensor: bool, of the shape to which they stretch."""
+    dtype = next((d for d in (_dtype(a), _dtype(b)) if d in parts.COMPLEX), None)
+    if dtype is not None and op not in ("==", "!="):
+        return Reject(None, "real numbers", dtype, f"`{op}` does not work with {dtype} values, which have no order")
+    shape = broadcast_shape(*(x.shape if isinstance(x, TensorType) else () for x in (a, b)))
+    return shape if isinstance(shape, Reject) else TensorType(shape, "bool")
 
 
 def broadcast(a: TensorType, b: TensorType) -> TensorType | Reject:
@@ -85,8 +97,12 @@ def _dtype(x: Operand) -> str:
 
 
 def _combined(higher: str, lower: str) -> str:
-    if not higher or not lower or higher in parts.FLOATS:
+    if not higher or not lower or higher in parts.COMPLEX:
         return higher or lower
+    if lower in parts.COMPLEX:  # its precision is that of the float that it meets
+        return "complex128" if "float64" in (higher, _real(lower)) and higher in parts.FLOATS else lower
+    if higher in parts.FLOATS:
+        return higher
     return _wider(higher, lower) if higher == "bool" or lower in parts.FLOATS else higher
 
 
@@ -94,6 +110,8 @@ def _wider(a: str, b: str) -> str:
     """The dtype that holds both."""
     if not a or not b or a == b:
         return a or b
+    if a in parts.COMPLEX or b in parts.COMPLEX:
+        return "complex128" if "float64" in (_real(a), _real(b)) else "complex64"
     if "bool" in (a, b):
         return b if a == "bool" else a
     if a in parts.FLOATS or b in parts.FLOATS:
@@ -106,11 +124,16 @@ def _wider(a: str, b: str) -> str:
     return max(a, b, key=lambda dtype: _WIDTH[dtype])
 
 
+def _real(dtype: str) -> str:
+    """The dtype of the real part."""
+    return {"complex64": "float32", "complex128": "float64"}.get(dtype, dtype)
+
+
 def _result_dtype(op: str, a: Operand, b: Operand) -> str | Reject:
     dtypes = _dtype(a), _dtype(b)
     result = promoted(a, b)
-    if op in COMPARISONS:
-        return "bool"
+    if result in parts.COMPLEX and op in _REAL_ONLY:
+        return Reject(None, "real numbers", result, f"`{op}` does not work with {result} values")
     if op == "-" and "bool" in dtypes:
         return Reject(None, "numbers", "bool", "`-` does not work with bool values; use `logical_not`, or convert them")
     if result == "bool" and op in _NO_BOOLS:
@@ -118,7 +141,7 @@ def _result_dtype(op: str, a: Operand, b: Operand) -> str | Reject:
     if op == "**" and result in parts.INTS and not isinstance(b, TensorType) and less(b, 0):  # type: ignore[arg-type]
         reason = f"whole numbers can't be raised to the negative power {b}; convert them to float first"
         return Reject(None, "a power of 0 or more", str(b), reason)
-    return "float32" if op == "/" and result not in parts.FLOATS else result
+    return "float32" if op == "/" and result not in parts.FLOATS | parts.COMPLEX else result
 
 
 def matmul(a: TensorType, b: TensorType) -> TensorType | Reject:
@@ -164,13 +187,20 @@ def _angle(args: Args, inputs: Inputs) -> TensorType | Reject:
     return result if isinstance(result, Reject) or result.dtype in parts.FLOATS else result._replace(dtype="float32")
 
 
+def _logical(args: Args, inputs: Inputs) -> TensorType | Reject:
+    shape = broadcast_shape(inputs[0].shape, inputs[1].shape)
+    return shape if isinstance(shape, Reject) else TensorType(shape, "bool")
+
+
 _OPERATORS = {
+    "add": "+", "sub": "-", "mul": "*", "div": "/",
     "eq": "==", "ne": "!=", "lt": "<", "le": "<=", "gt": ">", "ge": ">=", "floor_divide": "//", "remainder": "%",
     "fmod": "%",
 }  # fmt: skip
 LAYERS: dict[str, Rule] = {}
 FUNCTIONS = {
     **{name: Rule(partial(_named, op), function=Function(f"torch.{name}")) for name, op in _OPERATORS.items()},
+    **{f"logical_{op}": Rule(_logical, function=Function(f"torch.logical_{op}")) for op in ("and", "or", "xor")},
     "pow": Rule(_power, function=Function("torch.pow")),
     "maximum": Rule(_greater_of_two, function=Function("torch.maximum")),
     "minimum": Rule(_greater_of_two, function=Function("torch.minimum")),

@@ -2,7 +2,7 @@
 
 In: arguments and the types of two inputs. Out: shapes, or the reason of a refusal.
 Guarantees: torch's broadcasting, promotion and refusals.
-Leaves to others: their functions, which are written with the reductions.
+Leaves to others: the distances between all rows (`contraction`).
 """
 
 from __future__ import annotations
@@ -60,4 +60,4 @@ LAYERS = {
     "CosineSimilarity": Rule(_cosine, function=Function("F.cosine_similarity")),
     "PairwiseDistance": Rule(_distance, function=Function("F.pairwise_distance")),
 }
-FUNCTIONS: dict[str, Rule] = {}
+FUNCTIONS = {"cosine_similarity": LAYERS["CosineSimilarity"], "pairwise_distance": LAYERS["PairwiseDistance"]}

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from netc.catalog.entry import Function, Rule
 from netc.catalog.rules import parts
+from netc.catalog.rules.arithmetic import broadcast
 from netc.shapes import Dim, Reject, TensorType, same
 
 if TYPE_CHECKING:
@@ -124,11 +125,15 @@ _DROPOUTS: dict[str, tuple[str, Callable[[TensorType], Reject | None]]] = {
     "AlphaDropout": ("F.alpha_dropout", _drops_elements),
     "FeatureAlphaDropout": ("F.feature_alpha_dropout", _drops_channels),
 }
+CASTS = {
+    "bfloat16": "bfloat16", "bool": "bool", "double": "float64", "float": "float32", "half": "float16",
+    "int": "int32", "long": "int64", "short": "int16",
+}  # fmt: skip
 _IN_TRAINING = ("training=self.training",)
-_KEEPS = "abs ceil floor neg round trunc"
+_KEEPS = "ceil floor neg round trunc"
 _WIDENS = (
-    "acos acosh asin asinh atan atanh cos cosh erf erfc exp expm1 log log10 log1p log2 reciprocal rsqrt sin sinh "
-    "sqrt tan"
+    "acos acosh asin asinh atan atanh cos cosh erf erfc erfinv exp exp2 expm1 lgamma log log10 log1p log2 reciprocal "
+    "rsqrt sin sinc sinh sqrt tan"
 )
 
 
@@ -190,12 +195,24 @@ def _clamp_shape(args: Args, inputs: Inputs) -> TensorType | Reject:
         return Reject("min", "`min`, `max` or both", "neither", "I need at least one of `min` and `max`")
     problem = parts.dtype_in(x, parts.ALL if not isinstance(low, bool) else parts.NUMBERS)
     if problem or any(isinstance(bound, TensorType) for bound in (low, high)):
-        return problem or Reject("min", "numbers", "a tensor", "I can't follow tensors as bounds yet")
+        return problem or _clamp_by_tensors(x, low, high)
     if x.dtype in parts.FLOATS:
         return x
     if isinstance(low, float) or isinstance(high, float):
         return x._replace(dtype="float32")
     return x._replace(dtype="int64") if x.dtype == "bool" else x
+
+
+def _clamp_by_tensors(x: TensorType, low: object, high: object) -> TensorType | Reject:
+    result: TensorType | Reject = x
+    for name, bound in (("min", low), ("max", high)):
+        if isinstance(result, Reject) or bound is None:
+            continue
+        if not isinstance(bound, TensorType):
+            reason = f"`{name}` is a number and the other bound a tensor; they are both numbers or both tensors"
+            return Reject(name, "a tensor", str(bound), reason)
+        result = broadcast(result, bound)
+    return result
 
 
 def _triangle(args: Args, inputs: Inputs) -> TensorType | Reject:
@@ -204,6 +221,20 @@ def _triangle(args: Args, inputs: Inputs) -> TensorType | Reject:
 
 def _square(args: Args, inputs: Inputs) -> TensorType | Reject:
     return inputs[0]._replace(dtype="int64") if inputs[0].dtype == "bool" else inputs[0]
+
+
+def _magnitude(args: Args, inputs: Inputs) -> TensorType | Reject:
+    x = inputs[0]
+    real = {"complex64": "float32", "complex128": "float64"}.get(x.dtype)
+    return x._replace(dtype=real) if real else parts.dtype_in(x, parts.NUMBERS) or x
+
+
+def _cast(dtype: str, args: Args, inputs: Inputs) -> TensorType | Reject:
+    return inputs[0]._replace(dtype=dtype)
+
+
+def _cast_like(args: Args, inputs: Inputs) -> TensorType | Reject:
+    return inputs[0]._replace(dtype=inputs[1].dtype)
 
 
 def _to_bool(args: Args, inputs: Inputs) -> TensorType | Reject:
@@ -257,11 +288,18 @@ FUNCTIONS = {
     "detach": Rule(parts.same_type, function=Function(".detach")),
     "contiguous": Rule(parts.same_type, function=Function(".contiguous")),
     "frac": pointwise(F, callee="torch.frac"),
+    "abs": Rule(_magnitude, function=Function("torch.abs")),
+    **{name: Rule(_to_bool, function=Function(f"torch.{name}")) for name in ("isfinite", "isinf", "isnan")},
+    "nan_to_num": Rule(parts.same_type, function=Function("torch.nan_to_num")),
+    **{name: Rule(partial(_cast, dtype), function=Function(f".{name}")) for name, dtype in CASTS.items()},
+    "type_as": Rule(_cast_like, function=Function(".type_as")),
     "logical_not": Rule(_to_bool, function=Function("torch.logical_not")),
     "softmin": LAYERS["Softmin"],
     "gumbel_softmax": Rule(_normalize_shape, function=Function("F.gumbel_softmax")),
     "normalize": Rule(_normalize_shape, function=Function("F.normalize")),
     "clamp": Rule(_clamp_shape, function=Function(".clamp")),
+    "clip": Rule(_clamp_shape, function=Function(".clip")),
+    "empty_like": Rule(_like, function=Function("torch.empty_like")),
     "tril": Rule(_triangle, function=Function("torch.tril")),
     "triu": Rule(_triangle, function=Function("torch.triu")),
     "to": Rule(_to_dtype, function=Function(".to")),

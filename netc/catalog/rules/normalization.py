@@ -98,10 +98,11 @@ def _group_shape(args: Args, inputs: Inputs) -> TensorType | Reject:
 def _layer_shape(allowed: frozenset[str], args: Args, inputs: Inputs) -> TensorType | Reject:
     x, wanted = inputs[0], parts.dims(args["normalized_shape"])
     problem = parts.dtype_in(x, allowed if args["elementwise_affine"] else parts.FLOATS)
-    return problem or _ends_with(x, wanted) or x
+    return problem or ends_with(x, wanted) or x
 
 
-def _ends_with(x: TensorType, wanted: tuple[Dim, ...]) -> Reject | None:
+def ends_with(x: TensorType, wanted: tuple[Dim, ...]) -> Reject | None:
+    """Refuses an input that does not end in these sizes, or no sizes at all."""
     name = "normalized_shape"
     if not wanted or len(wanted) > len(x.shape):
         expected = f"1 to {len(x.shape)} sizes"
@@ -115,10 +116,10 @@ def _ends_with(x: TensorType, wanted: tuple[Dim, ...]) -> Reject | None:
 
 
 def _last_size(args: Args, inputs: Inputs) -> Dim | Reject:
-    """The last axis where nothing is given; a given shape of several axes is compared by `_ends_with`."""
+    """The last axis where nothing is given; a given shape of several axes is compared by `ends_with`."""
     given = args.get("normalized_shape", REQUIRED)
     if given is not REQUIRED and isinstance(given, tuple | list) and len(given) != 1:
-        return _ends_with(inputs[0], tuple(given)) or parts.dims(given)[-1]
+        return ends_with(inputs[0], tuple(given)) or parts.dims(given)[-1]
     return parts.features("normalized_shape")(args, inputs)
 
 

@@ -22,6 +22,7 @@ FLOATS = frozenset({"float32", "float64"}) | HALVES
 INTS = frozenset({"int64", "int32", "int16", "int8", "uint8"})
 NUMBERS = FLOATS | INTS
 ALL = NUMBERS | {"bool"}
+COMPLEX = frozenset({"complex64", "complex128"})
 WEIGHTS = frozenset({"float32"})  # a layer's parameters are float32, and torch does not convert the input
 
 LAYOUTS = {1: "[N, C, L]", 2: "[N, C, H, W]", 3: "[N, C, D, H, W]"}

@@ -28,6 +28,9 @@ _REDUCTIONS: dict[str, tuple[frozenset[str], str]] = {
     "std": (parts.FLOATS, ""),
     "var": (parts.FLOATS, ""),
     "norm": (parts.FLOATS, ""),
+    "nansum": (parts.ALL, "int64"),
+    "nanmean": (parts.FLOATS, ""),
+    "count_nonzero": (parts.ALL, "index"),
     "logsumexp": (parts.ALL, "float32"),
     "all": (parts.ALL, "bool"),
     "any": (parts.ALL, "bool"),
@@ -61,7 +64,7 @@ def _reduce(allowed: frozenset[str], change: str, args: Args, inputs: Inputs) ->
     found = list(range(len(x.shape))) if dim is None or dim == () else axes(x, dim, "dim")
     if problem or isinstance(found, Reject):
         return problem or found  # type: ignore[return-value]
-    return _reduced(x, found, bool(args["keepdim"]))._replace(dtype=_dtype(x, change, wanted))
+    return _reduced(x, found, bool(args.get("keepdim")))._replace(dtype=_dtype(x, change, wanted))
 
 
 def _pair(allowed: frozenset[str], args: Args, inputs: Inputs) -> Result:
@@ -109,6 +112,44 @@ def _topk(args: Args, inputs: Inputs) -> Result:
     return values, values._replace(dtype="int64")
 
 
+def _statistics(args: Args, inputs: Inputs) -> Result:
+    """std_mean, var_mean: two results of one shape."""
+    result = _reduce(parts.FLOATS, "", args, inputs)
+    return result if isinstance(result, Reject) else (result, result)
+
+
+def _extremes(args: Args, inputs: Inputs) -> Result:
+    result = _reduce(parts.ALL, "", args, inputs)
+    return result if isinstance(result, Reject) else (result, result)
+
+
+def _picked(args: Args, inputs: Inputs) -> Result:
+    """kthvalue, mode: the values and where they stand."""
+    x = inputs[0]
+    found = axes(x, args["dim"], "dim")
+    problem = parts.dtype_in(x, parts.ALL if "k" not in args else parts.NUMBERS)
+    if problem or isinstance(found, Reject):
+        return problem or found  # type: ignore[return-value]
+    whole = x.shape[found[0]] if x.shape else 1
+    if "k" in args and (less(parts.size(args, "k"), 1) or less(whole, parts.size(args, "k"))):
+        return Reject("k", f"1 to {whole}", str(args["k"]), f"`k` is {args['k']}, and axis {found[0]} has {whole}")
+    values = _reduced(x, found, bool(args["keepdim"]))
+    return values, values._replace(dtype="int64")
+
+
+def _running(args: Args, inputs: Inputs) -> Result:
+    """cummax, cummin: the values and where they stand."""
+    x = inputs[0]
+    found = axes(x, args["dim"], "dim")
+    return found if isinstance(found, Reject) else (x, x._replace(dtype="int64"))
+
+
+def _running_sum(args: Args, inputs: Inputs) -> TensorType | Reject:
+    x = inputs[0]
+    found = axes(x, args["dim"], "dim")
+    return found if isinstance(found, Reject) else parts.dtype_in(x, parts.FLOATS) or x
+
+
 _METHODS = {"mean", "sum", "prod", "amax", "amin", "std", "var", "argmax", "argmin", "max", "min"}
 
 
@@ -122,6 +163,14 @@ FUNCTIONS = {
     **{n: Rule(partial(_pair, dtypes), function=_callee(n)) for n, dtypes in _PAIRS.items()},
     "cumsum": Rule(_along, function=Function(".cumsum")),
     "cumprod": Rule(_along, function=Function(".cumprod")),
+    "logcumsumexp": Rule(_running_sum, function=Function("torch.logcumsumexp")),
+    "cummax": Rule(_running, function=Function("torch.cummax")),
+    "cummin": Rule(_running, function=Function("torch.cummin")),
+    "std_mean": Rule(_statistics, function=Function("torch.std_mean")),
+    "var_mean": Rule(_statistics, function=Function("torch.var_mean")),
+    "aminmax": Rule(_extremes, function=Function("torch.aminmax")),
+    "kthvalue": Rule(_picked, function=Function("torch.kthvalue")),
+    "mode": Rule(_picked, function=Function("torch.mode")),
     "sort": Rule(_sort, function=Function(".sort")),
     "argsort": Rule(_argsort, function=Function(".argsort")),
     "topk": Rule(_topk, function=Function(".topk")),

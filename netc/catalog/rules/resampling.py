@@ -126,6 +126,54 @@ def _one_hot(args: Args, inputs: Inputs) -> TensorType | Reject:
     return parts.at_least(args, 1, "num_classes") or x._replace(shape=(*x.shape, classes))
 
 
+def _grid_sample(args: Args, inputs: Inputs) -> TensorType | Reject:
+    x, grid = inputs
+    axes = 5 if len(x.shape) == 5 else 4
+    problem = _known(args, "mode", GRID_MODES) or _known(args, "padding_mode", PADDING_MODES)
+    problem = problem or parts.number_of_axes(x, (4, 5), "[N, C, H, W]") or parts.dtype_in(x, parts.FLOATS)
+    problem = problem or parts.number_of_axes(grid, (axes,), GRIDS[axes])
+    if problem:
+        return problem
+    if grid.dtype != x.dtype:
+        return Reject("grid", x.dtype, grid.dtype, f"the input is {x.dtype}, and `grid` {grid.dtype}")
+    if same(grid.shape[0], x.shape[0]) is False or same(grid.shape[-1], axes - 2) is False:
+        layout = f"[{x.shape[0]}, …, {axes - 2}]"
+        return Reject("grid", layout, str(grid), f"`grid` has the shape {layout}, and this one is {grid}")
+    if args["mode"] == "bicubic" and axes == 5:
+        return Reject("mode", "bilinear or nearest", "'bicubic'", '"bicubic" samples images, not volumes')
+    return x._replace(shape=(*x.shape[:2], *grid.shape[1:-1]))
+
+
+def _known(args: Args, name: str, choices: tuple[str, ...]) -> Reject | None:
+    given = args[name]
+    if given in choices:
+        return None
+    shown = " or ".join(f'"{c}"' for c in choices)
+    return Reject(name, shown, repr(given), f"`{name}` is {shown}, not {given!r}")
+
+
+def _affine_grid(args: Args, inputs: Inputs) -> TensorType | Reject:
+    theta, sizes = inputs[0], parts.dims(args["size"])
+    axes = len(sizes)
+    if axes not in (4, 5):
+        return Reject("size", "[N, C, H, W]", str(axes), f"`size` is that of an image or a volume, not {axes} sizes")
+    problem = parts.dtype_in(theta, parts.FLOATS - parts.HALVES) or parts.at_least(args, 1, "size")
+    wanted = (sizes[0], axes - 2, axes - 1)
+    if problem is None and not _is(theta, wanted):
+        layout = str(TensorType(wanted))
+        problem = Reject("theta", layout, str(theta), f"`theta` has the shape {layout}, and this one is {theta}")
+    return problem or theta._replace(shape=(sizes[0], *sizes[2:], axes - 2))
+
+
+def _is(x: TensorType, shape: tuple[Dim, ...]) -> bool:
+    if len(x.shape) != len(shape):
+        return False
+    return not any(same(a, b) is False for a, b in zip(x.shape, shape, strict=True))
+
+
+GRID_MODES = ("bilinear", "nearest", "bicubic")
+PADDING_MODES = ("zeros", "border", "reflection")
+GRIDS = {4: "[N, height, width, 2]", 5: "[N, depth, height, width, 3]"}
 _INTERPOLATE = Function("F.interpolate")
 _BILINEAR = Function("F.interpolate", extra=('mode="bilinear"', "align_corners=True"))
 LAYERS = {
@@ -141,5 +189,7 @@ FUNCTIONS = {
     "pixel_shuffle": LAYERS["PixelShuffle"],
     "pixel_unshuffle": LAYERS["PixelUnshuffle"],
     "channel_shuffle": LAYERS["ChannelShuffle"],
+    "grid_sample": Rule(_grid_sample, function=Function("F.grid_sample")),
+    "affine_grid": Rule(_affine_grid, function=Function("F.affine_grid")),
     "one_hot": Rule(_one_hot, function=Function("F.one_hot")),
 }

@@ -180,18 +180,21 @@ def _stack(args: Args, inputs: Inputs) -> TensorType | Reject:
 
 
 def _chunk(args: Args, inputs: Inputs) -> Result:
+    """Symbolic sizes are taken to give as many chunks as are asked for, those of parameters equal ones."""
     x, count = inputs[0], args["chunks"]
     axis = parts.wrapped(parts.size(args, "dim"), len(x.shape))
     problem = parts.at_least(args, 1, "chunks")
     if problem or isinstance(axis, Reject):
         return problem or axis  # type: ignore[return-value]
-    assert isinstance(count, int)
     whole = x.shape[axis]
+    if not isinstance(count, int):
+        return Reject("chunks", "a number", str(count), f"how many chunks {count} are isn't known yet")
     if isinstance(whole, Size):
         part = whole // count
-        if same(part * count, whole):
+        if same(part * count, whole) or parts.of_parameters(whole):
             return (_resized(x, axis, part),) * count
-        return Reject("chunks", f"a divisor of {whole}", str(count), f"I can't tell how {whole} is cut into {count}")
+        part = (whole + count - 1) // count
+        return _split_by([part] * (count - 1) + [whole - part * (count - 1)], x, axis)
     part = -(-whole // count)
     return _split_by([part] * (whole // part) + [whole % part] * (whole % part > 0), x, axis)
 
@@ -276,7 +279,8 @@ def _repeat(name: str, pads: bool, args: Args, inputs: Inputs) -> TensorType | R
     return problem or x._replace(shape=tuple(a * b for a, b in zip((1,) * lead + x.shape, counts, strict=True)))
 
 
-def _flip(name: str, args: Args, inputs: Inputs) -> TensorType | Reject:
+def flip(name: str, args: Args, inputs: Inputs) -> TensorType | Reject:
+    """The same shape, where the named axes are axes of the input."""
     found = axes(inputs[0], args[name], name)
     return found if isinstance(found, Reject) else inputs[0]
 
@@ -357,7 +361,7 @@ FUNCTIONS = {
     "expand_as": _method(_expand_as, "expand_as"),
     "repeat": _method(partial(_repeat, "repeats", False), "repeat"),
     "tile": _method(partial(_repeat, "dims", True), "tile"),
-    "flip": _method(partial(_flip, "dims"), "flip"),
+    "flip": _method(partial(flip, "dims"), "flip"),
     "roll": _method(_roll, "roll"),
     "narrow": _method(_narrow, "narrow"),
     "select": _method(_select, "select"),
