@@ -125,7 +125,7 @@ def _instance_images(n: int) -> Pair:
 def _batch_norm(n: int) -> dict[str, Pair]:
     return {
         "num_features": (omitted, one_of(1, 3, 4)),
-        "eps": (st.just(1e-3), st.just(0.1)),
+        "eps": (one_of(1e-3, 1e-5), st.just(0.1)),
         "momentum": (one_of(None, 0.1), st.just(0.5)),
         "affine": (flag, flag),
         "track_running_stats": (flag, flag),
@@ -147,7 +147,7 @@ def _group_norm(n: int) -> dict[str, Pair]:
         "num_channels": (omitted, one_of(1, 3, 6)),
         "affine": (flag, flag),
         "bias": (flag, flag),
-        "eps": (st.just(1e-3), st.just(0.1)),
+        "eps": (one_of(1e-3, 1e-5), st.just(0.1)),
     }
 
 
@@ -156,7 +156,7 @@ def _layer_norm(n: int) -> dict[str, Pair]:
         "normalized_shape": (one_of(OMITTED, 3, (3,), (2, 3)), one_of(2, (2,), (3, 2), (1, 2, 3), (2, 2, 2, 2, 3))),
         "elementwise_affine": (flag, flag),
         "bias": (flag, flag),
-        "eps": (st.just(1e-3), st.just(0.1)),
+        "eps": (one_of(1e-3, 1e-5), st.just(0.1)),
     }
 
 

@@ -99,7 +99,7 @@ def _call(case: Case, device: str) -> Any:
     tensors = [tensor(t, device, case.name in INDEXED) for t in case.inputs]
     entry = entry_of(case)
     if case.kind == "layer":
-        return _apply(case, tensors, device)
+        return apply(case, tensors, device)
     if entry.params[0].type == "tensors":
         return _callee(entry)(tensors, **case.args)
     takers = [p.name for p in entry.params if "tensor" in p.type.split("|") and p.name not in case.args]
@@ -114,7 +114,7 @@ INDEXED = {"EmbeddingBag", *(f"MaxUnpool{n}d" for n in (1, 2, 3)), *(f"max_unpoo
 PAIRED = {"LSTM", "LSTMCell"}
 
 
-def _apply(case: Case, tensors: list[Tensor], device: str) -> Any:
+def apply(case: Case, tensors: list[Tensor], device: str) -> Any:
     """The module on its inputs, with those arguments that are for `forward`."""
     rule = entry_of(case).rule
     assert rule is not None

@@ -198,7 +198,7 @@ def _layer_options(heads: int, width: int) -> dict[str, Pair]:
         "dim_feedforward": (sizes(1, 3), one_of(-1, -2)),
         "dropout": PROBABILITY,
         "activation": (one_of("relu", "gelu"), one_of("tanh", "silu")),
-        "layer_norm_eps": (one_of(1e-5), one_of(0.1)),
+        "layer_norm_eps": (one_of(1e-5, 1e-3), one_of(0.1)),
         "batch_first": (flag, flag),
         "norm_first": (flag, flag),
         "bias": (flag, flag),

@@ -136,9 +136,9 @@ def bags(draw: st.DrawFn) -> Case:
     """EmbeddingBag: a table of items, or a list with offsets."""
     pairs: dict[str, Pair] = {
         "num_embeddings": (one_of(5, 9), one_of(-1, -2)),
-        "embedding_dim": (sizes(0, 3), one_of(-1, -2)),
+        "embedding_dim": (sizes(1, 3), one_of(-1, 0)),
         "max_norm": (one_of(None, 1.0), one_of(2.0)),
-        "norm_type": (one_of(2.0), one_of(1.0)),
+        "norm_type": (one_of(2.0, 1.0), one_of(1.0)),
         "scale_grad_by_freq": (flag, flag),
         "mode": (one_of("sum", "sum", "mean", "max"), one_of("median", "prod")),
         "sparse": (flag, flag),

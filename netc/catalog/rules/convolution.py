@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from netc.catalog.entry import Rule
 from netc.catalog.rules import parts
 from netc.catalog.rules.padding import padded
-from netc.shapes import Dim, Reject, TensorType, less, product
+from netc.shapes import Dim, Reject, TensorType, less, product, same
 
 if TYPE_CHECKING:
     from netc.catalog.entry import Args, Inputs
@@ -45,7 +45,7 @@ def _pads(n: int, args: Args) -> list[tuple[Dim, Dim]] | Reject:
         expected = 'a number, "same" or "valid"'
         return Reject("padding", expected, repr(padding), f"`padding` must be {expected}, not {padding!r}")
     strides = parts.spread(args["stride"], n)
-    if any(s != 1 for s in strides):
+    if any(same(s, 1) is False for s in strides):
         return Reject(
             "padding", "a number", "'same'", f'"same" padding needs a stride of 1, and `stride` is {strides[0]}'
         )
