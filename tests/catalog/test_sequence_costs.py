@@ -14,7 +14,7 @@ from netc import catalog
 from netc.catalog.entry import LayerValue
 from netc.catalog.rules import parts
 from netc.shapes import Reject, TensorType, product, symbol
-from tests.catalog.referee import Case, apply, ask_rules, completed, entry_of, tensor
+from tests.catalog.referee import Case, apply, ask_rules, completed, entry_of, substituted, tensor
 from tests.catalog.sequence_draws import STRATEGIES
 
 
@@ -81,6 +81,17 @@ def test_sizes_stay_symbols() -> None:
     state = TensorType((2, n, 512))
     assert ask_rules(lstm).results == (TensorType((n, t, 512)), (state, state))
     assert macs(lstm) == n * t * 2048 * (256 + 512 + 512 + 512)
+
+
+@pytest.mark.parametrize("p", [1, 2, 4])
+def test_a_projection_that_may_be_none(p: int) -> None:
+    """Whether `p - 1` is 0 isn't known; the formula holds for both."""
+    x = TensorType((5, 2, 3))
+
+    def ask(width: Any) -> Any:
+        return ask_rules(Case("layer", "LSTM", {"hidden_size": 4, "proj_size": width}, (x,))).results
+
+    assert substituted(ask(symbol("$p") - 1), {"$p": p}) == ask(p - 1)
 
 
 def test_a_stack_of_any_number_of_layers() -> None:
