@@ -77,7 +77,10 @@ def test_signatures_written_by_hand_agree_with_the_operators(name: str) -> None:
 SCHEMAS = {"concat": "cat", "logsigmoid": "log_sigmoid"}
 NO_SCHEMA = {"pdist"}
 RENAMED = {("where", "input"): "self"}
-DOCUMENTED = {("round", "decimals"), *((name, "correction") for name in ("std", "var", "std_mean", "var_mean"))}  # the schema leaves them to the code
+DOCUMENTED = {
+    ("round", "decimals"),
+    *((name, "correction") for name in ("std", "var", "std_mean", "var_mean")),
+}  # the schema leaves them to the code
 
 
 def _default(argument: Any) -> str:

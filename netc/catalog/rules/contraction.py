@@ -18,7 +18,7 @@ from netc.shapes import Dim, Reject, TensorType, product, same
 if TYPE_CHECKING:
     from netc.catalog.entry import Args, Inputs
 
-MULTIPLIED = parts.NUMBERS | parts.COMPLEX
+MULTIPLIED = parts.FLOATS | parts.COMPLEX | {"int64"}  # sums of other whole numbers are int64
 
 
 def same_dtype(*inputs: TensorType) -> Reject | None:
@@ -218,7 +218,7 @@ def _mask(args: Args, query: TensorType, scores: tuple[Dim, ...]) -> Reject | No
         reason = f"`attn_mask` is bool or {query.dtype}, and this one {mask.dtype}"
         return Reject("attn_mask", f"bool or {query.dtype}", mask.dtype, reason)
     layout = str(TensorType(scores))
-    if _stretches_to(mask, scores):
+    if len(mask.shape) > 1 and _stretches_to(mask, scores):  # a single axis fits some of torch's kernels only
         return None
     return Reject("attn_mask", layout, str(mask), f"`attn_mask` must stretch to {layout}, and is {mask}")
 

@@ -77,7 +77,7 @@ def _layer_shape(n: int, mode: str, args: Args, inputs: Inputs) -> TensorType | 
     x = inputs[0]
     dims = parts.number_of_axes(x, range(n, 20), parts.LAYOUTS[n]) if mode == "constant" else parts.spatial(x, n)
     pads = parts.spread(args["padding"], 2 * n)
-    problem = dims or parts.dtype_in(x, DTYPES[mode]) or _unheld(args.get("value"), x)
+    problem = dims or parts.dtype_in(x, DTYPES[mode]) or unheld(args.get("value"), x)
     return problem or padded(mode, x, pads, "padding")
 
 
@@ -97,10 +97,10 @@ def _pad_shape(args: Args, inputs: Inputs) -> TensorType | Reject:
     if mode != "constant" and args["value"]:
         reason = f'`value` is what the mode "constant" pads with, and the mode is "{mode}"'
         return Reject("value", "left out", str(args["value"]), reason)
-    return parts.dtype_in(x, DTYPES[mode]) or _unheld(args["value"], x) or padded(mode, x, pads, "pad")
+    return parts.dtype_in(x, DTYPES[mode]) or unheld(args["value"], x) or padded(mode, x, pads, "pad")
 
 
-def _unheld(value: object, x: TensorType) -> Reject | None:
+def unheld(value: object, x: TensorType) -> Reject | None:
     """Refuses a constant outside of what the input's dtype holds."""
     low, high = HELD.get(x.dtype, (-inf, inf))
     if not isinstance(value, int | float) or (low <= value and int(value) <= high):

@@ -16,6 +16,8 @@ from netc.catalog.rules.reshaping import axes
 from netc.shapes import Reject, TensorType, less
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from netc.catalog.entry import Args, Inputs, Result
 
 # Each function: the dtypes it takes, and what becomes of a whole number: kept, "int64", "float32" or "bool".
@@ -118,8 +120,20 @@ def _statistics(args: Args, inputs: Inputs) -> Result:
     return result if isinstance(result, Reject) else (result, result)
 
 
+def _extreme(allowed: frozenset[str], change: str, args: Args, inputs: Inputs) -> TensorType | Reject:
+    """amax, argmax …: nothing has no greatest element."""
+    x, result = inputs[0], _reduce(allowed, change, args, inputs)
+    if isinstance(result, Reject) or 0 not in x.shape:
+        return result
+    found = range(len(x.shape)) if args["dim"] in (None, ()) else axes(x, args["dim"], "dim")
+    assert not isinstance(found, Reject)
+    if any(x.shape[i] == 0 for i in found) and 0 not in result.shape:
+        return Reject("dim", "an axis with elements", "0", "there is no extreme of no elements")
+    return result
+
+
 def _extremes(args: Args, inputs: Inputs) -> Result:
-    result = _reduce(parts.ALL, "", args, inputs)
+    result = _extreme(parts.ALL, "", args, inputs)
     return result if isinstance(result, Reject) else (result, result)
 
 
@@ -153,13 +167,17 @@ def _running_sum(args: Args, inputs: Inputs) -> TensorType | Reject:
 _METHODS = {"mean", "sum", "prod", "amax", "amin", "std", "var", "argmax", "argmin", "max", "min"}
 
 
+def _rules(name: str) -> Callable[[frozenset[str], str, Args, Inputs], TensorType | Reject]:
+    return _extreme if name in ("amax", "amin", "argmax", "argmin") else _reduce
+
+
 def _callee(name: str) -> Function:
     return Function(f".{name}" if name in _METHODS else f"torch.{name}")
 
 
 LAYERS: dict[str, Rule] = {}
 FUNCTIONS = {
-    **{n: Rule(partial(_reduce, dtypes, change), function=_callee(n)) for n, (dtypes, change) in _REDUCTIONS.items()},
+    **{n: Rule(partial(_rules(n), dtypes, change), function=_callee(n)) for n, (dtypes, change) in _REDUCTIONS.items()},
     **{n: Rule(partial(_pair, dtypes), function=_callee(n)) for n, dtypes in _PAIRS.items()},
     "cumsum": Rule(_along, function=Function(".cumsum")),
     "cumprod": Rule(_along, function=Function(".cumprod")),

@@ -139,8 +139,6 @@ def _grid_sample(args: Args, inputs: Inputs) -> TensorType | Reject:
     if same(grid.shape[0], x.shape[0]) is False or same(grid.shape[-1], axes - 2) is False:
         layout = f"[{x.shape[0]}, …, {axes - 2}]"
         return Reject("grid", layout, str(grid), f"`grid` has the shape {layout}, and this one is {grid}")
-    if args["mode"] == "bicubic" and axes == 5:
-        return Reject("mode", "bilinear or nearest", "'bicubic'", '"bicubic" samples images, not volumes')
     return x._replace(shape=(*x.shape[:2], *grid.shape[1:-1]))
 
 
@@ -157,7 +155,7 @@ def _affine_grid(args: Args, inputs: Inputs) -> TensorType | Reject:
     axes = len(sizes)
     if axes not in (4, 5):
         return Reject("size", "[N, C, H, W]", str(axes), f"`size` is that of an image or a volume, not {axes} sizes")
-    problem = parts.dtype_in(theta, parts.FLOATS - parts.HALVES) or parts.at_least(args, 1, "size")
+    problem = parts.dtype_in(theta, parts.FLOATS) or parts.at_least(args, 1, "size")
     wanted = (sizes[0], axes - 2, axes - 1)
     if problem is None and not _is(theta, wanted):
         layout = str(TensorType(wanted))

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from netc.catalog.entry import Function, Rule
 from netc.catalog.rules import parts
 from netc.catalog.rules.arithmetic import broadcast_shape, promoted
+from netc.catalog.rules.padding import unheld
 from netc.catalog.rules.reshaping import axes, flip
 from netc.shapes import Dim, Reject, Size, TensorType, at_most, less, product, same
 
@@ -20,7 +21,8 @@ if TYPE_CHECKING:
     from netc.catalog.entry import Args, Inputs, Result
     from netc.catalog.rules.arithmetic import Operand
 
-INDEX = frozenset({"int64"})
+LONG = frozenset({"int64"})
+INDEX = frozenset({"int64", "int32"})
 
 
 def _stretched(*operands: Operand) -> TensorType | Reject:
@@ -58,21 +60,10 @@ def _masked_fill(args: Args, inputs: Inputs) -> TensorType | Reject:
         )
     if isinstance(value, TensorType) and value.shape:
         return Reject("value", "a number", str(value), f"`value` is one number, and this is a tensor of {value}")
-    if _category(x.dtype) < _category(promoted(value)):  # type: ignore[arg-type]
-        reason = f"the input is {x.dtype}, which can't hold {_shown(value)}"
-        return Reject("value", x.dtype, _shown(value), reason)
-    return _of_shape(x, mask)
-
-
-def _shown(value: object) -> str:
-    return value.dtype if isinstance(value, TensorType) else str(value)
-
-
-def _category(dtype: str) -> int:
-    """bool, whole, real, complex: numbers of a higher one can't be put into a lower one."""
-    if dtype in parts.COMPLEX:
-        return 3
-    return 2 if dtype in parts.FLOATS else 1 if dtype in parts.INTS else 0
+    if isinstance(value, TensorType) and value.dtype in parts.COMPLEX and x.dtype not in parts.COMPLEX:
+        reason = f"the input is {x.dtype}, which can't hold {value.dtype}"
+        return Reject("value", x.dtype, value.dtype, reason)
+    return unheld(value, x) or _of_shape(x, mask)
 
 
 def _lerp(args: Args, inputs: Inputs) -> TensorType | Reject:
@@ -88,10 +79,12 @@ def _lerp(args: Args, inputs: Inputs) -> TensorType | Reject:
 # --- by an index ------------------------------------------------------------------------------------------------------
 
 
-def _aligned(x: TensorType, index: TensorType, dim: object, what: str = "index") -> int | Reject:
+def _aligned(
+    x: TensorType, index: TensorType, dim: object, what: str = "index", allowed: frozenset[str] = INDEX
+) -> int | Reject:
     """The axis along which an index with as many axes as the input picks."""
     axis = axes(x, dim, "dim")
-    problem = parts.dtype_in(index, INDEX)
+    problem = parts.dtype_in(index, allowed)
     if isinstance(axis, Reject) or problem:
         return problem or axis  # type: ignore[return-value]
     if max(len(index.shape), 1) != max(len(x.shape), 1):
@@ -122,7 +115,7 @@ def _within(x: TensorType, index: TensorType, axis: int | None, name: str) -> Re
 def _scatter(args: Args, inputs: Inputs) -> TensorType | Reject:
     x, index = inputs[:2]
     source = args["src"]
-    axis = _aligned(x, index, args["dim"])
+    axis = _aligned(x, index, args["dim"], allowed=LONG)
     if isinstance(axis, Reject):
         return axis
     problem = _within(x, index, axis, "index")
@@ -139,13 +132,13 @@ def _take(args: Args, inputs: Inputs) -> TensorType | Reject:
     x, index = inputs
     if same(product(x.shape), 0) and same(product(index.shape), 0) is False:
         return Reject(None, "elements", str(x), "there is nothing to take")
-    return parts.dtype_in(index, INDEX) or x._replace(shape=index.shape)
+    return parts.dtype_in(index, LONG) or x._replace(shape=index.shape)
 
 
 def _take_along(args: Args, inputs: Inputs) -> TensorType | Reject:
     x, index = inputs
     if args["dim"] is None:
-        return _take(args, inputs)
+        return parts.dtype_in(index, INDEX) or x._replace(shape=(product(index.shape),))
     axis = _aligned(x, index, args["dim"], "indices")
     if isinstance(axis, Reject):
         return axis
@@ -185,7 +178,7 @@ def _repeat_interleave(args: Args, inputs: Inputs) -> TensorType | Reject:
     if isinstance(axis, Reject):
         return axis
     if not x.shape:
-        return x._replace(shape=(count,))
+        return Reject("dim", "left out", str(args["dim"]), f"there is no axis {args['dim']}: the input is one number")
     at = axis[0]
     return x._replace(shape=(*x.shape[:at], x.shape[at] * count, *x.shape[at + 1 :]))
 
@@ -209,6 +202,7 @@ def _rotate(args: Args, inputs: Inputs) -> TensorType | Reject:
 
 def _diagonal(args: Args, inputs: Inputs) -> TensorType | Reject:
     x, offset = inputs[0], parts.size(args, "offset")
+    """Symbolic sizes are taken to be larger than the offset."""
     first, second = (axes(x, args[name], name) for name in ("dim1", "dim2"))
     if isinstance(first, Reject) or isinstance(second, Reject):
         return first if isinstance(first, Reject) else second  # type: ignore[return-value]
