@@ -8,7 +8,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, NamedTuple
 
 from netc import compiler
-from netc.files import read_program
+from netc.files import imported, read_program
 from netc.literals import literal
 from netc.render import render
 from netc.runtime.errors import UserError
@@ -55,7 +55,7 @@ def load(path: str | PathLike[str], network: str | None, parameters: Mapping[str
     """See `netc.load`."""
     path = Path(path)
     settings = {name: literal(value) for name, value in parameters.items()}
-    checked = compiler.analyse(read_program(path), str(path), path.stem, settings)
+    checked = compiler.analyse(read_program(path), str(path), path.stem, settings, imported)
     if checked.program is None:
         raise ProgramError(checked)
     names = [n.name for n in checked.program.networks]

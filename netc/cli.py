@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import click
 
 from netc import __version__, compiler
-from netc.files import find_program, make_folder, read_program, write_bytes, write_text
+from netc.files import find_program, imported, make_folder, read_program, write_bytes, write_text
 from netc.render import as_data, render
 from netc.runtime.errors import UserError
 
@@ -82,7 +82,7 @@ def _colour() -> bool:
 def analysed(path: Path, settings: Mapping[str, str] | None = None) -> tuple[ir.Program, str]:
     """The checked program of a file and its text; mistakes are printed, and end the command."""
     text = read_program(path)
-    checked = compiler.analyse(text, str(path), path.stem, settings)
+    checked = compiler.analyse(text, str(path), path.stem, settings, imported)
     show(checked.diagnostics, checked)
     if checked.program is None:
         raise Failed
@@ -129,7 +129,7 @@ def check(files: tuple[str, ...], as_json: bool, settings: dict[str, str], quiet
       netc check lenet.net
     """
     paths = [Path(f) for f in files] or [find_program(None)]
-    results = [compiler.analyse(read_program(p), str(p), p.stem, settings) for p in paths]
+    results = [compiler.analyse(read_program(p), str(p), p.stem, settings, imported) for p in paths]
     if as_json:
         import json
 

@@ -367,7 +367,7 @@ def export(
             target,
             _metadata(program, chosen, names),
             tolerance,
-            integer_range=_integer_ranges(chosen),
+            integer_range=dict(chosen.looked_up),
         )
     if not quiet:
         from netc.tables import export_text
@@ -413,25 +413,3 @@ def _metadata(program: ir.Program, network: ir.Network, names: list[str] | None)
     )
     found = {"producer": f"netc {__version__}", "network": network.name, "preprocessing": json.dumps(steps)}
     return found | ({"classes": json.dumps(names)} if names is not None else {})
-
-
-def _integer_ranges(network: ir.Network) -> dict[str, int]:
-    """For each input of integers how many values it may take: what the table that it is looked up in holds."""
-    tables = {
-        child.label: size
-        for child in network.children
-        if isinstance(child, ir.Layer) and isinstance(size := child.call.get_or("num_embeddings", None), int)
-    }
-    found: dict[str, int] = {}
-
-    def visit(expr: object) -> None:
-        if isinstance(expr, ir.Apply) and expr.label in tables:
-            for item in expr.inputs:
-                if isinstance(item, ir.Var):
-                    found[item.name] = min(tables[expr.label], found.get(item.name, tables[expr.label]))
-        if isinstance(expr, tuple):
-            for item in expr:
-                visit(item)
-
-    visit(tuple(line.value for line in network.body))
-    return found

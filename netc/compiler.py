@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
+    from netc.checker.units import Loader
+
 
 class Checked(NamedTuple):
     """What came of a text: its program, unless a diagnostic is an error."""
@@ -39,16 +41,24 @@ class Files(NamedTuple):
 
 
 def analyse(
-    text: str, name: str = "<text>", stem: str = "network", settings: Mapping[str, str] | None = None
+    text: str,
+    name: str = "<text>",
+    stem: str = "network",
+    settings: Mapping[str, str] | None = None,
+    loader: Loader | None = None,
 ) -> Checked:
-    """Parse and check a text. `settings` overrides constants, parameters and settings, as `--set` does."""
+    """Parse and check a text. `settings` overrides constants, parameters and settings, as `--set` does.
+
+    `loader` gives the text of an imported file: (its path as written, the file that imports it) -> a `Source`, or the
+    reason why there is none.
+    """
     source = Source(text, name)
     report = Report()
     program = None
     file = parser.parse(source, report)
     if file is not None:
         file = override(file, settings or {}, source, report)
-        program = check(file, source, report, stem)
+        program = check(file, source, report, stem, loader)
         if program is not None:
             verify(program)
     return Checked(source, None if report.failed else program, report.diagnostics)

@@ -10,7 +10,9 @@ import os
 from pathlib import Path
 
 from netc.diagnostics import nearest
+from netc.resources import resource
 from netc.runtime.errors import UserError
+from netc.source import Source
 
 MAX_BYTES = 1_000_000
 _BOMS = {b"\xff\xfe": "UTF-16", b"\xfe\xff": "UTF-16"}
@@ -46,6 +48,21 @@ def read_program(path: Path) -> str:
     except OSError as problem:
         raise UserError(f"`{path}` can't be read: {problem.strerror}") from None
     return _decoded(data, path)
+
+
+def imported(path: str, source: Source) -> Source | str:
+    """The file of an `import`: beside the one that imports it, else of the model library; or why there is none."""
+    beside = Path(source.name).parent / path
+    if beside.is_file():
+        found = beside
+    elif Path(path).name == path and (resource("models") / path).is_file():
+        found = resource("models") / path
+    else:
+        return f"there is no file {beside}, and the model library has none of that name"
+    try:
+        return Source(read_program(found), str(found))
+    except UserError as problem:
+        return str(problem)
 
 
 def _similar(path: Path) -> str | None:

@@ -1,11 +1,13 @@
 """The checked program: what the checker gives to every backend.
 
-Names are resolved to entries of the catalog, arguments are bound to the names of their parameters, inferred arguments
-are filled in, and every value has its shape. Nothing here refers to the syntax tree; spans stay for messages and for
-errors at run time. All nodes are immutable.
+It says two things. A `Network` is what one network is made of: every layer with its arguments and shapes, modules and
+loops unrolled, for the summary, the export and the training script. A `Class` is how its Python is written: one class
+for each module of the file, with its parameters, loops and conditions kept, for model.py. Names are resolved to entries
+of the catalog, arguments are bound to the names of their parameters, and inferred ones are filled in. Nothing here
+refers to the syntax tree; spans stay for messages and for errors at run time. All nodes are immutable.
 
-An argument keeps two forms: `value`, what it is for the parameters' defaults, and `code`, the Python expression over
-the network's parameters that generated code prints (`repr(value)` where no parameter has a part in it).
+Text in a `Class` that is called code is Python. An argument keeps two forms: `value`, what it is in this network, and
+`code`, the Python expression that generated code prints.
 """
 
 from __future__ import annotations
@@ -79,7 +81,7 @@ class Input(NamedTuple):
     span: Span
 
 
-# --- layers: what the constructor builds ------------------------------------------------------------------------------
+# --- a network: what it is made of, modules and loops unrolled --------------------------------------------------------
 
 
 @node
@@ -92,91 +94,45 @@ class Layer:
     label: str
     call: Call
     inputs: tuple[TensorType, ...]
-    output: TensorType
+    output: Types
     span: Span
 
 
 @node
 class Sequential:
-    """A child that is an nn.Sequential. `named` says whether any of its children has a name of its own."""
+    """A child that is an nn.Sequential."""
 
     label: str
     children: tuple[Child, ...]
-    named: bool
     inputs: tuple[TensorType, ...]
-    output: TensorType
+    output: Types
     span: Span
 
 
-Child: TypeAlias = Layer | Sequential
-
-
-# --- flow: what `forward` computes ------------------------------------------------------------------------------------
-
-
-@node
-class Var:
-    """An input or a bound value; `_` is the current value."""
+class Held(NamedTuple):
+    """A parameter or buffer that a module holds itself. Buffers that aren't `persistent` are not in the state dict."""
 
     name: str
     type: TensorType
+    trained: bool
+    persistent: bool = True
 
 
 @node
-class Apply:
-    """A child applied; the same child may be applied again, which shares its weights."""
+class Instance:
+    """A child that is a module of the file, and what it holds. `name` is the module's."""
 
     label: str
-    inputs: tuple[Expr, ...]
-    type: TensorType
+    name: str
+    held: tuple[Held, ...]
+    children: tuple[Child, ...]
+    inputs: tuple[TensorType, ...]
+    output: Types
     span: Span
 
 
-@node
-class Function:
-    """A function applied: `torch.cat([a, b], 1)`; a method of its first argument where `callee` begins with a point."""
-
-    callee: str
-    arguments: tuple[tuple[str | None, Expr], ...]
-    type: TensorType
-    span: Span
-
-
-@node
-class Operation:
-    """Arithmetic with at least one tensor; a unary minus has no `left`."""
-
-    op: str
-    left: Expr | None
-    right: Expr
-    type: TensorType
-    span: Span
-
-
-@node
-class Value:
-    """A number or another literal among tensors, as Python text; `{name}.shape[i]` stands for a size of run time."""
-
-    code: str
-
-
-@node
-class Items:
-    """A list or tuple of expressions, as `cat` takes it."""
-
-    items: tuple[Expr, ...]
-    is_list: bool
-
-
-Expr: TypeAlias = Var | Apply | Function | Operation | Value | Items
-
-
-class Assign(NamedTuple):
-    """One line of `forward`: `target` is `_` where the current value moves, else a name of the user's."""
-
-    target: str
-    value: Expr
-    span: Span
+Child: TypeAlias = Layer | Sequential | Instance
+Types: TypeAlias = "TensorType | tuple[Types, ...]"
 
 
 class Row(NamedTuple):
@@ -189,37 +145,311 @@ class Row(NamedTuple):
     span: Span
 
 
-class Constant(NamedTuple):
-    """A name for a value that is known when the network is built: in the constructor, or at the top of the file."""
+class Output(NamedTuple):
+    """A result of a network. One of `training` exists only while the network trains."""
 
     name: str
-    code: str
+    type: TensorType
+    training: bool = False
 
 
 class Network(NamedTuple):
-    """A network: its constructor (`parameters`, `constants`, `children`) and its `forward` (`body`, `result`).
+    """A network that can be built without arguments.
 
-    `stored` are the parameters and constants that `forward` reads, each with the attribute that holds it.
+    `outputs` are its results in evaluation and training, one of them without a name where it has no `output` lines.
+    `looked_up` gives for an input of indices how many entries the table has that it is looked up in.
     """
 
     name: str
     parameters: tuple[Parameter, ...]
-    constants: tuple[Constant, ...]
-    stored: tuple[tuple[str, str], ...]
     inputs: tuple[Input, ...]
+    held: tuple[Held, ...]
     children: tuple[Child, ...]
-    body: tuple[Assign, ...]
-    result: Expr
-    output: TensorType
+    outputs: tuple[Output, ...]
     rows: tuple[Row, ...]
+    looked_up: Mapping[str, int]
+    span: Span
+
+    @property
+    def output(self) -> TensorType:
+        """The one result, or the first of several."""
+        return self.outputs[0].type
+
+
+# --- a class: the constructor -----------------------------------------------------------------------------------------
+
+
+class Argument(NamedTuple):
+    """A parameter of a constructor: its name, annotation, and default (None where it has none), all Python."""
+
+    name: str
+    annotation: str
+    default: str | None = None
+
+
+@node
+class New:
+    """A call that builds a child: `nn.Conv2d(3, 8, 5)`, `BasicBlock(channels, 64)`."""
+
+    callee: str
+    arguments: tuple[tuple[str | None, Made], ...]
+
+
+@node
+class Code:
+    """An expression that is Python text already."""
+
+    code: str
+
+
+@node
+class Series:
+    """An nn.Sequential: the statements that fill it, in which `owner` stands for it."""
+
+    owner: str
+    body: tuple[Build, ...]
+
+
+Made: TypeAlias = New | Code | Series
+
+
+@node
+class Let:
+    """`target = code`, in the constructor or in `forward`."""
+
+    target: str
+    code: str
+
+
+@node
+class Register:
+    """`self.conv1 = nn.Conv2d(…)`: a child of `owner` under a label, Python that gives a string; None appends."""
+
+    owner: str
+    label: str | None
+    made: Made
+
+
+@node
+class Absent:
+    """`self.downsample = None`: a child that only one branch builds."""
+
+    label: str
+
+
+@node
+class Store:
+    """`self.attribute = code`, what `forward` reads."""
+
+    attribute: str
+    code: str
+
+
+@node
+class Hold:
+    """`self.name = nn.Parameter(…)` with its initialiser, or a buffer."""
+
+    name: str
+    shape: str
+    value: Expr | None
+    initialiser: New | None
+    trained: bool
+    persistent: bool = True
+
+
+@node
+class Fill:
+    """Initialisers of a module: `rules` are (class, attribute, call, optional), or a path and its call."""
+
+    rules: tuple[FillRule, ...]
+
+
+class FillRule(NamedTuple):
+    """`attribute` of each module that is a `kind`, or where `kind` is None the parameters of that path.
+
+    `optional` says that some module of the kind has none.
+    """
+
+    kind: str | None
+    attribute: str
+    call: New
+    optional: bool = False
+
+
+@node
+class BuildIf:
+    """`if` in the constructor."""
+
+    condition: str
+    then: tuple[Build, ...]
+    otherwise: tuple[Build, ...]
+
+
+@node
+class BuildFor:
+    """`for` in the constructor."""
+
+    targets: str
+    iterable: str
+    body: tuple[Build, ...]
+
+
+@node
+class Refuse:
+    """`raise ValueError(…)`: a branch that the file never takes, and that can't be followed."""
+
+    message: str
+
+
+Build: TypeAlias = Refuse | Let | Register | Absent | Store | Hold | Fill | BuildIf | BuildFor
+
+# --- a class: `forward` -----------------------------------------------------------------------------------------------
+
+
+@node
+class Var:
+    """An input or a bound value; `_` is the current value."""
+
+    name: str
+    type: TensorType
+
+
+@node
+class Apply:
+    """A child applied; `callee` is the Python that names it."""
+
+    callee: str
+    inputs: tuple[Expr, ...]
+    keywords: tuple[tuple[str, Expr], ...]
+    type: Types
     span: Span
 
 
+@node
+class Function:
+    """A function applied: `torch.cat([a, b], 1)`; a method of its first argument where `callee` begins with a point."""
+
+    callee: str
+    arguments: tuple[tuple[str | None, Expr], ...]
+    type: Types
+    span: Span
+
+
+@node
+class Operation:
+    """Arithmetic or comparison with at least one tensor; a unary minus has no `left`."""
+
+    op: str
+    left: Expr | None
+    right: Expr
+    type: TensorType
+    span: Span
+
+
+@node
+class Value:
+    """A number or another literal among tensors, as Python text."""
+
+    code: str
+
+
+@node
+class Items:
+    """A list or tuple of expressions, as `cat` takes it."""
+
+    items: tuple[Expr, ...]
+    is_list: bool
+
+
+@node
+class Item:
+    """One of several results, or a part of a tensor: `value[subscripts]`."""
+
+    value: Expr
+    subscripts: tuple[Expr, ...]
+    type: Types
+
+
+Expr: TypeAlias = Var | Apply | Function | Operation | Value | Items | Item
+
+
+class Assign(NamedTuple):
+    """One line of `forward`: `target` is `_` where the current value moves, else a name of the user's, or a tuple."""
+
+    target: Target
+    value: Expr
+    span: Span
+
+
+Target: TypeAlias = "str | tuple[Target, ...]"
+
+
+@node
+class FlowIf:
+    """`if` in `forward`."""
+
+    condition: str
+    then: tuple[Flow, ...]
+    otherwise: tuple[Flow, ...]
+
+
+@node
+class FlowFor:
+    """`for` in `forward`."""
+
+    targets: str
+    iterable: str
+    body: tuple[Flow, ...]
+
+
+@node
+class Return:
+    """The results, by the names of their outputs where they have any."""
+
+    values: tuple[tuple[str, Expr], ...]
+
+
+Flow: TypeAlias = Let | Assign | FlowIf | FlowFor | Return
+
+
+class Class(NamedTuple):
+    """A class of model.py. `base` is nn.Module, nn.Sequential or, for a variant, another class with `forwarded` to it.
+
+    `fields` are the results by name, each with whether it exists in training only, where there are several.
+    """
+
+    name: str
+    base: str
+    arguments: tuple[Argument, ...]
+    forwarded: tuple[str, ...]
+    inputs: tuple[tuple[str, TensorType], ...]
+    build: tuple[Build, ...]
+    flow: tuple[Flow, ...]
+    fields: tuple[tuple[str, bool], ...]
+    uses: frozenset[str]
+    doc: str | None = None
+
+
+# --- a file -----------------------------------------------------------------------------------------------------------
+
+
+class Constant(NamedTuple):
+    """A name for a value at the top of the file; with `parameters` a small function."""
+
+    name: str
+    code: str
+    parameters: tuple[Argument, ...] | None = None
+
+
 class Program(NamedTuple):
-    """A checked file. `trained` is the network that `train` is for, where there is one."""
+    """A checked file. `trained` is the network that `train` is for, where there is one.
+
+    `classes` stand in an order in which each one's base comes before it; `uses` of a class names what else it needs.
+    """
 
     stem: str
     constants: tuple[Constant, ...]
+    classes: tuple[Class, ...]
     networks: tuple[Network, ...]
     trained: Network | None
     data: Data | None

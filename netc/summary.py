@@ -32,12 +32,26 @@ class Weight(NamedTuple):
 
 def weights(network: ir.Network) -> list[Weight]:
     """The entries of the state dict, in its order."""
-    return [w for child in network.children for w in _weights(child, "")]
+    return entries(network.held, network.children)
+
+
+def entries(held: tuple[ir.Held, ...], children: tuple[ir.Child, ...]) -> list[Weight]:
+    """What a module holds and what its children hold, in the order of torch."""
+    return [*_held(held, ""), *(w for child in children for w in _weights(child, ""))]
+
+
+def _held(held: tuple[ir.Held, ...], prefix: str) -> Iterator[Weight]:
+    for trained in (True, False):
+        for one in held:
+            if one.trained == trained and one.persistent:
+                yield Weight(f"{prefix}{one.name}", tuple(map(_number, one.type.shape)), trained, one.type.dtype)
 
 
 def _weights(child: ir.Child, prefix: str) -> Iterator[Weight]:
     path = f"{prefix}{child.label}"
-    if isinstance(child, ir.Sequential):
+    if isinstance(child, ir.Instance):
+        yield from _held(child.held, f"{path}.")
+    if not isinstance(child, ir.Layer):
         for inner in child.children:
             yield from _weights(inner, f"{path}.")
         return

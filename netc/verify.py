@@ -26,6 +26,9 @@ def verify(program: ir.Program) -> None:
     _require(program.train is None or program.trained is not None, "a train section without a network")
     for call in _calls(program):
         _call(call)
+    names = {made.name for made in program.classes}
+    _require(len(names) == len(program.classes), "a class twice")
+    _require(all(n.name in names for n in program.networks), "a network without a class")
 
 
 def _network(network: ir.Network) -> None:
@@ -33,15 +36,10 @@ def _network(network: ir.Network) -> None:
     _require(len(labels) == len(network.children), f"{network.name}: a label twice")
     for child in network.children:
         _child(child)
-    known = {i.name for i in network.inputs}
-    for line in network.body:
-        _expr(line.value, known, labels, network.name)
-        known.add(line.target)
-    _expr(network.result, known, labels, network.name)
 
 
 def _child(child: ir.Child) -> None:
-    if isinstance(child, ir.Sequential):
+    if not isinstance(child, ir.Layer):
         for inner in child.children:
             _child(inner)
         return
@@ -73,25 +71,3 @@ def _calls(program: ir.Program) -> list[ir.Call]:
         found += [c for c in (data.train, data.validation, data.test) if isinstance(c, ir.Call)]
         found += [*data.transform, *data.augment]
     return found
-
-
-def _expr(expr: ir.Expr, known: set[str], labels: set[str], where: str) -> None:
-    match expr:
-        case ir.Var():
-            _require(expr.name in known, f"{where}: `{expr.name}` is read before it is set")
-        case ir.Apply():
-            _require(expr.label in labels, f"{where}: no child `{expr.label}`")
-            for item in expr.inputs:
-                _expr(item, known, labels, where)
-        case ir.Function():
-            for _, item in expr.arguments:
-                _expr(item, known, labels, where)
-        case ir.Operation():
-            for side in (expr.left, expr.right):
-                if side is not None:
-                    _expr(side, known, labels, where)
-        case ir.Items():
-            for item in expr.items:
-                _expr(item, known, labels, where)
-        case ir.Value():
-            pass

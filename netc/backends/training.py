@@ -120,7 +120,7 @@ def _storage(found: tuple[Part, ...], steps: Images) -> str:
 
 def _has_filters(children: Iterable[ir.Child]) -> bool:
     for child in children:
-        if isinstance(child, ir.Sequential):
+        if not isinstance(child, ir.Layer):
             if _has_filters(child.children):
                 return True
             continue

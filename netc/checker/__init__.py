@@ -1,8 +1,9 @@
 """The checker: from the surface tree to the checked program.
 
-In: a parsed file and its source. Out: an `ir.Program`, or None with every mistake in the report.
-Guarantees: a program that comes out has every name resolved, every argument bound, every shape known, and sections that
-agree with each other. Leaves to `ir.verify` that this is really so, and to the backends the writing of Python.
+In: a parsed file, its source, and a function that gives the text of an imported file. Out: an `ir.Program`, or None
+with every mistake in the report. Guarantees: a program that comes out has every name resolved, every argument bound,
+every shape known, and sections that agree with each other. Leaves to `ir.verify` that this is really so, and to the
+backends the writing of Python.
 """
 
 from __future__ import annotations
@@ -11,112 +12,74 @@ from typing import TYPE_CHECKING, Any
 
 from netc import ir
 from netc import syntax as s
-from netc.checker import sections, symbolic
+from netc.checker import classes, layers, modules, sections
+from netc.checker.body import Body
 from netc.checker.expressions import ERROR, Evaluator
-from netc.checker.network import NetworkChecker
 from netc.checker.python_text import text
-from netc.checker.values import Tensor
+from netc.checker.session import Session, _fixed
+from netc.checker.units import Definition, load
+from netc.checker.values import LayerRef
 from netc.diagnostics import Label
 from netc.identifiers import python_name, valid_name
 
 if TYPE_CHECKING:
+    from netc.checker.units import Loader, Unit
     from netc.diagnostics import Report
     from netc.source import Source
 
+ROUNDS = 6  # until no class needs a size of another that it didn't before
 
-def check(file: s.File, source: Source, report: Report, stem: str) -> ir.Program | None:
+
+def check(file: s.File, source: Source, report: Report, stem: str, loader: Loader | None = None) -> ir.Program | None:
     """Check a file. `stem` is the name that builds and runs are filed under."""
-    definitions = _definitions(file, report)
-    constants, evaluated = _constants(file, report)
-    networks: list[ir.Network] = []
-    complete = True
+    unit = load(file, source, report, loader)
+    session = Session(report)
     for definition in file.definitions:
-        if isinstance(definition, s.Network):
-            network = _network(definition, source, report, evaluated, definitions)
-            complete = complete and network is not None
-            if network is not None:
-                networks.append(network)
-        elif not isinstance(definition, (s.Constant, s.Section, s.Broken)):
-            _not_yet(definition, report)
+        if isinstance(definition, s.Use):
+            Evaluator(report, {}).not_yet(definition.span, "a `use`")
+    for own in unit.own:
+        _parameters(own, unit, report)
+    _link(session, unit, report)
+    networks = _networks(session, unit, report)
     found = sections.collect(file, report)
-    if not any(isinstance(d, (s.Network, s.Variant, s.Broken)) for d in file.definitions):
+    if not any(isinstance(d, (s.Network, s.Variant, s.Module, s.Broken)) for d in file.definitions):
         _no_network(file, source, report)
-    data, train, trained = sections.check(found, networks, complete, evaluated, report)
+    complete = not report.failed
+    data, train, trained = sections.check(found, networks, complete, unit.constants, report)
     if report.failed:
         return None
-    used = {name for network in networks for name in _used_constants(network)}
-    kept = tuple(c for c in constants if c.name in used)
-    return ir.Program(stem, kept, tuple(networks), trained, data, train)
+    made = _classes(session, unit, networks)
+    constants = tuple(_constant(session, unit, node) for node in _all_constants(unit))
+    return ir.Program(stem, constants, made, tuple(networks), trained, data, train)
 
 
-def _definitions(file: s.File, report: Report) -> dict[str, s.Definition]:
-    """Everything that the file defines, by name; a name twice is reported."""
-    found: dict[str, s.Definition] = {}
-    for definition in file.definitions:
-        if isinstance(definition, (s.Import, s.Use, s.Section, s.Broken)):
-            continue
-        name = definition.name
-        if name.text in found:
-            first = found[name.text]
-            assert not isinstance(first, (s.Import, s.Use, s.Broken))
-            report.add(
-                "E0208",
-                f"`{name.text}` is defined twice",
-                name.span,
-                "again",
-                secondary=[Label(first.name.span, "first here")],
-                help="rename one of them",
-            )
-        found[name.text] = definition
-    return found
+def _all_constants(unit: Unit) -> list[s.Constant]:
+    out: list[s.Constant] = []
+    for brought in unit.brought:
+        out += [n for n in _all_constants(brought) if n not in out]
+    return out + unit.order
 
 
-def _constants(file: s.File, report: Report) -> tuple[list[ir.Constant], dict[str, Any]]:
-    """The constants of the file in their order, and their values."""
-    evaluator = Evaluator(report, {})
-    constants: list[ir.Constant] = []
-    for definition in file.definitions:
-        if not isinstance(definition, s.Constant):
-            continue
-        name = definition.name
-        if definition.params is not None:
-            evaluator.not_yet(name.span, "a formula")
-            value = ERROR
-        else:
-            value = evaluator.evaluate(definition.value)
-        if valid_name(name.text, name.span, report) and value is not ERROR:
-            constants.append(ir.Constant(name.text, text(definition.value, python_name)))
-        evaluator.env[name.text] = value
-    return constants, evaluator.env
+def _constant(session: Session, unit: Unit, node: s.Constant) -> ir.Constant:
+    return classes.constant_text(node, lambda e: _layer_text(session, unit, e))
 
 
-def _used_constants(network: ir.Network) -> set[str]:
-    """The identifiers in the Python of a network's arguments; those that are constants of the file have to be there."""
-    found: set[str] = set()
-
-    def words(code: str) -> None:
-        found.update("".join(c if c.isalnum() or c == "_" else " " for c in code).split())
-
-    def visit(node: object) -> None:
-        if isinstance(node, (ir.Arg, ir.Value, ir.Constant)):
-            words(node.code)
-        elif isinstance(node, dict):
-            for value in node.values():
-                visit(value)
-        elif isinstance(node, tuple):
-            for item in node:
-                visit(item)
-
-    visit((network.constants, network.children, network.body, network.result))
-    return found
+def _layer_text(session: Session, unit: Unit, expr: s.Expr) -> str | None:
+    """The Python of a layer in a constant."""
+    callee = expr.callee if isinstance(expr, s.Call) else expr
+    if not isinstance(callee, s.Name) or not callee.text[0].isupper() or callee.text in unit.constants:
+        return None
+    body = Body(session, Definition(s.Inline(s.Body((), expr.span), expr.span), "constants", unit, "inline"),
+                session.report, {}, None)  # fmt: skip
+    ref = body.evaluate(expr)
+    if not isinstance(ref, LayerRef):
+        return None
+    args = tuple((n, v, text(a, python_name)) for (n, v, _), a in zip(ref.args, _given(expr), strict=False))
+    return layers.reference_code(body, ref._replace(args=args), None)
 
 
-def _not_yet(definition: s.Definition, report: Report) -> None:
-    what = {s.Import: "an `import`", s.Use: "a `use`", s.Module: "a `module`", s.Variant: "a variant of a network"}
-    span = definition.span
-    if isinstance(definition, s.Module):
-        span = definition.name.span
-    Evaluator(report, {}).not_yet(span, what[type(definition)])
+def _given(expr: s.Expr) -> list[s.Expr]:
+    return [a.value for a in expr.arguments] if isinstance(expr, s.Call) else []
 
 
 def _no_network(file: s.File, source: Source, report: Report) -> None:
@@ -129,44 +92,72 @@ def _no_network(file: s.File, source: Source, report: Report) -> None:
     )
 
 
-def _network(
-    definition: s.Network,
-    source: Source,
-    report: Report,
-    constants: dict[str, Any],
-    definitions: dict[str, s.Definition],
-) -> ir.Network | None:
-    """Check one network: first for its parameters' defaults, then for its parameters as symbols."""
-    failed_before = len(report.errors)
-    _check_name(definition.name, report)
-    parameters = _parameters(definition, report, constants)
-    checker = NetworkChecker(source, report, constants, definitions)
-    checker.parameters = {p.name: p.default for p in parameters}
-    checker.env |= checker.parameters
-    checker.env |= {p.name.text: ERROR for p in definition.params if p.name.text not in checker.parameters}
-    checker.run(definition.body)
-    result = checker.current
-    broken = any(isinstance(statement, s.Broken) for statement in definition.body.statements)
-    if not checker.inputs and not any(isinstance(st, (s.Input, s.Broken)) for st in definition.body.statements):
-        report.add(
-            "E0222",
-            f"the network `{definition.name.text}` declares no input",
-            definition.name.span,
-            help="begin it with `input x: [N, 3, 32, 32]`, the batch first",
-        )
-    elif broken or result is ERROR or len(report.errors) > failed_before:
-        return None
-    elif not (isinstance(result, Tensor) and checker.body):
-        report.add(
-            "E0223",
-            f"the network `{definition.name.text}` computes nothing",
-            definition.name.span,
-            help="write its layers as a chain: `conv1: Conv2d(6, 5) -> ReLU`",
-        )
-    if len(report.errors) > failed_before or not isinstance(result, Tensor):
-        return None
-    network = assemble(definition, parameters, checker, result)
-    return symbolic.generalize(network, definition, source, constants, definitions)
+def _link(session: Session, unit: Unit, report: Report) -> None:
+    """Find what each variant stands on, and what it fixes."""
+    for definition in unit.own:
+        if definition.kind != "variant":
+            continue
+        node = definition.node
+        assert isinstance(node, s.Variant)
+        callee = node.value.callee if isinstance(node.value, s.Call) else node.value
+        mother = unit.definitions.get(callee.text) if isinstance(callee, s.Name) else None
+        if mother is None or mother is definition:
+            report.add(
+                "E0202", "a variant is written as `network A = B(…)`, where B is a network of this file", callee.span
+            )
+            continue
+        definition.base = mother
+    for definition in unit.own:
+        if definition.base is not None:
+            _fix(session, definition, report)
+
+
+def _fix(session: Session, definition: Definition, report: Report) -> None:
+    unit = definition.unit
+    if definition.name in unit.fixed:
+        return
+    unit.fixed[definition.name] = {}
+    if definition.base.kind == "variant" and definition.base.unit is unit:
+        _fix(session, definition.base, report)
+    holder = Definition(s.Inline(s.Body((), definition.span), definition.span), definition.name, unit, "inline")
+    body = _Outer(session, holder, report, {}, None)
+    node = definition.node
+    assert isinstance(node, s.Variant)
+    given = node.value.arguments if isinstance(node.value, s.Call) else ()
+    values = modules.arguments(body, definition.base, given, LayerRef(definition.base), node.span, partly=True)
+    if values is not None:
+        unit.fixed[definition.name] = values
+
+
+class _Outer(Body):
+    """Evaluates what stands outside of all bodies."""
+
+    def code(self, expr: s.Expr, value: Any) -> str:
+        return text(expr, lambda n: self.named(n) if n not in self.env else python_name(n), self.layer_text)
+
+
+def _networks(session: Session, unit: Unit, report: Report) -> list[ir.Network]:
+    """The networks that can be built without arguments."""
+    out: list[ir.Network] = []
+    for definition in unit.own:
+        if definition.kind not in ("network", "variant") or (definition.kind == "variant" and definition.base is None):
+            continue
+        if definition.kind == "network":
+            _check_name(definition.node.name, report)  # type: ignore[union-attr]
+        needed = [p for p in modules.open_params(definition) if p.default is None]
+        if needed:
+            used = any(d.base is definition for d in unit.own)
+            if not used:
+                name = needed[0].name
+                report.add(
+                    "E0224", f"the parameter `{name.text}` has no default", name.span,
+                    help=f"give it one, as in `{name.text} = 10`, so that the network can be built",
+                )  # fmt: skip
+            continue
+        network = _network(session, definition, report)
+        if network is not None:
+            out.append(network)
+    return out
 
 
 def _check_name(name: s.Ident, report: Report) -> None:
@@ -175,34 +166,70 @@ def _check_name(name: s.Ident, report: Report) -> None:
         report.add("E0212", message, name.span, help=f"call it `{name.text}Net`")
 
 
-def assemble(
-    definition: s.Network, parameters: tuple[ir.Parameter, ...], checker: NetworkChecker, result: Tensor
-) -> ir.Network:
-    """The network of a checker that has run."""
-    return ir.Network(
-        definition.name.text,
-        parameters,
-        tuple(checker.locals),
-        tuple((name, checker.attribute(name)) for name in _in_order(checker)),
-        tuple(checker.inputs),
-        tuple(checker.children),
-        tuple(checker.body),
-        result.expr,
-        result.type,
-        tuple(checker.rows),
-        definition.span,
+def _network(session: Session, definition: Definition, report: Report) -> ir.Network | None:
+    """One network with the defaults of its parameters."""
+    bottom = modules.base(definition)
+    values = {n: v for _, n, v in _fixed(definition, {})}
+    statements = bottom.body.statements
+    if not any(isinstance(st, (s.Input, s.Broken)) for st in statements):
+        report.add(
+            "E0222", f"the network `{bottom.name}` declares no input", bottom.span,
+            help="begin it with `input x: [N, 3, 32, 32]`, the batch first",
+        )  # fmt: skip
+        return None
+    failed = len(report.errors)
+    session.open.append(bottom)
+    body = session.follow(bottom, values, None, report)
+    session.open.pop()
+    if len(report.errors) > failed or any(isinstance(st, s.Broken) for st in statements):
+        return None
+    if not body.rows and not body.outputs:
+        body.started, body.current = False, None
+    instance = session.finished(bottom, body, values, (), definition.span, report)
+    if instance is None:
+        return None
+    shown = tuple(
+        ir.Parameter(p.name.text, instance.values.get(p.name.text), p.span) for p in modules.open_params(definition)
     )
+    return ir.Network(
+        session.class_name(definition), shown, instance.declared, instance.held, instance.children, instance.outputs,
+        instance.rows, instance.looked_up, definition.span,
+    )  # fmt: skip
 
 
-def _in_order(checker: NetworkChecker) -> list[str]:
-    """What `forward` reads of the constructor's names, in the order of their declaration."""
-    return [n for n in (*checker.parameters, *(c.name for c in checker.locals)) if n in checker.stored]
+def _classes(session: Session, unit: Unit, networks: list[ir.Network]) -> tuple[ir.Class, ...]:
+    """The classes of all networks and of the modules that they need, each one's base before it."""
+    wanted = [d for d in unit.own if d.kind in ("network", "variant") and session.instances.get(modules.base(d))]
+    for _ in range(ROUNDS):
+        before = repr(session.demanded), repr(session.exports)
+        session.generals.clear()
+        for definition in wanted:
+            session.general(definition)
+        if (repr(session.demanded), repr(session.exports)) == before:
+            break
+    made = [classes.build_class(session, g) for g in list(session.generals.values())]
+    made += [classes.variant_class(session, d) for d in wanted if d.kind == "variant"]
+    names = {c.name for c in made}
+    held = {node.name.text: set(_words(text(node.value, str))) for node in _all_constants(unit)}
+    return tuple(c._replace(uses=frozenset(_used(classes.words(c), held) & names - {c.name})) for c in made)
 
 
-def _parameters(definition: s.Network, report: Report, constants: dict[str, Any]) -> tuple[ir.Parameter, ...]:
-    """The parameters with their defaults; a network that stands by itself needs one for each."""
-    evaluator = Evaluator(report, constants)
-    out: list[ir.Parameter] = []
+def _words(code: str) -> list[str]:
+    return "".join(c if c.isalnum() or c == "_" else " " for c in code).split()
+
+
+def _used(words: set[str], constants: dict[str, set[str]]) -> set[str]:
+    """The identifiers of a class, and those of the constants that it uses."""
+    found, todo = set(words), [w for w in words if w in constants]
+    while todo:
+        more = constants[todo.pop()] - found
+        found |= more
+        todo += [w for w in more if w in constants]
+    return found
+
+
+def _parameters(definition: Definition, unit: Unit, report: Report) -> None:
+    """The names of the parameters."""
     seen: dict[str, s.Param] = {}
     for param in definition.params:
         name = param.name.text
@@ -217,24 +244,7 @@ def _parameters(definition: s.Network, report: Report, constants: dict[str, Any]
             )
             continue
         seen[name] = param
-        if not valid_name(name, param.name.span, report):
-            continue
-        if param.default is None:
-            report.add(
-                "E0224",
-                f"the parameter `{name}` has no default",
-                param.name.span,
-                help=f"give it one, as in `{name} = 10`, so that the network can be built",
-            )
-            continue
-        if (
-            isinstance(param.default, s.Name)
-            and param.default.text[0].isupper()
-            and param.default.text not in constants
-        ):
-            evaluator.not_yet(param.default.span, "a layer as an argument")
-            continue
-        value = evaluator.evaluate(param.default)
-        if value is not ERROR:
-            out.append(ir.Parameter(name, value, param.span))
-    return tuple(out)
+        valid_name(name, param.name.span, report)
+
+
+__all__ = ["ERROR", "check"]

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from netc.catalog.entry import REQUIRED
 from netc.checker.expressions import ERROR, kind_of
-from netc.checker.values import Tensor, TensorTuple
+from netc.checker.values import DType, LayerRef, Tensor, TensorTuple
 from netc.diagnostics import Label, suggestion
 from netc.ir import Arg
 from netc.shapes import Size
@@ -251,7 +251,11 @@ def accepts(type_: str, value: Any) -> bool:
 
 def _accepts_one(one: str, value: Any) -> bool:
     whole = (int, Size)
-    if one in ("any", "dtype", "tensor", "tensors", "layer"):
+    if one in ("layer", "factory"):
+        return isinstance(value, LayerRef)
+    if one == "dtype":
+        return isinstance(value, DType)
+    if one in ("any", "tensor", "tensors"):
         return one == "any"
     if one == "*ints":
         one = "ints"
@@ -286,7 +290,8 @@ def describe(type_: str) -> str:
     words = {
         "int": "an integer", "float": "a number", "bool": "`True` or `False`", "str": "a string", "None": "`None`",
         "ints": "an integer or a list of integers", "*ints": "integers", "floats": "a number or a list of numbers",
-        "dtype": "a dtype", "tensor": "a tensor", "tensors": "tensors", "layer": "a layer", "any": "anything",
+        "dtype": "a dtype", "tensor": "a tensor", "tensors": "tensors", "layer": "a layer", "factory": "a layer",
+        "any": "anything",
     }  # fmt: skip
     parts = [words.get(one) or f"an integer or {one[4:]} integers" for one in type_.split("|")]
     return parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} or {parts[-1]}"

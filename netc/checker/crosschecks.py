@@ -139,7 +139,6 @@ def _resize(sizes: tuple[Any, ...], wanted: tuple[Any, ...], what: str) -> str:
 def _classes(data: ir.Data, train: ir.Train, network: ir.Network, report: Report) -> None:
     """The last layer gives one number for each class."""
     output, loss = network.output, train.loss
-    last = network.body[-1]
     here = Label(_last_span(network), f"gives {output}")
     if output.dtype in ("int64", "int32", "bool", "uint8"):
         report.add(
@@ -165,7 +164,7 @@ def _classes(data: ir.Data, train: ir.Train, network: ir.Network, report: Report
         report.add(
             "E0519",
             f"`{data.train.name}` has {facts.classes} classes, but the network's last layer gives {output.shape[1]}",
-            _last_span(network) or last.span,
+            _last_span(network),
             f"gives {output}",
             secondary=[Label(data.train.span, f"{facts.classes} classes")],
             help=f"let the last layer give {facts.classes}",
@@ -173,7 +172,7 @@ def _classes(data: ir.Data, train: ir.Train, network: ir.Network, report: Report
 
 
 def _last_span(network: ir.Network) -> Any:
-    return network.rows[-1].span if network.rows else network.body[-1].span
+    return network.rows[-1].span if network.rows else network.span
 
 
 def _same_kind(train: ir.Call, other: ir.Call, report: Report) -> None:

@@ -10,8 +10,10 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+from netc import catalog
 from netc import syntax as s
-from netc.diagnostics import suggestion
+from netc.checker.values import DTYPES, DType, Formula, LayerRef
+from netc.diagnostics import Label, suggestion
 from netc.shapes import Size, at_most, less, same
 
 if TYPE_CHECKING:
@@ -35,6 +37,9 @@ class Fail(Exception):
     """Raised inside the evaluator, and caught by it, when a value can't be computed; the text is for the user."""
 
 
+DEEPEST: Final = 50  # formulas that call formulas
+
+
 def _bounded(value: Any) -> Any:
     if isinstance(value, int) and abs(value) >= LARGEST:
         raise Fail("the result is larger than 2**63")
@@ -56,7 +61,7 @@ def _times(a: Any, b: Any) -> Any:
     return a * b
 
 
-_BINARY: dict[str, Callable[[Any, Any], Any]] = {
+BINARY: dict[str, Callable[[Any, Any], Any]] = {
     "+": lambda a, b: a + b,
     "-": lambda a, b: a - b,
     "*": _times,
@@ -82,8 +87,8 @@ _COMPARE: dict[str, Callable[[Any, Any], bool]] = {
     ">=": lambda a, b: _decided(at_most(b, a)) if isinstance(a, Size) or isinstance(b, Size) else bool(a >= b),
     "in": lambda a, b: bool(a in b),
     "not in": lambda a, b: a not in b,
-    "is": lambda a, b: a is b,
-    "is not": lambda a, b: a is not b,
+    "is": lambda a, b: a is b or (isinstance(a, LayerRef) and bool(a == b)),
+    "is not": lambda a, b: not (a is b or (isinstance(a, LayerRef) and bool(a == b))),
 }
 
 
@@ -109,11 +114,21 @@ BUILTINS: dict[str, Callable[..., Any]] = {
     "log": math.log,
     "sum": sum,
     "abs": abs,
+    "list": list,
+    "tuple": tuple,
+    "sorted": sorted,
+    "reversed": lambda items: list(reversed(items)),
+    "all": all,
+    "any": any,
+    "bool": bool,
+    "str": str,
 }
 
 
 class Evaluator:
     """Evaluates expressions in which no tensor has a part. `env` maps the names that are known."""
+
+    depth = 0  # of formulas
 
     def __init__(self, report: Report, env: dict[str, Any]) -> None:
         self.report = report
@@ -145,7 +160,20 @@ class Evaluator:
     def eval_name(self, expr: s.Name) -> Any:
         if expr.text in self.env:
             return self.env[expr.text]
-        return self.unknown(expr)
+        if expr.text in DTYPES:
+            return DType(expr.text)
+        return self.layer_value(expr) or self.unknown(expr)
+
+    def definition(self, name: str) -> Any:
+        """The module or network of a name, where there are any."""
+        return None
+
+    def layer_value(self, expr: s.Name) -> LayerRef | None:
+        """A layer or module that is named as a value."""
+        if not expr.text[0].isupper():
+            return None
+        target = self.definition(expr.text) or catalog.layer(expr.text)
+        return None if target is None else LayerRef(target)
 
     def unknown(self, expr: s.Name) -> Any:
         """Report a name that nothing defines."""
@@ -166,13 +194,17 @@ class Evaluator:
         left, right = self.evaluate(expr.left), self.evaluate(expr.right)
         if expr.op == "@":
             return self.fail(expr.span, "`@` multiplies tensors, and these are numbers")
-        return self.apply(_BINARY[expr.op], (left, right), expr, f"`{expr.op}`")
+        return self.apply(BINARY[expr.op], (left, right), expr, f"`{expr.op}`")
 
     def eval_boolean(self, expr: s.Boolean) -> Any:
         left = self.evaluate(expr.left)
         if left is ERROR:
             return ERROR
-        return self.evaluate(expr.right) if bool(left) == (expr.op == "and") else left
+        return self.evaluate(expr.right) if self.truth(left) == (expr.op == "and") else left
+
+    def truth(self, value: Any) -> bool:
+        """Whether a value counts as true."""
+        return bool(value)
 
     def eval_compare(self, expr: s.Compare) -> Any:
         values = [self.evaluate(operand) for operand in expr.operands]
@@ -186,22 +218,81 @@ class Evaluator:
         condition = self.evaluate(expr.condition)
         if condition is ERROR:
             return ERROR
-        return self.evaluate(expr.then if condition else expr.otherwise)
+        return self.evaluate(expr.then if self.truth(condition) else expr.otherwise)
 
     def eval_comprehension(self, expr: s.Comprehension) -> Any:
-        return self.not_yet(expr.span, "a list comprehension")
+        items = self.items(expr.iterable)
+        if items is ERROR:
+            return ERROR
+        outer, out = self.env, []
+        for item in items:
+            self.env = dict(outer)
+            ok = self.bind(expr.targets, item, expr.iterable.span)
+            kept = ok and (expr.condition is None or self.evaluate(expr.condition))
+            value = self.evaluate(expr.item) if ok and kept is not ERROR and kept else None
+            self.env = outer
+            if not ok or kept is ERROR or value is ERROR:
+                return ERROR
+            if kept:
+                out.append(value)
+        return out
+
+    def items(self, expr: s.Expr) -> Any:
+        """What a loop goes over, or ERROR with the reason in the report."""
+        value = self.evaluate(expr)
+        if value is ERROR or (isinstance(value, (list, tuple)) and not hasattr(value, "_fields")):
+            return value
+        help_text = "write `range(n)` to count to a number" if isinstance(value, (int, Size)) else None
+        self.report.add(
+            "E0225", f"a loop goes over a list or a range, and this is {kind_of(value)}", expr.span, help=help_text
+        )
+        return ERROR
+
+    def bind(self, targets: tuple[s.Target, ...], item: Any, span: Span) -> bool:
+        """Give the names of a loop one item; False (reported) where it has another number of parts."""
+        if len(targets) == 1:
+            (target,) = targets
+            if isinstance(target, s.Ident):
+                self.set_name(target, item)
+                return True
+            return self.bind(target.items, item, span)
+        parts = list(item) if isinstance(item, (list, tuple)) and not hasattr(item, "_fields") else None
+        if parts is None or len(parts) != len(targets):
+            has = f"{len(parts)} parts" if parts is not None else "no parts"
+            self.report.add(
+                "E0226", f"{len(targets)} names stand for an item of {has}", _span(targets),
+                secondary=[Label(span, "goes over this")],
+            )  # fmt: skip
+            return False
+        return all(self.bind((target,), part, span) for target, part in zip(targets, parts, strict=True))
+
+    def set_name(self, target: s.Ident, value: Any) -> None:
+        """Give a name of a loop its value."""
+        self.env[target.text] = value
 
     def eval_attribute(self, expr: s.Attribute) -> Any:
         return self.fail(expr.span, f"there is no attribute `{expr.name.text}` here")
 
     def eval_index(self, expr: s.Index) -> Any:
         value = self.evaluate(expr.value)
-        if len(expr.subscripts) != 1 or isinstance(expr.subscripts[0], (s.Slice, s.Dots)):
-            return self.not_yet(expr.span, "a slice")
-        return self.apply(lambda a, i: a[i], (value, self.evaluate(expr.subscripts[0])), expr, "indexing")
+        if len(expr.subscripts) != 1 or isinstance(expr.subscripts[0], s.Dots):
+            return ERROR if value is ERROR else self.fail(expr.span, "a list has one index")
+        subscript = expr.subscripts[0]
+        if isinstance(subscript, s.Dots):
+            return ERROR
+        if isinstance(subscript, s.Slice):
+            ends = [None if e is None else self.evaluate(e) for e in (subscript.start, subscript.stop, subscript.step)]
+            return self.apply(lambda a, *i: a[slice(*i)], (value, *ends), expr, "a slice")
+        return self.apply(lambda a, i: a[i], (value, self.evaluate(subscript)), expr, "indexing")
 
     def eval_call(self, expr: s.Call) -> Any:
         name = expr.callee.text if isinstance(expr.callee, s.Name) else None
+        if name is not None and isinstance(self.env.get(name), Formula):
+            return self.call_formula(self.env[name], expr)
+        if name is not None and name[0].isupper():
+            value = self.layer_call(expr, expr.callee)
+            if value is not None:
+                return value
         if name is None or name not in BUILTINS:
             return self.call_unknown(expr)
         values = [self.evaluate(a.value) for a in expr.arguments if a.name is None]
@@ -209,6 +300,41 @@ class Evaluator:
         if ERROR in values or ERROR in named.values():
             return ERROR
         return self.apply(lambda *given: BUILTINS[name](*given, **named), tuple(values), expr, f"`{name}`")
+
+    def call_formula(self, formula: Formula, expr: s.Call) -> Any:
+        """The value of a formula for the arguments of a call."""
+        given: dict[str, Any] = {}
+        free = [p.name.text for p in formula.params]
+        for argument in expr.arguments:
+            name = argument.name.text if argument.name else next((n for n in free if n not in given), None)
+            if name not in free or name in given:
+                known = ", ".join(f"`{n}`" for n in free)
+                message = f"`{formula.name}` takes {known}" if free else f"`{formula.name}` takes no arguments"
+                self.report.add("E0304" if argument.name is None else "E0302", message, argument.span)
+                return ERROR
+            given[name] = self.evaluate(argument.value)
+        inner = Evaluator(self.report, dict(formula.env))
+        inner.depth = self.depth + 1
+        inner.definition = self.definition  # type: ignore[method-assign]
+        for param in formula.params:
+            if param.name.text not in given:
+                if param.default is None:
+                    self.report.add("E0306", f"`{formula.name}` needs `{param.name.text}`", expr.span)
+                    return ERROR
+                given[param.name.text] = inner.evaluate(param.default)
+        if any(value is ERROR for value in given.values()):
+            return ERROR
+        if inner.depth > DEEPEST:
+            return self.fail(expr.span, f"`{formula.name}` calls itself without an end")
+        return self.formula_value(inner, formula, given, expr)
+
+    def formula_value(self, inner: Evaluator, formula: Formula, given: dict[str, Any], expr: s.Call) -> Any:
+        inner.env |= given
+        return inner.evaluate(formula.body)
+
+    def layer_call(self, expr: s.Call, callee: Any) -> Any:
+        """`BatchNorm2d(eps=0.001)` as a value: a layer with some of its arguments; None where it is no layer."""
+        return None
 
     def call_unknown(self, expr: s.Call) -> Any:
         if isinstance(expr.callee, s.Name):
@@ -252,9 +378,14 @@ class Evaluator:
 def kind_of(value: object) -> str:
     """A value's kind in words, for messages."""
     names = {bool: "a truth value", int: "an integer", float: "a number", str: "a string", list: "a list"}
-    names |= {tuple: "a tuple", type(None): "None", Size: "a size"}
+    names |= {tuple: "a tuple", type(None): "None", Size: "a size", LayerRef: "a layer", Formula: "a formula"}
+    names |= {DType: "a type of tensor"}
     return names.get(type(value), "a tensor")
 
 
 def _whole(items: Any) -> Any:
     return ERROR if any(item is ERROR for item in items) else items
+
+
+def _span(targets: tuple[s.Target, ...]) -> Span:
+    return targets[0].span.to(targets[-1].span)

@@ -14,16 +14,16 @@ from netc import syntax as s
 from netc.catalog.entry import REQUIRED
 from netc.checker.arguments import accepts, describe
 from netc.checker.expressions import ERROR, kind_of
-from netc.checker.values import Made, Tensor, TensorTuple
+from netc.checker.values import DType, LayerRef, Made, Tensor, TensorTuple, tensors
 from netc.diagnostics import Label, nearest, suggestion
 from netc.shapes import Reject, Size, TensorType
 
 if TYPE_CHECKING:
     from netc.catalog.entry import Entry, Param
-    from netc.checker.network import NetworkChecker
+    from netc.checker.body import Body
 
 
-def unknown(c: NetworkChecker, callee: s.Name) -> Any:
+def unknown(c: Body, callee: s.Name) -> Any:
     """Report a function that there isn't."""
     name = callee.text
     candidates = [*catalog.functions(), *c.labels]
@@ -46,7 +46,7 @@ def unknown(c: NetworkChecker, callee: s.Name) -> Any:
     return ERROR
 
 
-def called_label(c: NetworkChecker, expr: s.Call, name: str) -> Any:
+def called_label(c: Body, expr: s.Call, name: str) -> Any:
     """Report a label that is called in an expression."""
     c.report.add(
         "E0217",
@@ -57,32 +57,64 @@ def called_label(c: NetworkChecker, expr: s.Call, name: str) -> Any:
     return ERROR
 
 
-def called_layer(c: NetworkChecker, expr: s.Call, name: str) -> Any:
-    """Report a layer that is called in an expression."""
-    c.report.add(
-        "E0211",
-        f"`{name}` is a layer, and an expression can't hold one",
-        expr.callee.span,
-        help=f"apply it in a chain: `value = _ -> {name}(…)`",
-    )
-    return ERROR
-
-
-def has_tensor(c: NetworkChecker, expr: s.Call) -> bool:
+def has_tensor(c: Body, expr: s.Call) -> bool:
     """Whether an argument of a call is a tensor, so that `abs`, `max`, `sum` … are torch's."""
     return any(mentions_tensor(c, a.value) for a in expr.arguments)
 
 
-def mentions_tensor(c: NetworkChecker, expr: object) -> bool:
+def mentions_tensor(c: Body, expr: object) -> bool:
     """Whether a tensor has a part in an expression; the sizes in its shape are none."""
     if isinstance(expr, s.Name):
         return expr.text == "_" or isinstance(c.env.get(expr.text), (Tensor, TensorTuple))
     if isinstance(expr, s.Attribute) and expr.name.text == "shape":
         return False
+    if isinstance(expr, s.Attribute) and isinstance(expr.value, s.Name) and expr.value.text in c.labels:
+        return True
     return isinstance(expr, tuple) and any(mentions_tensor(c, item) for item in expr)
 
 
-def apply(c: NetworkChecker, step: s.Expr, callee: s.Name, value: Any, head: bool) -> Any:
+def mentions_shape(c: Body, expr: object) -> bool:
+    """Whether the shape of a tensor has a part in an expression."""
+    if isinstance(expr, s.Name):
+        return expr.text == "_" or isinstance(c.env.get(expr.text), (Tensor, TensorTuple))
+    return isinstance(expr, tuple) and any(mentions_shape(c, item) for item in expr)
+
+
+def as_expr(value: Any) -> ir.Expr:
+    """A tensor or several as an expression of `forward`."""
+    if isinstance(value, TensorTuple):
+        return value.expr or ir.Items(tuple(map(as_expr, value.items)), is_list=False)
+    expr: ir.Expr = value.expr
+    return expr
+
+
+def as_expr_of(c: Body, value: Any, argument: s.Argument | None) -> ir.Expr:
+    """An argument as an expression of `forward`."""
+    return _expr(c, value, argument)
+
+
+def types(value: Any) -> ir.Types:
+    """The type of a tensor, or the types of several."""
+    if isinstance(value, TensorTuple):
+        return tuple(map(types, value.items))
+    found: TensorType = value.type
+    return found
+
+
+def first(result: Any) -> TensorType:
+    """The first type of several."""
+    return result if isinstance(result, TensorType) else first(result[0])
+
+
+def wrapped(result: Any, expr: ir.Expr, made: Made, constant: bool = False) -> Any:
+    """The value of a call: a tensor, or several that one expression gives."""
+    if isinstance(result, TensorType):
+        return Tensor(expr, result, made, constant)
+    parts = (wrapped(r, ir.Item(expr, (ir.Value(str(i)),), r), made, constant) for i, r in enumerate(result))
+    return TensorTuple(tuple(parts), expr, made)
+
+
+def apply(c: Body, step: s.Expr, callee: s.Name, value: Any, head: bool) -> Any:
     """A call of a function, the flowing value put in front where the call has no tensor of its own."""
     entry = catalog.function(callee.text)
     assert entry is not None
@@ -108,7 +140,7 @@ _Bound = dict[str, tuple[Any, "s.Argument | None", bool]]
 
 
 def _bind(
-    c: NetworkChecker, entry: Entry, arguments: list[tuple[s.Ident | None, Any, s.Argument]], flowing: Any, step: s.Expr
+    c: Body, entry: Entry, arguments: list[tuple[s.Ident | None, Any, s.Argument]], flowing: Any, step: s.Expr
 ) -> _Bound | None:
     """Arguments by parameter: value, where it stands, whether by position."""
     positions = [p for p in entry.params if not p.keyword_only]
@@ -117,16 +149,19 @@ def _bind(
         if not positions:
             return None
         bound[positions.pop(0).name] = (flowing, None, True)
-    rest = positions[0] if positions and positions[0].type == "*ints" else None
-    numbers = [v for n, v, _ in arguments if n is None]
-    if rest and numbers and all(isinstance(v, (int, Size)) for v in numbers):  # permute(0, 2, 1)
-        first = arguments[0][2]
-        spread = s.Argument(None, s.Tuple(tuple(a.value for n, _, a in arguments if n is None), first.span), first.span)
-        arguments = [(None, tuple(numbers), spread), *[x for x in arguments if x[0] is not None]]
+    lead = 1 if flowing is None and arguments and isinstance(arguments[0][1], Tensor) else 0
+    rest = positions[lead] if len(positions) > lead and positions[lead].type == "*ints" else None
+    placed = [x for x in arguments[lead:] if x[0] is None]
+    numbers = [v for _, v, _ in placed]
+    if rest and numbers and all(isinstance(v, (int, Size)) and not isinstance(v, bool) for v in numbers):
+        at = placed[0][2].span  # permute(0, 2, 1)
+        spread = s.Argument(None, s.Tuple(tuple(a.value for _, _, a in placed), at), at)
+        named = [x for x in arguments[lead:] if x[0] is not None]
+        arguments = [*arguments[:lead], (None, tuple(numbers), spread), *named]
     ok = True
     for name, value, argument in arguments:
         param = _param(c, entry, positions, bound, name, argument)
-        if param is None or value is ERROR or not _fits(c, entry, param, value, argument):
+        if param is None or value is ERROR or not fits(c, entry, param, value, argument):
             ok = False
             continue
         bound[param.name] = (value, argument, name is None)
@@ -142,7 +177,7 @@ def _bind(
 
 
 def _param(
-    c: NetworkChecker, entry: Entry, positions: list[Param], bound: _Bound, name: s.Ident | None, argument: s.Argument
+    c: Body, entry: Entry, positions: list[Param], bound: _Bound, name: s.Ident | None, argument: s.Argument
 ) -> Param | None:
     if name is None:
         if not positions:
@@ -175,7 +210,8 @@ def _param(
     return param
 
 
-def _fits(c: NetworkChecker, entry: Entry, param: Param, value: Any, argument: s.Argument) -> bool:
+def fits(c: Body, entry: Entry, param: Param, value: Any, argument: s.Argument) -> bool:
+    """Whether a parameter takes a value; reported where not."""
     kinds = param.type.split("|")
     if "tensor" in kinds and isinstance(value, Tensor):
         return True
@@ -183,7 +219,9 @@ def _fits(c: NetworkChecker, entry: Entry, param: Param, value: Any, argument: s
         items = value.items if isinstance(value, TensorTuple) else value
         if all(isinstance(item, Tensor) for item in items):
             return True
-    if accepts(param.type, value) and not isinstance(value, (Tensor, TensorTuple)):
+    if "dtype" in kinds and isinstance(value, DType):
+        return True
+    if accepts(param.type, value) and not isinstance(value, (Tensor, TensorTuple, LayerRef)):
         return True
     c.report.add(
         "E0307", f"`{param.name}` of `{entry.name}` takes {describe(param.type)}, not {kind_of(value)}", argument.span
@@ -191,42 +229,41 @@ def _fits(c: NetworkChecker, entry: Entry, param: Param, value: Any, argument: s
     return False
 
 
-def _result(c: NetworkChecker, entry: Entry, bound: _Bound, step: s.Expr) -> Any:
-    tensors: list[Tensor] = []
+def _result(c: Body, entry: Entry, bound: _Bound, step: s.Expr) -> Any:
+    found: list[Tensor] = []
     for value, _, _ in bound.values():
-        tensors += _flat(value)
-    if entry.rule is None:
+        found += _flat(value)
+    rule = entry.rule
+    if rule is None:
         return c.not_yet(step.span, f"the function `{entry.name}`")
-    values = {p.name: p.default for p in entry.params} | {n: _type_or_value(v) for n, (v, _, _) in bound.items()}
-    types = tuple(t.type for t in tensors)
-    result = entry.rule.shape(values, types)
+    values = {p.name: p.default for p in entry.params} | {n: type_or_value(v) for n, (v, _, _) in bound.items()}
+    arriving = tuple(t.type for t in found)
+    from netc.checker.layers import shape
+
+    result = shape(c, rule.shape, values, arriving)
     if isinstance(result, Reject):
-        return _rejected(c, entry, result, tensors, bound, step)
-    if not isinstance(result, TensorType):
-        return c.not_yet(step.span, f"a function of several results (`{entry.name}`)")
-    c.rows.append(
-        ir.Row("", entry.name, result, entry.rule.macs(values, types, result) if entry.rule.macs else 0, step.span)
-    )
-    return Tensor(_code(c, entry, bound, result, step), result, Made(entry.name, step.span))
+        return _rejected(c, entry, result, found, bound, step)
+    constant = all(t.constant for t in found)
+    if c.rec is None:
+        macs = rule.macs(values, arriving, result) if rule.macs else 0
+        if not constant:
+            c.rows.append(ir.Row("", entry.name, first(result), macs, step.span))
+        return wrapped(result, ir.Value(""), Made(entry.name, step.span), constant)
+    return wrapped(result, _code(c, entry, bound, result, step), Made(entry.name, step.span), constant)
 
 
-def _type_or_value(value: Any) -> Any:
+def type_or_value(value: Any) -> Any:
+    """An argument for a rule: the type of a tensor, the name of a dtype, or the value."""
+    if isinstance(value, DType):
+        return value.name
     return value.type if isinstance(value, Tensor) else value
 
 
 def _flat(value: Any) -> list[Tensor]:
-    if isinstance(value, Tensor):
-        return [value]
-    if isinstance(value, TensorTuple):
-        return list(value.items)
-    if isinstance(value, (list, tuple)):
-        return [t for item in value for t in _flat(item)]
-    return []
+    return list(tensors(value))
 
 
-def _rejected(
-    c: NetworkChecker, entry: Entry, reject: Reject, tensors: list[Tensor], bound: _Bound, step: s.Expr
-) -> Any:
+def _rejected(c: Body, entry: Entry, reject: Reject, tensors: list[Tensor], bound: _Bound, step: s.Expr) -> Any:
     argument = bound.get(reject.argument or "", (None, None, False))[1]
     came = [Label(t.made.span, f"gives {t.type}".replace("$", "")) for t in tensors if t.made is not None]
     notes = [] if came else [f"it receives {', '.join(str(t.type) for t in tensors)}".replace("$", "")]
@@ -242,7 +279,7 @@ def _rejected(
     return ERROR
 
 
-def _code(c: NetworkChecker, entry: Entry, bound: _Bound, type_: TensorType, step: s.Expr) -> ir.Function:
+def _code(c: Body, entry: Entry, bound: _Bound, type_: ir.Types, step: s.Expr) -> ir.Function:
     """The call in Python: a method where torch's tensors have it and people write it so, else the function."""
     callee = {"torch.nn.functional": "F.", "torch": "torch.", "torch.Tensor": "."}[entry.home] + entry.name
     first = next(iter(bound.values()))[0]
@@ -261,6 +298,7 @@ def _code(c: NetworkChecker, entry: Entry, bound: _Bound, type_: TensorType, ste
             arguments += [(None, ir.Value(c.forward_code(item, v))) for item, v in pairs]
         else:
             arguments.append((None if positional else param.name, _expr(c, value, argument)))
+    arguments = [(n, _in_training(n or _name_at(entry, i), a)) for i, (n, a) in enumerate(arguments)]
     arguments += [(n, ir.Value(code)) for n, code in _training(entry, bound)]
     return ir.Function(callee, tuple(arguments), type_, step.span)
 
@@ -276,47 +314,144 @@ _METHODS = frozenset(
 _FLUENT = (ir.Var, ir.Apply, ir.Function)
 
 
+def _name_at(entry: Entry, index: int) -> str:
+    return entry.params[index].name if index < len(entry.params) else ""
+
+
+def _in_training(name: str, value: ir.Expr) -> ir.Expr:
+    """A probability of dropout counts in training only: `dropout_p=0.1 if self.training else 0.0`."""
+    if name != "dropout_p" or not isinstance(value, ir.Value) or value.code in ("0", "0.0"):
+        return value
+    return ir.Value(f"{value.code} if self.training else 0.0")
+
+
 def _training(entry: Entry, bound: _Bound) -> list[tuple[str, str]]:
     """Dropout and its kin act in training only, unless the file says otherwise."""
     takes = any(p.name == "training" for p in entry.params)
     return [("training", "self.training")] if takes and "training" not in bound else []
 
 
-def _expr(c: NetworkChecker, value: Any, argument: s.Argument | None) -> ir.Expr:
+def _expr(c: Body, value: Any, argument: s.Argument | None) -> ir.Expr:
     if isinstance(value, Tensor):
         return value.expr
     if isinstance(value, TensorTuple):
-        return ir.Items(tuple(t.expr for t in value.items), False)
+        return as_expr(value)
+    if isinstance(value, DType):
+        return ir.Value(f"torch.{value.name}")
     if isinstance(value, (list, tuple)) and _flat(value):
+        if argument is not None and isinstance(argument.value, s.Name):
+            return ir.Value(c.forward_code(argument.value, value))
         return ir.Items(tuple(_expr(c, item, None) for item in value), isinstance(value, list))
     if argument is None:
         return ir.Value(c.runtime_code(value))
     return ir.Value(c.forward_code(argument.value, value))
 
 
-def binary(c: NetworkChecker, expr: s.Binary, left: Any, right: Any) -> Any:
+def binary(c: Body, expr: s.Binary, left: Any, right: Any) -> Any:
     """Arithmetic of two tensors, or of a tensor and a number."""
     from netc.catalog.rules.arithmetic import binary as rule
 
-    if left is ERROR or right is ERROR:
+    return _operation(c, expr, expr.op, (expr.left, left), (expr.right, right), rule)
+
+
+def compare(c: Body, expr: s.Compare, values: list[Any]) -> Any:
+    """A comparison of two tensors, or of a tensor and a number: a tensor of truth values."""
+    from netc.catalog.rules.arithmetic import compare as rule
+
+    if any(value is ERROR for value in values):
         return ERROR
-    for side, e in ((left, expr.left), (right, expr.right)):
+    if len(values) != 2 or expr.ops[0] not in ("<", "<=", ">", ">=", "==", "!="):
+        return c.fail(expr.span, "tensors are compared two at a time, with `<`, `<=`, `>`, `>=`, `==` or `!=`")
+    return _operation(c, expr, expr.ops[0], (expr.operands[0], values[0]), (expr.operands[1], values[1]), rule)
+
+
+def _operation(
+    c: Body, expr: s.Binary | s.Compare, op: str, left: tuple[s.Expr, Any], right: tuple[s.Expr, Any], rule: Any
+) -> Any:
+    sides = (left, right)
+    if any(value is ERROR for _, value in sides):
+        return ERROR
+    for e, side in sides:
         if not isinstance(side, (Tensor, int, float, Size)) or isinstance(side, bool):
-            return c.fail(e.span, f"`{expr.op}` can't be done with a tensor and {kind_of(side)}")
-    operands = [side.type if isinstance(side, Tensor) else side for side in (left, right)]
-    result = rule(expr.op, *operands)
+            if isinstance(side, LayerRef):
+                return c.no_value(e, side)
+            return c.fail(e.span, f"`{op}` can't be done with a tensor and {kind_of(side)}")
+    from netc.checker.layers import shape
+
+    operands = tuple(side.type if isinstance(side, Tensor) else side for _, side in sides)
+    result = shape(c, lambda args, _: rule(op, *args["operands"]), {"operands": operands}, ())
     if isinstance(result, Reject):
         labels = []
-        for side, e in ((left, expr.left), (right, expr.right)):
+        for e, side in sides:
             if isinstance(side, Tensor):
                 labels.append(Label(e.span, str(side.type).replace("$", "")))
         reason = result.reason.replace("$", "")
-        c.report.add("E0406", f"`{expr.op}`: {reason}", expr.span, secondary=labels)
+        c.report.add("E0406", f"`{op}`: {reason}", expr.span, secondary=labels)
         return ERROR
-    c.rows.append(ir.Row("", expr.op, result, 0, expr.span))
-    op = ir.Operation(expr.op, _operand(c, left, expr.left), _operand(c, right, expr.right), result, expr.span)
-    return Tensor(op, result, Made(expr.op, expr.span))
+    constant = all(t.constant for _, t in sides if isinstance(t, Tensor))
+    if c.rec is None and not constant:
+        c.rows.append(ir.Row("", op, result, 0, expr.span))
+    (le, lv), (re_, rv) = sides
+    made = ir.Operation(op, _operand(c, lv, le), _operand(c, rv, re_), result, expr.span)
+    return Tensor(made, result, Made(op, expr.span), constant)
 
 
-def _operand(c: NetworkChecker, value: Any, expr: s.Expr) -> ir.Expr:
+def _operand(c: Body, value: Any, expr: s.Expr) -> ir.Expr:
     return value.expr if isinstance(value, Tensor) else ir.Value(c.forward_code(expr, value))
+
+
+def index(c: Body, expr: s.Index, value: Any) -> Any:
+    """`x[:, 0]`: a part of a tensor, with torch's indexing; `parts[0]`: one of several values."""
+    if isinstance(value, TensorTuple):
+        (subscript, *more) = expr.subscripts
+        at = None if isinstance(subscript, (s.Slice, s.Dots)) else c.evaluate(subscript)
+        position = at if c.rec is None else c.rec.witness(at)
+        if at is ERROR:
+            return ERROR
+        if more or type(position) is not int or not -len(value.items) <= position < len(value.items):
+            return c.fail(expr.span, f"these are {len(value.items)} values; their index is 0 to {len(value.items) - 1}")
+        return value.items[position]
+    from netc.catalog.rules.indexing import Slice
+    from netc.catalog.rules.indexing import index as rule
+    from netc.checker.layers import shape
+
+    subscripts: list[Any] = []
+    exprs: list[ir.Expr] = []
+    for item in expr.subscripts:
+        if isinstance(item, s.Dots):
+            subscripts.append(...)
+            exprs.append(ir.Value("..."))
+        elif isinstance(item, s.Slice):
+            ends = [None if e is None else c.evaluate(e) for e in (item.start, item.stop, item.step)]
+            if any(e is not None and (not isinstance(e, (int, Size)) or isinstance(e, bool)) for e in ends):
+                return ERROR if ERROR in ends else c.fail(item.span, "a slice has integers at its ends")
+            subscripts.append(Slice(*ends))
+            exprs.append(ir.Value(_slice_code(c, item, ends)))
+        else:
+            at = c.evaluate(item)
+            if at is ERROR:
+                return ERROR
+            if not isinstance(at, (int, Size, Tensor, type(None))) or isinstance(at, bool):
+                return c.fail(item.span, f"a tensor is not indexed with {kind_of(at)}")
+            subscripts.append(at.type if isinstance(at, Tensor) else at)
+            exprs.append(at.expr if isinstance(at, Tensor) else ir.Value(c.forward_code(item, at)))
+    result = shape(c, lambda args, types: rule(types[0], args["subscripts"]), {"subscripts": tuple(subscripts)},
+                   (value.type,))  # fmt: skip
+    if isinstance(result, Reject):
+        c.report.add(
+            "E0404", f"indexing: {result.reason}".replace("$", ""), expr.span,
+            secondary=[Label(value.made.span, f"gives {value.type}".replace("$", ""))] if value.made else (),
+        )  # fmt: skip
+        return ERROR
+    constant = value.constant and all(t.constant for t in subscripts if isinstance(t, Tensor))
+    if c.rec is None and not constant:
+        c.rows.append(ir.Row("", "index", result, 0, expr.span))
+    return Tensor(ir.Item(value.expr, tuple(exprs), result), result, Made("index", expr.span), constant)
+
+
+def _slice_code(c: Body, item: s.Slice, ends: list[Any]) -> str:
+    codes = [
+        "" if e is None else c.forward_code(e, v) for e, v in zip((item.start, item.stop, item.step), ends, strict=True)
+    ]
+    start, stop, step = codes
+    return f"{start}:{stop}" + (f":{step}" if step else "")

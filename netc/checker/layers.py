@@ -1,8 +1,8 @@
 """Layers: what a step that names one means.
 
-In: the checker of a network, a step, and the value that flows into it. Out: the value that the layer gives, with the
-layer registered as a child where it has a label. Unlabelled layers without state become their functions; in a `seq`
-every layer is a child.
+In: the checker of a body, a step, and the value that flows into it. Out: the value that the layer gives, with the layer
+registered as a child where it has a label. Unlabelled layers without state become their functions; in a `seq` every
+layer is a child. Leaves to others: modules of the file (`modules`), the inside of a `seq` (`blocks`).
 """
 
 from __future__ import annotations
@@ -11,126 +11,69 @@ from typing import TYPE_CHECKING, Any
 
 from netc import catalog, ir
 from netc import syntax as s
+from netc.catalog.entry import REQUIRED, Entry, LayerValue
+from netc.catalog.unsupported import REASONS as UNSUPPORTED
+from netc.checker import blocks, functions, modules
 from netc.checker.arguments import bind, ordered
 from netc.checker.expressions import ERROR, kind_of
-from netc.checker.values import Made, Tensor, TensorTuple
+from netc.checker.labels import Named, name_of
+from netc.checker.values import LayerRef, Made, Tensor, TensorTuple, tensors
 from netc.diagnostics import Label, nearest
-from netc.identifiers import valid_label
 from netc.ir import Arg
+from netc.literals import literal
 from netc.node import replace
-from netc.shapes import Dim, Reject, Size, TensorType, same
+from netc.shapes import Reject, Size, TensorType, same
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from netc.catalog.entry import Entry
-    from netc.checker.network import NetworkChecker
+    from netc.checker.body import Body
+    from netc.checker.expressions import Evaluator
+    from netc.checker.units import Definition
+    from netc.shapes import Dim
     from netc.source import Span
 
 
-def labelled(c: NetworkChecker, link: s.Link, value: Any) -> Any:
-    """`label: step`."""
-    label, step = link.label, link.step
-    assert label is not None
-    if isinstance(label, s.String) and "{" in label.value:
-        c.not_yet(label.span, "a computed label")
-        name = ""
-    else:
-        name = label.text if isinstance(label, s.Ident) else label.value
-        if not valid_label(name, label.span, c.report) or not _fresh(c, name, label.span):
-            name = ""
-    if value is None:
-        value = c.the_current(link.span)
-    child: ir.Child | None
-    if isinstance(step, s.Seq):
-        child, result = _sequential(c, step, name, value)
-    elif isinstance(step, s.Inline):
-        child, result = None, c.not_yet(step.span.before(step.body.span), "a module written where it is used")
-    elif isinstance(step, s.Edited):
-        child, result = None, c.not_yet(step.span, "editing a layer in braces")
-    else:
-        child, result = _layer(c, step, name, value, label.span)
-    if name:
-        c.labels[name] = child
-    if child is None or not isinstance(result, Tensor):
-        return ERROR
-    if name:
-        c.children.append(child)
-    return result
+# --- which layer ------------------------------------------------------------------------------------------------------
 
 
-def _fresh(c: NetworkChecker, name: str, span: Span) -> bool:
-    if name not in c.labels:
-        return True
-    key = f"label {name}"
-    c.report.add(
-        "E0214",
-        f"two layers are called `{name}`",
-        span,
-        "again",
-        secondary=[Label(c.spans[key], "first here")] if key in c.spans else (),
-        help=f"rename one; to apply the first one again, write `{name}` without a colon",
-    )
-    return False
-
-
-def _layer(c: NetworkChecker, step: s.Expr, name: str, value: Any, span: Span) -> tuple[ir.Layer | None, Any]:
-    """A labelled step that has to be a layer."""
-    callee = step.callee if isinstance(step, s.Call) else step
-    if isinstance(callee, s.Attribute):
-        return None, dotted(c, step, callee)
-    if not isinstance(callee, s.Name) or not callee.text[0].isupper():
-        shown = f"`{callee.text}` is a function" if isinstance(callee, s.Name) else "this is an expression"
-        c.report.add(
-            "E0215",
-            f"a label is for a layer, and {shown}",
-            step.span,
-            help="leave the label out, or bind the value with `name = …`",
-        )
-        return None, ERROR
-    c.spans[f"label {name}"] = span
-    return build(c, step, callee, name, value)
-
-
-def build(c: NetworkChecker, step: s.Expr, callee: s.Name, label: str, value: Any) -> tuple[ir.Layer | None, Any]:
-    """The layer that a step names, and what it gives for the value that flows into it."""
-    entry = find(c, callee)
-    if entry is None:
-        return None, ERROR
-    call, inputs = _call(c, entry, step, value, c.code)
-    if call is None or inputs is None:
-        return None, ERROR
-    layer, result = _checked(c, entry, call, inputs, label, step.span)
-    if layer is None or result is None:
-        return None, ERROR
-    made = Made(label or entry.name, step.span)
-    expr = ir.Apply(label, tuple(t.expr for t in inputs), result, step.span)
-    return layer, Tensor(expr, result, made)
-
-
-def find(c: NetworkChecker, callee: s.Name) -> Entry | None:
-    """The layer of a name, or None with the reason in the report."""
+def find(c: Body, callee: s.Name) -> LayerRef | None:
+    """The layer or module of a name, or None with the reason in the report."""
     name = callee.text
-    if name in c.definitions:
-        c.not_yet(callee.span, f"a module as a layer (`{name}`)")
-        return None
-    entry = catalog.layer(name)
-    if entry is None:
-        if catalog.loss(name) is not None:
+    held = c.env.get(name)
+    if name in c.env:
+        if isinstance(held, LayerRef):
+            return held if _usable(c, held, callee) else None
+        if held is not ERROR:
             c.report.add(
-                "E0216",
-                f"`{name}` is a loss, not a layer",
-                callee.span,
-                help=f"name it in the `train` section: `loss = {name}`",
-            )
-            return None
-        near = _nearest_layer(name) or nearest(name, [n for n in c.definitions if n[0].isupper()])
+                "E0202", f"`{name}` is {kind_of(held)}, not a layer", callee.span,
+                help=f"test it first: `if {name} is not None {{ … }}`" if held is None else None,
+            )  # fmt: skip
+        return None
+    target = c.definition(name) or catalog.layer(name)
+    if target is not None:
+        ref = LayerRef(target)
+        return ref if _usable(c, ref, callee) else None
+    if name in UNSUPPORTED:
+        c.report.add("E0900", f"`{name}` can't be used: {UNSUPPORTED[name]}", callee.span)
+    elif catalog.loss(name) is not None:
+        c.report.add(
+            "E0216",
+            f"`{name}` is a loss, not a layer",
+            callee.span,
+            help=f"name it in the `train` section: `loss = {name}`",
+        )
+    else:
+        near = _nearest_layer(name) or nearest(name, [n for n in c.owner.unit.definitions if n[0].isupper()])
         help_text = f"did you mean `{near}`?" if near else "layers have the names that torch.nn gives them"
         c.report.add("E0202", f"there is no layer `{name}`", callee.span, help=help_text)
-    elif entry.rule is None:
-        c.not_yet(callee.span, f"the layer `{name}`")
-        return None
-    return entry
+    return None
+
+
+def _usable(c: Body, ref: LayerRef, callee: s.Name) -> bool:
+    if isinstance(ref.target, Entry) and ref.target.rule is None:
+        reason = UNSUPPORTED.get(ref.name, "its shapes are not known to netc")
+        c.report.add("E0900", f"`{ref.name}` can't be used: {reason}", callee.span)
+        return False
+    return True
 
 
 # What other libraries call torch's layers.
@@ -146,67 +89,370 @@ def _nearest_layer(name: str) -> str | None:
     return _ELSEWHERE.get(name) or nearest(name, catalog.layers())
 
 
-def _call(
-    c: NetworkChecker, entry: Entry, step: s.Expr, value: Any, code: Callable[[s.Expr, Any], str]
-) -> tuple[ir.Call | None, tuple[Tensor, ...] | None]:
-    """The layer's call as written, inferred arguments still open, and the tensors that flow into it."""
+# --- layers as values -------------------------------------------------------------------------------------------------
+
+
+def reference(c: Evaluator, expr: s.Call, callee: s.Expr) -> LayerRef | Any:
+    """`BatchNorm2d(eps=0.001)` as a value: the layer with some of its arguments. None where the name is no layer."""
+    assert isinstance(callee, s.Name)
+    held = c.env.get(callee.text)
+    target = held.target if isinstance(held, LayerRef) else c.definition(callee.text) or catalog.layer(callee.text)
+    if target is None:
+        return None
+    given: dict[str, tuple[Any, str]] = {}
+    if isinstance(held, LayerRef):
+        given = {n: (v, code) for n, v, code in held.args}
+    names = _open_names(target)
+    for i, argument in enumerate(expr.arguments):
+        name = argument.name.text if argument.name else names[i] if i < len(names) else None
+        value = c.evaluate(argument.value)
+        if name is None or (argument.name and name not in _all_names(target)):
+            known = ", ".join(f"`{n}`" for n in _all_names(target))
+            wrong = f"has no argument `{name}`" if argument.name else "takes fewer arguments"
+            c.report.add(
+                "E0302" if argument.name else "E0304", f"`{target.name}` {wrong}", argument.span,
+                help=f"it takes {known}" if known else "it takes none",
+            )  # fmt: skip
+            return ERROR
+        if value is ERROR:
+            return ERROR
+        code = c.code(argument.value, value) if hasattr(c, "code") else ""
+        given[name] = value, code
+    return LayerRef(target, tuple((n, v, code) for n, (v, code) in given.items()))
+
+
+def _open_names(target: Entry | Definition) -> list[str]:
+    """The parameters that positional arguments stand for."""
+    if isinstance(target, Entry):
+        inferred = target.rule.infers if target.rule else ()
+        names = [p for p in target.params if p.name not in inferred and not p.keyword_only]
+        return [p.name for p in names if not inferred or p.default is REQUIRED]
+    return [p.name.text for p in modules.base(target).params]
+
+
+def _all_names(target: Entry | Definition) -> list[str]:
+    return [p.name for p in target.params] if isinstance(target, Entry) else [
+        p.name.text for p in modules.base(target).params
+    ]  # fmt: skip
+
+
+def reference_code(c: Body, ref: LayerRef, own: str | None) -> str:
+    """The Python of a layer as a value: `nn.ReLU`, `partial(nn.BatchNorm2d, eps=0.001)`."""
+    if own is not None and c.rec is not None:
+        held = next((v for n, v in c.env.items() if own == f"ꞏ{n}ꞏ"), None)
+        args = [a for a in ref.args if not isinstance(held, LayerRef) or a not in held.args]
+    else:
+        args = list(ref.args)
+        own = callee_code(c, ref.target)
+    entry = isinstance(ref.target, Entry)
+    shown = ", ".join(f"{n if entry else modules.parameter_name(n)}={code}" for n, _, code in args)
+    return f"partial({own}, {shown})" if args else own
+
+
+def callee_code(c: Body, target: Entry | Definition) -> str:
+    """The Python that names a layer's class."""
+    if isinstance(target, Entry):
+        return f"ops.{target.name}" if target.home.startswith("torchvision") else f"nn.{target.name}"
+    return c.session.class_name(target)
+
+
+# --- steps ------------------------------------------------------------------------------------------------------------
+
+
+def labelled(c: Body, link: s.Link, value: Any) -> Any:
+    """`label: step`."""
+    assert link.label is not None
+    label = name_of(c, link.label)
+    if label is not None and not _fresh(c, label, link.label.span):
+        label = None
+    if value is None:
+        value = c.the_current(link.span)
+    result = _labelled(c, link, label or Named("", None, link.span), value)
+    if label is not None and label.text not in c.labels:
+        c.labels[label.text] = None
+    return result
+
+
+def _labelled(c: Body, link: s.Link, label: Named, value: Any) -> Any:
+    step = link.step
+    c.spans[f"label {label.text}"] = label.span
+    if isinstance(step, s.Seq):
+        return blocks.sequential(c, step, label, value)
+    if isinstance(step, s.Inline):
+        return modules.inline(c, step, label, value)
+    if isinstance(step, s.Edited):
+        return c.not_yet(step.span, "editing a layer in braces")
+    callee = step.callee if isinstance(step, s.Call) else step
+    if isinstance(callee, s.Attribute):
+        return dotted(c, step, callee)
+    layer = isinstance(callee, s.Name) and (callee.text[0].isupper() or isinstance(c.env.get(callee.text), LayerRef))
+    if not isinstance(callee, s.Name) or not layer:
+        shown = f"`{callee.text}` is a function" if isinstance(callee, s.Name) else "this is an expression"
+        c.report.add(
+            "E0215",
+            f"a label is for a layer, and {shown}",
+            step.span,
+            help="leave the label out, or bind the value with `name = …`",
+        )
+        return ERROR
+    return build(c, step, callee, label, value)
+
+
+def _fresh(c: Body, label: Named, span: Span) -> bool:
+    if label.text not in c.labels:
+        return True
+    key = f"label {label.text}"
+    c.report.add(
+        "E0214",
+        f"two layers are called `{label.text}`",
+        span,
+        "again",
+        secondary=[Label(c.spans[key], "first here")] if key in c.spans and c.spans[key] != span else (),
+        help=f"rename one; to apply the first one again, write `{label.text}` without a colon",
+    )
+    return False
+
+
+def build(c: Body, step: s.Expr, callee: s.Name, label: Named, value: Any) -> Any:
+    """Build the layer that a step names, register it, and give what it makes of the value that flows into it."""
+    ref = find(c, callee)
+    if ref is None:
+        return ERROR
+    if not isinstance(ref.target, Entry):
+        return modules.call(c, step, callee, ref, label, value)
+    made = call(c, ref, step, callee, label.text, value)
+    if made is None:
+        return ERROR
+    layer, _, result = made
+    register(c, label, layer, new(c, ref, callee, layer))
+    return applied(c, ref.target, value, result, label, step.span)
+
+
+def register(c: Body, label: Named, child: ir.Child, made: ir.Made) -> None:
+    """Make a child of a layer, module or seq."""
+    c.labels[label.text] = child
+    c.children.append(child)
+    if c.rec is not None:
+        c.codes[label.text] = label.access(c.path)
+        c.rec.build.append(ir.Register(c.path, label.code, made))
+
+
+def new(c: Body, ref: LayerRef, callee: s.Name, layer: ir.Layer) -> ir.New:
+    """The Python that builds a layer."""
+    held = c.env.get(callee.text)
+    preset = {n for n, _, _ in held.args} if isinstance(held, LayerRef) else set()
+    own = f"ꞏ{callee.text}ꞏ" if isinstance(held, LayerRef) else callee_code(c, ref.target)
+    arguments = [(n, a) for n, a in layer.call.args.items() if n not in preset]
+    return ir.New(own, tuple((None if a.positional else n, ir.Code(a.code)) for n, a in arguments))
+
+
+def call(
+    c: Body, ref: LayerRef, step: s.Expr, callee: s.Name, label: str, value: Any
+) -> tuple[ir.Layer, tuple[Tensor, ...], Any] | None:
+    """The layer of a call with all its arguments, the tensors that it takes, and the types that it gives."""
+    entry = ref.target
+    assert isinstance(entry, Entry)
     assert entry.rule is not None
+    taken = _taken(c, entry, value, step.span)
     arguments = step.arguments if isinstance(step, s.Call) else ()
-    bound = bind(entry, arguments, step.span, c, code, inferred=entry.rule.infers)
-    taken = _tensors(c, value, step.span)
-    if not bound.ok:
-        return None, taken
+    of_forward = {p.name for p in entry.rule.forward}
+    own = tuple(a for a in arguments if a.name is None or a.name.text not in of_forward)
+    bound = bind(entry, own, step.span, c, c.code, inferred=entry.rule.infers, filled={n for n, _, _ in ref.args})
+    if not bound.ok or taken is None:
+        return None
+    preset = {n: Arg(v, code) for n, v, code in ref.args if n not in bound.args}
     c.argument_spans = bound.spans
-    return ir.Call(entry, bound.args, step.span), taken
+    extra = _forward_arguments(c, entry, [a for a in arguments if a not in own])
+    return None if extra is None else _checked(c, entry, preset | bound.args, taken, extra, label, step.span)
 
 
-def _tensors(c: NetworkChecker, value: Any, span: Span) -> tuple[Tensor, ...] | None:
-    if isinstance(value, TensorTuple):
-        return value.items
-    if isinstance(value, Tensor):
-        return (value,)
-    if value is not ERROR and value is not None:
-        c.report.add("E0206", f"a layer takes a tensor, and this is {kind_of(value)}", span)
-    elif value is None:
+def _taken(c: Body, entry: Entry, value: Any, span: Span) -> tuple[Tensor, ...] | None:
+    if value is ERROR:
+        return None
+    if value is None:
         c.the_current(span)
-    return None
+        return None
+    found = tensors(value)
+    if not found:
+        c.report.add("E0206", f"a layer takes a tensor, and this is {kind_of(value)}", span)
+        return None
+    assert entry.rule is not None
+    return found * entry.rule.repeat if len(found) == 1 else found
+
+
+def given(value: Any, repeat: int) -> tuple[ir.Expr, ...]:
+    """The arguments that a value is to a layer: several where it is a tuple, one for each of its parts."""
+    if isinstance(value, TensorTuple):
+        return tuple(functions.as_expr(item) for item in value.items)
+    return (functions.as_expr(value),) * repeat
+
+
+def _forward_arguments(c: Body, entry: Entry, arguments: list[s.Argument]) -> dict[str, tuple[Any, s.Argument]] | None:
+    """Arguments of the layer's `forward` that the call gives by name."""
+    assert entry.rule is not None
+    out: dict[str, tuple[Any, s.Argument]] = {}
+    for argument in arguments:
+        assert argument.name is not None
+        param = next(p for p in entry.rule.forward if p.name == argument.name.text)
+        value = c.evaluate(argument.value)
+        if value is ERROR or not functions.fits(c, entry, param, value, argument):
+            return None
+        out[param.name] = value, argument
+    return out
 
 
 def _checked(
-    c: NetworkChecker, entry: Entry, call: ir.Call, tensors: tuple[Tensor, ...], label: str, span: Span
-) -> tuple[ir.Layer | None, TensorType | None]:
+    c: Body,
+    entry: Entry,
+    args: dict[str, Arg],
+    taken: tuple[Tensor, ...],
+    extra: dict[str, tuple[Any, s.Argument]],
+    label: str,
+    span: Span,
+) -> tuple[ir.Layer, tuple[Tensor, ...], Any] | None:
     """Fill in what follows from the input, and ask the layer's rule for the result."""
     rule = entry.rule
     assert rule is not None
-    types = tuple(t.type for t in tensors)
-    values = {p.name: p.default for p in entry.params} | {n: a.value for n, a in call.args.items()}
-    args = dict(call.args)
+    types = tuple(t.type for t in taken)
+    values = {p.name: p.default for p in (*entry.params, *rule.forward)} | {n: a.value for n, a in args.items()}
+    values |= {n: functions.type_or_value(v) for n, (v, _) in extra.items()}
     for name in rule.infers:
-        values.pop(name)
+        values.pop(name, None)
+    values = {n: _layer_value(v, types) for n, v in values.items()}
     for name, infer in rule.infers.items():
-        size = infer(values, types)
+        size = _inferred(c, infer, values, types)
         if isinstance(size, Reject):
-            _rejected(c, entry, size, tensors, label, span)
-            return None, None
-        if name in args and not _agrees(args[name].value, size):
-            _mismatch(c, entry, name, args[name].value, size, tensors, label)
+            _rejected(c, entry, size, taken, label, span)
+            return None
+        if name in args and not _agrees(_witness(c, args[name].value), _witness(c, size)):
+            _mismatch(c, entry, name, args[name].value, size, taken, label)
         if not c.built(size):
-            _unknown_size(c, entry, name, size, tensors, span)
-            return None, None
+            _unknown_size(c, entry, name, size, taken, span)
+            return None
         if name not in args:
-            args[name] = Arg(size, c.inferred_code(size), positional=True)
+            args[name] = Arg(size, c.inferred_code(size, name), positional=True)
         values[name] = size
-    result = rule.shape(values, types)
+    args = {n: a._replace(value=_layer_value(a.value, types)) for n, a in args.items()}
+    result = shape(c, rule.shape, values, types)
     if isinstance(result, Reject):
-        _rejected(c, entry, result, tensors, label, span)
-        return None, None
-    if not isinstance(result, TensorType):
-        c.not_yet(span, f"a layer of several results (`{entry.name}`)")
-        return None, None
+        _rejected(c, entry, result, taken, label, span)
+        return None
     layer = ir.Layer(label, ir.Call(entry, ordered(entry, args), span), types, result, span)
-    macs = rule.macs(values, types, result) if rule.macs else 0
-    c.rows.append(ir.Row(f"{c.prefix}{label}" if label else "", entry.name, result, macs, span))
-    return layer, result
+    if c.rec is None:
+        _look_up(c, values, taken)
+        first = functions.first(result)
+        macs = rule.macs(values, types, result) if rule.macs else 0
+        c.rows.append(ir.Row(f"{c.prefix}{label}" if label else "", entry.name, first, macs, span))
+    return layer, taken, (result, extra)
+
+
+def _look_up(c: Body, values: dict[str, Any], taken: tuple[Tensor, ...]) -> None:
+    """Note how many entries the table has in which an input is looked up."""
+    count = values.get("num_embeddings")
+    inputs = {i.name for i in c.inputs}
+    for tensor in taken:
+        if isinstance(count, int) and isinstance(tensor.expr, ir.Var) and tensor.expr.name in inputs:
+            c.looked_up[tensor.expr.name] = min(count, c.looked_up.get(tensor.expr.name, count))
+
+
+def _inferred(c: Body, infer: Any, values: dict[str, Any], types: tuple[TensorType, ...]) -> Any:
+    """A size that follows from the input: in general an expression, if it is right for the instance."""
+    if c.rec is None:
+        return infer(values, types)
+    concrete = infer(c.rec.witness(values_of(values, c)), c.rec.witness(types))
+    try:
+        size = infer(values, types)
+    except (TypeError, ValueError, ZeroDivisionError, AttributeError):
+        size = concrete
+    if isinstance(size, Reject) or c.rec.witness(size) != concrete:
+        return concrete if isinstance(concrete, Reject) else _unknown(c, concrete)
+    return size
+
+
+def values_of(values: dict[str, Any], c: Body) -> dict[str, Any]:
+    """The arguments as numbers."""
+    assert c.rec is not None
+    return {n: c.rec.witness(v) for n, v in values.items()}
+
+
+def _unknown(c: Body, concrete: Any) -> Any:
+    assert c.rec is not None
+    if isinstance(concrete, (list, tuple)):
+        return type(concrete)([_unknown(c, item) for item in concrete])
+    return c.rec.unknown(concrete) if type(concrete) is int else concrete
+
+
+def shape(c: Body, rule: Any, values: dict[str, Any], types: tuple[TensorType, ...]) -> Any:
+    """What a rule gives; in general with sizes as expressions, each of which is right for the instance."""
+    if c.rec is None:
+        return rule(values, types)
+    concrete = rule(values_of(values, c), c.rec.witness(types))
+    if isinstance(concrete, Reject):
+        return concrete
+    try:
+        general = rule(values, types)
+    except (TypeError, ValueError, ZeroDivisionError, AttributeError):
+        general = concrete
+    return _reconciled(c, general, concrete)
+
+
+def _reconciled(c: Body, general: Any, concrete: Any) -> Any:
+    """The general result with each size that is wrong for the instance, or that isn't there, unknown."""
+    assert c.rec is not None
+    if isinstance(concrete, TensorType):
+        ok = isinstance(general, TensorType) and len(general.shape) == len(concrete.shape)
+        dims = general.shape if ok else concrete.shape
+        pairs = zip(dims, concrete.shape, strict=True)
+        right = (g if ok and c.rec.witness(g) == k else _unknown(c, k) for g, k in pairs)
+        return concrete._replace(shape=tuple(right))
+    if isinstance(concrete, tuple):
+        same_form = isinstance(general, tuple) and not hasattr(general, "_fields") and len(general) == len(concrete)
+        parts = general if same_form else concrete
+        return tuple(_reconciled(c, g if same_form else None, k) for g, k in zip(parts, concrete, strict=True))
+    return concrete
+
+
+def _layer_value(value: Any, types: tuple[TensorType, ...]) -> Any:
+    """A layer as an argument, for a rule: with its defaults, and with what follows from the inputs."""
+    if not isinstance(value, LayerRef) or not isinstance(value.target, Entry):
+        return value
+    entry = value.target
+    args = {p.name: p.default for p in entry.params if p.default is not REQUIRED}
+    args |= {n: _layer_value(v, types) for n, v, _ in value.args}
+    for name, infer in entry.rule.infers.items() if entry.rule else ():
+        if name not in args:
+            try:
+                size = infer(args, types)
+            except (IndexError, KeyError):
+                continue
+            if not isinstance(size, Reject):
+                args[name] = size
+    return LayerValue(entry, args)
+
+
+def _witness(c: Body, value: Any) -> Any:
+    return value if c.rec is None else c.rec.witness(value)
+
+
+def applied(c: Body, entry: Entry, value: Any, result: Any, label: Named, span: Span) -> Any:
+    """The value that a layer gives, and the Python that applies it."""
+    types, extra = result
+    made = Made(label.text or entry.name, span)
+    rule = entry.rule
+    assert rule is not None
+    keywords = {n: functions.as_expr_of(c, v, a) for n, (v, a) in extra.items()}
+    keywords = {n: ir.Value(literal(v)) for n, v in rule.alone.items() if n not in keywords} | keywords
+    expr = ir.Apply(label.access(c.path), given(value, rule.repeat), tuple(keywords.items()), types, span)
+    value = functions.wrapped(types, expr, made)
+    return value._replace(of_layer=True) if isinstance(value, TensorTuple) else value
+
+
+def with_all(value: TensorTuple) -> TensorTuple:
+    """The results of a layer when all of them are wanted."""
+    if not isinstance(value.expr, ir.Apply) or not value.of_layer:
+        return value
+    keywords = tuple((n, e) for n, e in value.expr.keywords if n != "need_weights" or e != ir.Value("False"))
+    return value._replace(expr=replace(value.expr, keywords=keywords))
 
 
 def _agrees(given: Any, arrives: Any) -> bool:
@@ -222,7 +468,7 @@ def _agrees(given: Any, arrives: Any) -> bool:
 
 
 def _mismatch(
-    c: NetworkChecker, entry: Entry, name: str, given: Any, arrives: Any, tensors: tuple[Tensor, ...], label: str
+    c: Body, entry: Entry, name: str, given: Any, arrives: Any, tensors: tuple[Tensor, ...], label: str
 ) -> None:
     who = f"`{label or entry.name}`"
     what = name.replace("in_", "input ").replace("num_", "").replace("_", " ")
@@ -246,13 +492,11 @@ def _came_from(tensors: tuple[Tensor, ...]) -> list[Label]:
     return [Label(t.made.span, f"gives {_type(t.type)}") for t in tensors if t.made is not None]
 
 
-def _type(type_: TensorType) -> str:
+def _type(type_: Any) -> str:
     return str(type_).replace("$", "")
 
 
-def _unknown_size(
-    c: NetworkChecker, entry: Entry, name: str, size: Any, tensors: tuple[Tensor, ...], span: Span
-) -> None:
+def _unknown_size(c: Body, entry: Entry, name: str, size: Any, tensors: tuple[Tensor, ...], span: Span) -> None:
     shown = str(size).replace("$", "")
     came = _came_from(tensors)
     message = f"`{entry.name}` has to know `{name}` when the network is built, but it is `{shown}`"
@@ -268,9 +512,7 @@ def _unknown_size(
     )
 
 
-def _rejected(
-    c: NetworkChecker, entry: Entry, reject: Reject, tensors: tuple[Tensor, ...], label: str, span: Span
-) -> None:
+def _rejected(c: Body, entry: Entry, reject: Reject, tensors: tuple[Tensor, ...], label: str, span: Span) -> None:
     """A rule's reason as a diagnostic, at the argument that is at fault where there is one."""
     who = f"`{label}` ({entry.name})" if label and label != entry.name else f"`{entry.name}`"
     place = c.argument_spans.get(reject.argument or "", span)
@@ -288,46 +530,51 @@ def _rejected(
     )
 
 
-def unnamed(c: NetworkChecker, step: s.Expr, callee: s.Name, value: Any) -> Any:
+def unnamed(c: Body, step: s.Expr, callee: s.Name, value: Any) -> Any:
     """A layer without a label: its function where it has no state; else it needs a label."""
-    entry = find(c, callee)
+    ref = find(c, callee)
     if value is None:
         value = c.the_current(step.span)
-    if entry is None:
+    if ref is None:
         return ERROR
-    call, tensors = _call(c, entry, step, value, c.forward_code)
-    if call is None or tensors is None:
-        if call is not None:
-            _needs_label(c, entry, call, step, callee)
+    parameter = isinstance(c.env.get(callee.text), LayerRef)
+    if not isinstance(ref.target, Entry):
+        if parameter:
+            return modules.call(c, step, callee, ref, _own_label(c, callee), value)
+        _label_please(c, ref.name, step, callee)
         return ERROR
-    if _needs_label(c, entry, call, step, callee):
-        return ERROR
-    layer, result = _checked(c, entry, call, tensors, "", step.span)
-    if layer is None or result is None:
-        return ERROR
-    assert entry.rule is not None
-    made = Made(entry.name, step.span)
-    if entry.rule.function is None:
-        label = c.free_label(entry.name)
-        c.labels[label] = replace(layer, label=label)
-        c.children.append(replace(layer, label=label))
-        return Tensor(ir.Apply(label, tuple(t.expr for t in tensors), result, step.span), result, made)
-    return Tensor(function_form(layer, tensors), result, made)
-
-
-def _needs_label(c: NetworkChecker, entry: Entry, call: ir.Call, step: s.Expr, callee: s.Name) -> bool:
-    rule = entry.rule
+    made = call(c, ref, step, callee, "", value)
+    rule = ref.target.rule
     assert rule is not None
-    if rule.state is None and rule.buffers is None:
-        return False
-    label = c.free_label(entry.name)
+    if rule.state is not None or rule.buffers is not None:
+        _label_please(c, ref.name, step, callee)
+        return ERROR
+    if made is None:
+        return ERROR
+    layer, taken, result = made
+    if rule.function is not None and not parameter:
+        types, _ = result
+        return functions.wrapped(types, function_form(layer, taken), Made(ref.name, step.span))
+    label = _own_label(c, callee)
+    if label.text in c.labels:
+        return applied(c, ref.target, value, result, label, step.span)
+    register(c, label, replace(layer, label=label.text), new(c, ref, callee, layer))
+    return applied(c, ref.target, value, result, label, step.span)
+
+
+def _own_label(c: Body, callee: s.Name) -> Named:
+    text = c.free_label(callee.text)
+    return Named(text, f'"{text}"', callee.span)
+
+
+def _label_please(c: Body, name: str, step: s.Expr, callee: s.Name) -> None:
+    label = c.free_label(name)
     c.report.add(
         "E0205",
-        f"`{entry.name}` has weights and needs a label",
+        f"`{name}` has weights and needs a label" if catalog.layer(name) else f"the module `{name}` needs a label",
         callee.span,
         help=f"name it, as in `{label}: {c.source_text(step.span)}`",
     )
-    return True
 
 
 def function_form(layer: ir.Layer, tensors: tuple[Tensor, ...]) -> ir.Function:
@@ -355,7 +602,7 @@ def function_form(layer: ir.Layer, tensors: tuple[Tensor, ...]) -> ir.Function:
     return ir.Function(form.callee, tuple(arguments), layer.output, layer.span)
 
 
-def again(c: NetworkChecker, step: s.Expr, label: str, value: Any) -> Any:
+def again(c: Body, step: s.Expr, label: str, value: Any) -> Any:
     """A label as a step: the same child applied again, which shares its weights."""
     if isinstance(step, s.Call):
         c.report.add(
@@ -368,70 +615,114 @@ def again(c: NetworkChecker, step: s.Expr, label: str, value: Any) -> Any:
     child = c.labels[label]
     if value is None:
         value = c.the_current(step.span)
-    tensors = _tensors(c, value, step.span)
-    if child is None or tensors is None:
+    taken = tensors(value)
+    if value is not ERROR and not taken:
+        c.report.add("E0206", f"a layer takes a tensor, and this is {kind_of(value)}", step.span)
+    if child is None or not taken:
         return ERROR
-    types = tuple(t.type for t in tensors)
-    found = _again(c, child, types, tensors, step.span)
+    if isinstance(child, ir.Layer) and len(taken) == 1 and child.call.entry.rule is not None:
+        taken = taken * child.call.entry.rule.repeat
+    types = tuple(t.type for t in taken)
+    found = _again(c, child, types, taken, step.span)
     if found is None:
         return ERROR
     result, macs = found
-    c.rows.append(ir.Row(label, f"{label} again", result, macs, step.span))
-    return Tensor(ir.Apply(label, tuple(t.expr for t in tensors), result, step.span), result, Made(label, step.span))
+    if c.rec is None:
+        c.rows.append(ir.Row(f"{c.prefix}{label}", f"{label} again", functions.first(result), macs, step.span))
+    repeat = child.call.entry.rule.repeat if isinstance(child, ir.Layer) and child.call.entry.rule else 1
+    expr = ir.Apply(c.codes.get(label, ""), given(value, repeat), (), result, step.span)
+    return functions.wrapped(result, expr, Made(label, step.span))
 
 
 def _again(
-    c: NetworkChecker, child: ir.Child, types: tuple[TensorType, ...], tensors: tuple[Tensor, ...], span: Span
-) -> tuple[TensorType, Dim] | None:
+    c: Body, child: ir.Child, types: tuple[TensorType, ...], taken: tuple[Tensor, ...], span: Span
+) -> tuple[Any, Dim] | None:
     """What a child that is built already gives for another input, and its multiply-adds."""
     if isinstance(child, ir.Sequential):
         inner = types
         total: Dim = 0
+        output: Any = types[0]
         for sub in child.children:
-            found = _again(c, sub, inner, tensors, span)
+            found = _again(c, sub, inner, taken, span)
             if found is None:
                 return None
-            inner, total = (found[0],), total + found[1]
-        return inner[0], total
+            output, total = found[0], total + found[1]
+            inner = (functions.first(output),)
+        return output, total
+    if isinstance(child, ir.Instance):
+        return modules.again(c, child, types, taken, span)
     entry = child.call.entry
-    assert entry.rule is not None
-    values = {p.name: p.default for p in entry.params} | {n: a.value for n, a in child.call.args.items()}
-    for name, infer in entry.rule.infers.items():
-        size = infer({n: v for n, v in values.items() if n not in entry.rule.infers}, types)
-        if isinstance(size, Reject) or not (c.built(size) and _agrees(values[name], size)):
+    rule = entry.rule
+    assert rule is not None
+    values = {p.name: p.default for p in (*entry.params, *rule.forward)}
+    values |= {n: a.value for n, a in child.call.args.items()}
+    for name, infer in rule.infers.items():
+        size = _inferred(c, infer, {n: v for n, v in values.items() if n not in rule.infers}, types)
+        if isinstance(size, Reject) or not (c.built(size) and _agrees(_witness(c, values[name]), _witness(c, size))):
             got = size.reason if isinstance(size, Reject) else f"it was built for {_plain(values[name])}"
             arrives = "" if isinstance(size, Reject) else f" and now receives {_plain(size)}"
             c.report.add(
                 "E0405",
                 f"`{child.label}` can't be applied again here: {got}{arrives} ({name})",
                 span,
-                secondary=[Label(child.span, f"built for {_type(child.inputs[0])}"), *_came_from(tensors)],
+                secondary=[Label(child.span, f"built for {_type(child.inputs[0])}"), *_came_from(taken)],
                 help="shared layers need inputs of the same size; use a layer of its own here",
             )
             return None
-    result = entry.rule.shape(values, types)
+    result = shape(c, rule.shape, values, types)
     if isinstance(result, Reject):
-        _rejected(c, entry, result, tensors, child.label, span)
+        _rejected(c, entry, result, taken, child.label, span)
         return None
-    if not isinstance(result, TensorType):
-        return None
-    return result, entry.rule.macs(values, types, result) if entry.rule.macs else 0
+    concrete = c.rec is None and rule.macs is not None
+    return result, rule.macs(values, types, result) if concrete else 0  # type: ignore[misc]
 
 
-def by_path(c: NetworkChecker, step: s.String, value: Any) -> Any:
+def by_path(c: Body, step: s.String, value: Any) -> Any:
     """A string as a step applies the child of that label again."""
-    if "{" in step.value:
-        return c.not_yet(step.span, "a computed label")
-    if step.value in c.labels:
-        return again(c, step, step.value, value)
-    near = nearest(step.value, c.labels)
+    label = name_of(c, step)
+    if label is None:
+        return ERROR
+    if label.text in c.labels:
+        if c.rec is not None:
+            c.codes[label.text] = label.access(c.path)
+        return again(c, step, label.text, value)
+    near = nearest(label.text, c.labels)
     c.report.add(
-        "E0218", f'no layer is called "{step.value}"', step.span, help=f"did you mean `{near}`?" if near else None
+        "E0218", f'no layer is called "{label.text}"', step.span, help=f"did you mean `{near}`?" if near else None
     )
     return ERROR
 
 
-def dotted(c: NetworkChecker, step: s.Expr, callee: s.Attribute) -> Any:
+def attribute(c: Body, expr: s.Attribute, label: str) -> Any:
+    """`wte.weight`: a parameter of a layer of this body, as a tensor; another attribute is a number of its call."""
+    child, name = c.labels[label], expr.name.text
+    if child is None:
+        return ERROR
+    if isinstance(child, ir.Layer) and child.call.entry.rule is not None:
+        entry, rule = child.call.entry, child.call.entry.rule
+        args = {p.name: child.call.get(p.name) for p in entry.params}
+        state: dict[str, Any] = dict(rule.state(args)) if rule.state is not None else {}
+        if name in state:
+            type_ = TensorType(tuple(state[name]))
+            return Tensor(ir.Value(f"{c.codes.get(label, '')}.{name}"), type_, Made(f"{label}.{name}", expr.span))
+        if name in args:
+            return args[name]
+        near = nearest(name, [*state, *args])
+    elif isinstance(child, ir.Instance):
+        held = next((h for h in child.held if h.name == name), None)
+        if held is not None:
+            return Tensor(ir.Value(f"{c.codes.get(label, '')}.{name}"), held.type, Made(f"{label}.{name}", expr.span))
+        near = nearest(name, [h.name for h in child.held])
+    else:
+        near = None
+    c.report.add(
+        "E0231", f"`{label}` has no attribute `{name}`", expr.name.span,
+        help=f"did you mean `{near}`?" if near else None,
+    )  # fmt: skip
+    return ERROR
+
+
+def dotted(c: Body, step: s.Expr, callee: s.Attribute) -> Any:
     """`nn.Conv2d(…)`, `torch.relu`, `torchvision.models.vgg16(…)`."""
     parts = c.source_text(callee.span).split(".")
     if parts[0] == "torchvision":
@@ -445,61 +736,3 @@ def dotted(c: NetworkChecker, step: s.Expr, callee: s.Attribute) -> Any:
         )
         return ERROR
     return c.evaluate(step)
-
-
-def _sequential(c: NetworkChecker, step: s.Seq, label: str, value: Any) -> tuple[ir.Sequential | None, Any]:
-    """`label: seq { … }`: children by position, or by their own labels."""
-    tensors = _tensors(c, value, step.span.before(step.body.span))
-    outer = c.labels, c.children, c.current, c.prefix
-    c.labels, c.children, c.prefix = {}, [], f"{c.prefix}{label}."
-    c.spans[f"label {label}"] = step.span.before(step.body.span)
-    current: Any = ERROR if tensors is None else tensors[0]
-    ok, named = tensors is not None, False
-    for statement in step.body.statements:
-        for link in _links(c, statement):
-            own = link.label
-            current, child_label = _member(c, link, len(c.children), current)
-            ok = ok and current is not ERROR
-            named = named or (own is not None and child_label is not None)
-    children = tuple(c.children)
-    c.labels, c.children, c.current, c.prefix = outer
-    if not ok or not isinstance(current, Tensor) or tensors is None:
-        return None, ERROR
-    types = tuple(t.type for t in tensors)
-    child = ir.Sequential(label, children, named, types, current.type, step.span)
-    expr = ir.Apply(label, tuple(t.expr for t in tensors), current.type, step.span)
-    return child, Tensor(expr, current.type, Made(label, step.span.before(step.body.span)))
-
-
-def _links(c: NetworkChecker, statement: s.Statement) -> tuple[s.Link, ...]:
-    if isinstance(statement, s.Flow):
-        return statement.chain.links
-    if isinstance(statement, (s.If, s.For)):
-        getattr(c, f"do_{type(statement).__name__.lower()}")(statement)
-    elif not isinstance(statement, s.Broken):
-        c.report.add(
-            "E0220", "a `seq` holds layers only", statement.span, help="move this before the `seq`, or into a module"
-        )
-    return ()
-
-
-def _member(c: NetworkChecker, link: s.Link, position: int, value: Any) -> tuple[Any, str | None]:
-    """One child of a Sequential: every layer is a child, labelled or not."""
-    if link.label is not None or isinstance(link.step, (s.Seq, s.Inline, s.Edited)):
-        labelled_link = link if link.label is not None else replace(link, label=s.Ident(str(position), link.span))
-        return labelled(c, labelled_link, value), "named"
-    callee = link.step.callee if isinstance(link.step, s.Call) else link.step
-    if not isinstance(callee, s.Name) or not callee.text[0].isupper():
-        c.report.add(
-            "E0220",
-            "a `seq` holds layers only",
-            link.step.span,
-            help="use the layer of the same effect (`Flatten`), or leave the `seq`",
-        )
-        return ERROR, None
-    child, result = build(c, link.step, callee, str(position), value)
-    if child is None:
-        return ERROR, None
-    c.children.append(child)
-    c.labels[str(position)] = child
-    return result, None

@@ -17,15 +17,30 @@ if TYPE_CHECKING:
 _RENAMED: Mapping[str, str] = {"ceil": "math.ceil", "floor": "math.floor", "sqrt": "math.sqrt", "log": "math.log"}
 
 
-def text(expr: s.Expr, rename: Callable[[str], str] = str) -> str:
-    """The Python of an expression; `rename` gives the Python name of a name of the program."""
+def text(
+    expr: s.Expr, rename: Callable[[str], str] = str, layer: Callable[[s.Expr], str | None] = lambda _: None
+) -> str:
+    """The Python of an expression.
+
+    `rename` gives the Python name of a name of the program, `layer` the Python of a layer as a value, or None.
+    """
+
+    def end(e: s.Expr | None) -> str:
+        return "" if e is None else go(e)
+
+    def subscript(e: s.Expr | s.Slice | s.Dots) -> str:
+        if isinstance(e, s.Slice):
+            return f"{end(e.start)}:{end(e.stop)}" + (f":{go(e.step)}" if e.step is not None else "")
+        return "..." if isinstance(e, s.Dots) else go(e)
 
     def go(e: s.Expr) -> str:
         match e:
-            case s.Number() | s.String() | s.Literal():
+            case s.Number() | s.Literal():
                 return literal(e.value)
+            case s.String():
+                return quoted(e.value)
             case s.Name():
-                return rename(e.text)
+                return layer(e) or rename(e.text)
             case s.Paren():
                 return f"({go(e.inner)})"
             case s.Tuple():
@@ -45,15 +60,32 @@ def text(expr: s.Expr, rename: Callable[[str], str] = str) -> str:
             case s.Ternary():
                 return f"{go(e.then)} if {go(e.condition)} else {go(e.otherwise)}"
             case s.Call():
+                found = layer(e)
+                if found is not None:
+                    return found
                 callee = e.callee.text if isinstance(e.callee, s.Name) else go(e.callee)
                 arguments = (f"{a.name.text}={go(a.value)}" if a.name else go(a.value) for a in e.arguments)
                 return f"{_RENAMED.get(callee, callee)}({', '.join(arguments)})"
             case s.Index():
-                items = (go(i) for i in e.subscripts if not isinstance(i, (s.Slice, s.Dots)))
-                return f"{go(e.value)}[{', '.join(items)}]"
+                return f"{go(e.value)}[{', '.join(map(subscript, e.subscripts))}]"
+            case s.Attribute():
+                return f"{go(e.value)}.{e.name.text}"
+            case s.Comprehension():
+                condition = f" if {go(e.condition)}" if e.condition is not None else ""
+                return f"[{go(e.item)} for {targets(e.targets, rename)} in {go(e.iterable)}{condition}]"
         raise TypeError(f"{type(e).__name__} has no Python text")
 
     return go(expr)
+
+
+def quoted(value: str) -> str:
+    """A string as Python; the sign that marks names in code is escaped."""
+    return literal(value).replace("ꞏ", "\\ua78f")
+
+
+def targets(items: tuple[s.Target, ...], rename: Callable[[str], str] = str) -> str:
+    """The names of a loop or binding, as Python."""
+    return ", ".join(f"({targets(t.items, rename)})" if isinstance(t, s.TargetTuple) else rename(t.text) for t in items)
 
 
 def names(expr: object) -> Iterator[str]:

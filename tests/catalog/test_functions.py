@@ -16,7 +16,7 @@ from netc import catalog
 from netc.catalog.entry import Entry
 from netc.catalog.rules.contraction import parsed
 from netc.shapes import Dim, Reject, Size, TensorType, evaluate, symbol
-from tests.catalog import call_draws
+from tests.catalog import call_draws, function_draws, window_draws
 from tests.catalog.referee import DTYPES, Case
 
 CALLS = {family: st.one_of([call_draws.cases(call) for call in calls]) for family, calls in call_draws.FAMILIES.items()}
@@ -241,3 +241,11 @@ def test_costs() -> None:
     assert macs("einsum", q, equation="bhij,bhjd->bhid", operands=operands) == 512 * n * length * length
     pair = (TensorType((2, 3)), TensorType((3, 4)), TensorType((4, 5)))
     assert macs("einsum", TensorType((2, 5)), equation="ij,jk,kl->il", operands=pair) == 24 + 40
+
+
+def test_every_function_is_refereed() -> None:
+    """Here, with the layers that they are the functions of, or with those of one tensor."""
+    drawn = {n for plans in function_draws.PLANS.values() for plan in plans for n in plan.names}
+    drawn |= {*call_draws.NAMES, "interpolate", *(n for kind, n in window_draws.NAMES if kind == "function")}
+    ruled = {n for n in catalog.functions() if (e := catalog.function(n)) and e.rule is not None}
+    assert ruled - drawn == set()

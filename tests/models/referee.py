@@ -23,6 +23,7 @@ from torch import Tensor, nn
 
 from netc.api import execute
 from netc.compiler import analyse, emit
+from netc.files import imported
 from netc.render import render
 
 MODELS = Path(__file__).resolve().parents[2] / "models"
@@ -54,7 +55,7 @@ class Pair(NamedTuple):
 def generated(file: str) -> ModuleType:
     """The module that netc writes for `models/{file}.net`."""
     path = MODELS / f"{file}.net"
-    checked = analyse(path.read_text(encoding="utf-8"), str(path), path.stem)
+    checked = analyse(path.read_text(encoding="utf-8"), str(path), path.stem, None, imported)
     assert checked.program is not None, "\n\n".join(render(d, checked.source) for d in checked.diagnostics)
     return execute(emit(checked.program).model, path.stem)
 

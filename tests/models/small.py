@@ -18,6 +18,7 @@ from torch import nn
 
 from netc.api import execute
 from netc.compiler import analyse, emit
+from netc.files import imported
 from netc.render import render
 from tests.models.referee import MODELS, Pair
 
@@ -27,7 +28,7 @@ def generated(file: str, definition: str) -> ModuleType:
     """The module that netc writes for `models/{file}.net` with `network Small = {definition}` at its end."""
     path = MODELS / f"{file}.net"
     text = f"{path.read_text(encoding='utf-8')}\nnetwork Small = {definition}\n"
-    checked = analyse(text, str(path), path.stem)
+    checked = analyse(text, str(path), path.stem, None, imported)
     assert checked.program is not None, "\n\n".join(render(d, checked.source) for d in checked.diagnostics)
     return execute(emit(checked.program).model, path.stem)
 

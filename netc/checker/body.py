@@ -1,0 +1,745 @@
+"""One body, of a network or module, for one instance of it: names to layers and functions, inputs to result.
+
+In: a `Definition`, the values of its parameters, and the types of its inputs (none for a network, which declares them).
+Out: what the instance is made of, or mistakes in the report. Guarantees: every layer has its arguments, inferred ones
+included, and every value its shape; what follows from a mistake is not reported again, because a value that is wrong
+is `ERROR` from then on. With a `Recorder`, the body is followed in general: sizes are expressions over parameters,
+branches that the instance doesn't take are followed too, and the statements of the class are recorded.
+Leaves to others: a single call (`layers`, `modules`, `functions`), `if`, `for` and `seq` (`blocks`), weights of its
+own, outputs and initialisers (`state`).
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+from netc import catalog, ir
+from netc import syntax as s
+from netc.checker import blocks, functions, layers, state
+from netc.checker.expressions import BINARY, BUILTINS, ERROR, Evaluator, kind_of
+from netc.checker.python_text import names, text
+from netc.checker.recorder import UNKNOWN, mark
+from netc.checker.values import DTYPES, Formula, LayerRef, Tensor, TensorTuple, alone
+from netc.diagnostics import Label, Report, suggestion
+from netc.identifiers import MODULE_ATTRIBUTES, valid_name
+from netc.literals import literal
+from netc.shapes import Size, TensorType, same, symbol
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from netc.checker.recorder import Recorder
+    from netc.checker.session import Session
+    from netc.checker.units import Definition
+    from netc.shapes import Dim
+    from netc.source import Span
+
+CARRY = ("zip", "enumerate", "list", "tuple", "reversed")  # functions that lay out values and compute nothing
+AXES = {1: "F", 2: "NF", 3: "NTD", 4: "NCHW", 5: "NCDHW"}  # what the axes of an unnamed input are called
+
+
+class Body(Evaluator):
+    """Follows one body. `env` holds tensors beside the values that are known when the network is built."""
+
+    def __init__(
+        self,
+        session: Session,
+        definition: Definition,
+        report: Report,
+        values: Mapping[str, Any],
+        inputs: tuple[TensorType, ...] | None,
+        recorder: Recorder | None = None,
+    ) -> None:
+        unit = definition.unit
+        super().__init__(report, {**unit.constants, **values})
+        self.session = session
+        self.owner = definition
+        self.source = unit.source
+        self.rec = recorder
+        self.parameters: dict[str, Any] = {}
+        self.arriving = inputs
+        self.constants = frozenset(unit.constants)
+        self.argument_spans: dict[str, Span] = {}  # of the call that is being checked
+        self.labels: dict[str, Any] = {}
+        self.results: dict[str, Any] = {}  # label of a module -> the types that it gives
+        self.codes: dict[str, str] = {}  # label -> the Python that names the child
+        self.children: list[ir.Child] = []
+        self.held: list[ir.Held] = []
+        self.inputs: list[ir.Input] = []
+        self.sizes: dict[str, tuple[str, int]] = {}  # name of a size -> the input and axis that hold it
+        self.rows: list[ir.Row] = []
+        self.outputs: list[tuple[str, Tensor, bool]] = []
+        self.fills: list[s.Init] = []
+        self.looked_up: dict[str, int] = {}
+        self.prefix = ""  # of the labels within a `seq`, for the summary
+        self.path = "self"  # the Python of what labels belong to
+        self.in_seq = False
+        self.in_training = False
+        self.nested = 0  # in how many `for` and `if`
+        self.current: Any = None
+        self.spans: dict[str, Span] = {}
+        self.started = False
+        self.declared = 0  # inputs, right or wrong
+        self.broken = False  # an output is wrong
+        self.is_seq = False  # the whole body is one nn.Sequential
+
+    def set_parameters(self, values: Mapping[str, Any]) -> None:
+        """Give the parameters their values; in general integers become symbols."""
+        self.parameters = dict(values)
+        for name, value in values.items():
+            self.env[name] = self.known(name, value)
+
+    def known(self, name: str, value: Any) -> Any:
+        """The value of a name of the constructor; in general an integer is an expression."""
+        if self.rec is not None and (type(value) is int or isinstance(value, Size)):
+            return self.rec.named(name, self.rec.witness(value))
+        return value
+
+    # --- names -------------------------------------------------------------------------------------------------------
+
+    def definition(self, name: str) -> Definition | None:
+        return self.owner.unit.definitions.get(name)
+
+    def layer_call(self, expr: s.Call, callee: s.Expr) -> Any:
+        return layers.reference(self, expr, callee)
+
+    def set_name(self, target: s.Ident, value: Any) -> None:
+        """Give a name of a loop, or of a value known at building, its value."""
+        if self.rec is not None and (type(value) is int or isinstance(value, Size)):
+            value = self.rec.named(target.text, self.rec.witness(value))
+        self.env[target.text] = value
+
+    # --- values in general -------------------------------------------------------------------------------------------
+
+    def evaluate(self, expr: s.Expr) -> Any:
+        value = super().evaluate(expr)
+        general = self.rec is not None and type(value) is int and not isinstance(expr, (s.Number, s.Paren))
+        if general and self.depends(expr):
+            assert self.rec is not None
+            return self.rec.opaque(self.code(expr, value), value)
+        return value
+
+    def depends(self, expr: s.Expr) -> bool:
+        """Whether an expression hangs on the instance: on a parameter, a size, a local, but on no tensor."""
+        found = False
+        for name in names(expr):
+            if isinstance(self.env.get(name), (Tensor, TensorTuple)) or name == "_":
+                return False
+            found = found or (name in self.env and name not in self.constants)
+        return found
+
+    def apply(self, operation: Any, operands: tuple[Any, ...], expr: s.Expr, what: str) -> Any:
+        if self.rec is None or any(operand is ERROR for operand in operands):
+            return super().apply(operation, operands, expr, what)
+        if isinstance(expr, (s.Binary, s.Unary)) and all(type(o) is int or isinstance(o, Size) for o in operands):
+            try:
+                result = operation(*operands)
+            except (TypeError, ValueError, ZeroDivisionError, AttributeError):
+                result = None
+            if type(result) is int or isinstance(result, Size):
+                return result
+        first = operands[0] if operands else None
+        carries = isinstance(expr, s.Index) or (
+            isinstance(expr, s.Call) and isinstance(expr.callee, s.Name) and expr.callee.text in CARRY
+        )
+        if carries:  # what only picks or lays out values keeps the expressions
+            others = operands[1:] if isinstance(expr, s.Call) else tuple(self.rec.witness(o) for o in operands[1:])
+            return super().apply(operation, (first, *others), expr, what)
+        concrete = tuple(self.rec.witness(o) for o in operands)
+        result = super().apply(operation, concrete, expr, what)
+        sized = any(o is not w and _has_size(o) for o, w in zip(operands, concrete, strict=True))
+        return self.rec.unknown(result) if sized and type(result) is int and not self.depends(expr) else result
+
+    def truth(self, value: Any) -> bool:
+        return bool(value if self.rec is None else self.rec.witness(value))
+
+    def formula_value(self, inner: Evaluator, formula: Formula, given: dict[str, Any], expr: s.Call) -> Any:
+        concrete = given if self.rec is None else {n: self.rec.witness(v) for n, v in given.items()}
+        return super().formula_value(inner, formula, concrete, expr)
+
+    # --- statements --------------------------------------------------------------------------------------------------
+
+    def run(self) -> Body:
+        """Follow the whole body."""
+        body = self.owner.body
+        if self.arriving is not None and not any(isinstance(st, s.Input) for st in body.statements):
+            self.take_input("x", None, body.span)
+        self.block(body)
+        return self
+
+    def block(self, body: s.Body) -> None:
+        for statement in body.statements:
+            if isinstance(statement, s.Broken):
+                self.current = ERROR
+            else:
+                getattr(self, f"do_{type(statement).__name__.lower()}")(statement)
+
+    def do_input(self, statement: s.Input) -> None:
+        name = statement.name
+        if self.started or self.in_seq or self.nested:
+            self.report.add(
+                "E0203", "an `input` stands after the first layer", statement.span, help="declare the inputs first"
+            )
+        if self.declare(name.text, name.span, "input"):
+            self.take_input(name.text, statement, statement.span)
+
+    def take_input(self, name: str, statement: s.Input | None, span: Span) -> None:
+        """Declare an input: of its own shape, or of the one that arrives, which binds the sizes of the pattern."""
+        index, self.declared = self.declared, self.declared + 1
+        arriving = None
+        if self.arriving is not None:
+            if index >= len(self.arriving):
+                self.env[name] = ERROR
+                return
+            arriving = self.arriving[index]
+        dtype = self.input_type(statement, arriving)
+        if statement is None:
+            assert arriving is not None
+            dims: list[Any] = [self.unnamed_axis(name, axis, d) for axis, d in enumerate(arriving.shape)]
+        elif arriving is not None and len(arriving.shape) != len(statement.shape.items):
+            shown = f"[{', '.join(self.source_text(i.span) for i in statement.shape.items)}]"
+            self.refuse_input(f"`{name}` has the shape {shown}, and receives {_plain(arriving)}", statement)
+            dims = [ERROR]
+        else:
+            items = statement.shape.items
+            shape = (None,) * len(items) if arriving is None else arriving.shape
+            dims = [self.dimension(i, name, axis, d) for axis, (i, d) in enumerate(zip(items, shape, strict=True))]
+        if not dims and statement is not None:
+            self.report.add(
+                "E0403", "an input has at least one axis, the batch", statement.shape.span,
+                help="write the batch first, as in `[N, 3, 32, 32]`",
+            )  # fmt: skip
+        if (not dims and statement is not None) or ERROR in dims:
+            self.env[name] = ERROR
+        else:
+            type_ = TensorType(tuple(dims), dtype)
+            self.inputs.append(ir.Input(name, type_, span))
+            self.env[name] = Tensor(ir.Var(name, type_), type_)
+        self.current = self.env[name] if self.declared == 1 else None
+
+    def input_type(self, statement: s.Input | None, arriving: TensorType | None) -> str:
+        if statement is None or statement.dtype is None:
+            if arriving is None:
+                return "float32"
+            if statement is not None and "float" not in arriving.dtype and "complex" not in arriving.dtype:
+                said = f"`{statement.name.text}` takes floating-point numbers, and receives {arriving.dtype}"
+                self.refuse_input(said, statement)
+            return arriving.dtype
+        dtype = statement.dtype.text
+        if dtype not in DTYPES:
+            self.report.add(
+                "E0204",
+                f"`{dtype}` is not a type of tensor",
+                statement.dtype.span,
+                help=suggestion(dtype, DTYPES) or f"it is one of {', '.join(DTYPES)}",
+            )
+            return "float32"
+        if arriving is not None and arriving.dtype != dtype:
+            self.refuse_input(f"`{statement.name.text}` is {dtype}, and receives {arriving.dtype}", statement)
+        return dtype
+
+    def refuse_input(self, message: str, statement: s.Input) -> None:
+        """Report that what arrives doesn't fit the pattern, at the place of the call where that is known."""
+        site = self.session.site
+        if site is None:
+            self.report.add("E0407", message, statement.span)
+            return
+        self.report.add(
+            "E0407", f"`{self.owner.name}`: {message}", site, secondary=[Label(statement.span, "takes this")]
+        )
+
+    def unnamed_axis(self, name: str, axis: int, arriving: Dim) -> Dim:
+        """An axis of an input that the body has no name for."""
+        if self.rec is None or not isinstance(self.rec.witness(arriving), int):
+            return arriving
+        own = f"{name}ǀ{axis}"
+        self.sizes[own] = (name, axis)
+        return self.rec.named(own, self.rec.witness(arriving))
+
+    def dimension(self, item: s.Expr, input_name: str, axis: int, arriving: Dim | None) -> Any:
+        """One axis of an input: a capital is a size, anything else is known."""
+        if isinstance(item, s.Name) and item.text[0].isupper() and item.text not in self.env:
+            self.sizes.setdefault(item.text, (input_name, axis))
+            self.env[item.text] = self.size_of(item.text, arriving)
+            return self.env[item.text]
+        value = self.evaluate(item)
+        if value is ERROR:
+            return ERROR
+        if not isinstance(value, Size) and (type(value) is not int or value < 1):
+            shown = f"`{value!r}`" if isinstance(value, (int, float)) else kind_of(value)
+            self.report.add("E0403", f"an axis of an input is a positive integer or a capital, not {shown}", item.span)
+            return ERROR
+        witness = value if self.rec is None else self.rec.witness(value)
+        if arriving is not None and same(witness, arriving) is False:
+            said = f"{self.source_text(item.span)} = " if isinstance(item, s.Name) else ""
+            self.refuse_input(
+                f"axis {axis} of `{input_name}` is {said}{_plain(witness)}, and receives {_plain(arriving)}",
+                s.Input(s.Ident(input_name, item.span), s.List((), item.span), None, item.span),
+            )
+            return ERROR
+        return value
+
+    def size_of(self, name: str, arriving: Dim | None) -> Dim:
+        """What a capital of a pattern stands for."""
+        if arriving is None:
+            return symbol(name)
+        if self.rec is None:
+            return arriving
+        return self.rec.named(name, arriving) if isinstance(arriving, int) else symbol(name)
+
+    def do_flow(self, statement: s.Flow) -> None:
+        self.started = True
+        if self.in_seq:
+            blocks.members(self, statement)
+            return
+        first = statement.chain.links[0]
+        if isinstance(first.step, s.Seq) and first.label is None and len(statement.chain.links) == 1:
+            blocks.whole(self, first.step, statement)
+            return
+        value = alone(self.chain(statement.chain))
+        if isinstance(value, (Tensor, TensorTuple)):
+            self.assign("_", value, statement.span)
+        elif value is not ERROR and value is not None:
+            self.report.add(
+                "E0206",
+                f"this is {kind_of(value)}, and a step of a network gives a tensor",
+                statement.span,
+                help="bind it to a name with `name = …`, or remove it",
+            )
+            self.current = ERROR
+        else:
+            self.current = value
+
+    def assign(self, target: str, value: Any, span: Span) -> None:
+        """Make a line of `forward`, and let later lines refer to its target."""
+        bound = self.bound(target, value)
+        if self.rec is not None:
+            self.rec.flow.append(ir.Assign(target, functions.as_expr(value), span))
+        if target == "_":
+            self.current = bound
+        else:
+            self.env[target] = bound
+
+    def bound(self, target: str, value: Any) -> Any:
+        if isinstance(value, TensorTuple):
+            names_ = ir.Var(target, value.items[0].type if isinstance(value.items[0], Tensor) else TensorType(()))
+            items = tuple(self.part(names_, i, item) for i, item in enumerate(value.items))
+            return TensorTuple(items, names_, value.made)
+        return Tensor(ir.Var(target, value.type), value.type, value.made, value.constant)
+
+    def part(self, whole: ir.Expr, index: int, item: Any) -> Any:
+        """One of several values, by its position."""
+        expr = ir.Item(whole, (ir.Value(str(index)),), functions.types(item))
+        if isinstance(item, TensorTuple):
+            return TensorTuple(tuple(self.part(expr, i, inner) for i, inner in enumerate(item.items)), expr, item.made)
+        return Tensor(expr, item.type, item.made, item.constant)
+
+    def do_bind(self, statement: s.Bind) -> None:
+        self.started = True
+        value = self.chain(statement.chain, bound=True)
+        if not all(self.may_bind(target) for target in _idents(statement.targets)):
+            return
+        if len(statement.targets) > 1 or isinstance(statement.targets[0], s.TargetTuple):
+            self.take_apart(statement, value)
+            return
+        (name,) = statement.targets
+        assert isinstance(name, s.Ident)
+        value = alone(value)
+        self.spans[name.text] = name.span
+        if isinstance(value, (Tensor, TensorTuple)):
+            self.assign(name.text, value, statement.span)
+        elif value is not ERROR and value is not None:
+            self.bind_known((name,), value, statement.chain)
+        else:
+            self.env[name.text] = ERROR
+
+    def may_bind(self, name: s.Ident) -> bool:
+        if name.text == "_":
+            self.report.add(
+                "E0207", "`_` is the current value and can't be bound", name.span, help="write the chain without `_ =`"
+            )
+            return False
+        if not valid_name(name.text, name.span, self.report):
+            self.env[name.text] = ERROR
+            return False
+        if name.text in self.constants or name.text in self.parameters or name.text in self.sizes:
+            self.report.add(
+                "E0208",
+                f"`{name.text}` is a constant or parameter already, and can't be bound again",
+                name.span,
+                help="choose another name",
+            )
+            return False
+        return True
+
+    def take_apart(self, statement: s.Bind, value: Any) -> None:
+        """`out, (h, c) = …`: a line of `forward` that binds several names, or several values known at building."""
+        idents = _idents(statement.targets)
+        if isinstance(value, TensorTuple):
+            value = layers.with_all(value)
+            target = _target(statement.targets)
+            if self.spread(statement.targets, value, statement.span) and self.rec is not None:
+                self.rec.flow.append(ir.Assign(target, functions.as_expr(value), statement.span))
+            return
+        if isinstance(value, Tensor):
+            self.report.add(
+                "E0226", f"{len(statement.targets)} names stand for one tensor", statement.targets[0].span,
+                help="split it first, with `chunk`, `split` or `unbind`",
+            )  # fmt: skip
+        elif value is not ERROR and value is not None and self.bind(statement.targets, value, statement.chain.span):
+            self.bind_known(tuple(idents), value, statement.chain, _target(statement.targets))
+            return
+        for target_ in idents:
+            self.env[target_.text] = ERROR
+
+    def spread(self, targets: tuple[s.Target, ...], value: Any, span: Span) -> bool:
+        """Bind names to the parts of a value; the parts become variables."""
+        items = value.items if isinstance(value, TensorTuple) else None
+        if items is None or len(items) != len(targets):
+            self.report.add(
+                "E0226",
+                f"{len(targets)} names stand for {'one tensor' if items is None else f'{len(items)} values'}",
+                targets[0].span.to(targets[-1].span),
+                secondary=[Label(value.made.span, "gives them")] if value.made is not None else (),
+            )
+            for ident in _idents(targets):
+                self.env[ident.text] = ERROR
+            return False
+        ok = True
+        for target, item in zip(targets, items, strict=True):
+            if isinstance(target, s.TargetTuple):
+                ok = self.spread(target.items, item, span) and ok
+            else:
+                name: s.Ident = target
+                self.spans[name.text] = name.span
+                self.env[name.text] = self.bound(name.text, item)
+        return ok
+
+    def bind_known(self, targets: tuple[s.Ident, ...], value: Any, chain: s.Chain, target: Any = None) -> None:
+        """Names for values that are known when the network is built: locals of the constructor."""
+        expr = chain.links[0].step
+        assert not isinstance(expr, (s.Seq, s.Inline, s.Edited))
+        if self.rec is None:
+            if target is None:
+                self.env[targets[0].text] = value
+            return
+        code = self.code(expr, value)
+        shown = _joined(target) if target is not None else targets[0].text
+        self.rec.flow.append(ir.Let(shown, self.forward_code(expr, value)))
+        self.rec.build.append(ir.Let(shown, code))
+        for ident in targets:
+            self.rec.bump(ident.text)
+            self.env[ident.text] = self.known(ident.text, value if target is None else self.env[ident.text])
+
+    def do_output(self, statement: s.Output) -> None:
+        state.output(self, statement)
+
+    def do_parameter(self, statement: s.Parameter) -> None:
+        state.parameter(self, statement)
+
+    def do_buffer(self, statement: s.Buffer) -> None:
+        state.buffer(self, statement)
+
+    def do_init(self, statement: s.Init) -> None:
+        self.fills.append(statement)
+
+    def do_if(self, statement: s.If) -> None:
+        self.started = True
+        blocks.branch(self, statement)
+
+    def do_for(self, statement: s.For) -> None:
+        self.started = True
+        blocks.loop(self, statement)
+
+    def declare(self, name: str, span: Span, what: str) -> bool:
+        """Note a name that is declared; False (reported) where it is taken or can't be one."""
+        if not valid_name(name, span, self.report):
+            self.env[name] = ERROR
+            return False
+        if name in self.spans:
+            self.report.add(
+                "E0208",
+                f"the {what} `{name}` is declared twice",
+                span,
+                "again",
+                secondary=[Label(self.spans[name], "first here")],
+                help="rename one of them",
+            )
+            return False
+        self.spans[name] = span
+        return True
+
+    # --- chains ------------------------------------------------------------------------------------------------------
+
+    def chain(self, chain: s.Chain, bound: bool = False) -> Any:
+        """The value of a chain. `_` is read once, before it begins."""
+        value = self.current
+        for i, link in enumerate(chain.links):
+            value = self.link(link, alone(value), head=i == 0)
+            if i and not isinstance(value, (Tensor, TensorTuple)) and value is not ERROR:
+                return ERROR
+        return value
+
+    def link(self, link: s.Link, value: Any, head: bool) -> Any:
+        step = link.step
+        if link.label is not None:
+            return layers.labelled(self, link, value)
+        if isinstance(step, s.Seq):
+            self.report.add(
+                "E0205",
+                "a `seq` needs a label",
+                step.span.before(step.body.span),
+                help="name it, as in `features: seq { … }`",
+            )
+            return ERROR
+        if isinstance(step, s.Inline):
+            self.report.add(
+                "E0205", "a module written where it is used needs a label", step.span.before(step.body.span),
+                help="name it, as in `encoder: module { … }`",
+            )  # fmt: skip
+            return ERROR
+        if isinstance(step, s.Edited):
+            return self.not_yet(step.span, "editing a layer in braces")
+        while isinstance(step, s.Paren) and not head:
+            step = step.inner
+        return self.step(step, value, head)
+
+    def step(self, step: s.Expr, value: Any, head: bool) -> Any:
+        """An unlabelled step: a layer, a label, a function, or at the head of a chain any expression."""
+        callee = step.callee if isinstance(step, s.Call) else step
+        if isinstance(callee, s.Attribute):
+            return layers.dotted(self, step, callee)
+        if isinstance(callee, s.Name):
+            name = callee.text
+            if head and isinstance(step, s.Name) and name in self.env and not isinstance(self.env[name], LayerRef):
+                return self.env[name]
+            if head and name == "_":
+                return self.the_current(step.span) if isinstance(step, s.Name) else self.evaluate(step)
+            if name in self.labels:
+                return layers.again(self, step, name, value)
+            if name[0].isupper() or isinstance(self.env.get(name), LayerRef):
+                return layers.unnamed(self, step, callee, value)
+            if catalog.function(name) is not None and (name not in BUILTINS or not head or self.is_torch(step)):
+                return functions.apply(self, step, callee, value, head)
+            if not head:
+                return functions.unknown(self, callee)
+        if isinstance(step, s.String):
+            return layers.by_path(self, step, value)
+        if head:
+            return self.evaluate(step)
+        self.report.add(
+            "E0209",
+            "after `->` stands a layer or a function",
+            step.span,
+            help="begin a new line with this expression; `_` is the current value",
+        )
+        return ERROR
+
+    def is_torch(self, step: s.Expr) -> bool:
+        """Whether a name that torch and Python share is torch's: where an argument is a tensor, or there is none."""
+        return not isinstance(step, s.Call) or not step.arguments or functions.has_tensor(self, step)
+
+    def the_current(self, span: Span) -> Any:
+        """`_`, where there is one."""
+        if not self.declared:
+            return ERROR  # that there is no input is reported once, for the network
+        if self.current is None:
+            inputs = ", ".join(f"`{i.name}`" for i in self.inputs)
+            self.report.add(
+                "E0210",
+                "there is no current value yet",
+                span,
+                help=f"begin with one of the inputs: {inputs}",
+            )
+            return ERROR
+        return self.current
+
+    # --- expressions with tensors ------------------------------------------------------------------------------------
+
+    def eval_name(self, expr: s.Name) -> Any:
+        if expr.text == "_":
+            return self.the_current(expr.span)
+        if expr.text in self.env:
+            return self.env[expr.text]
+        if expr.text in self.labels:
+            self.report.add(
+                "E0211",
+                f"`{expr.text}` is a layer, not a value",
+                expr.span,
+                help=f"bind what it gives: `value = _ -> {expr.text}`",
+            )
+            return ERROR
+        return super().eval_name(expr)
+
+    def eval_binary(self, expr: s.Binary) -> Any:
+        left, right = self.evaluate(expr.left), self.evaluate(expr.right)
+        if isinstance(left, Tensor) or isinstance(right, Tensor):
+            return functions.binary(self, expr, left, right)
+        for side, value in ((expr.left, left), (expr.right, right)):
+            if isinstance(value, LayerRef):
+                return self.no_value(side, value)
+        if expr.op == "@":
+            return ERROR if ERROR in (left, right) else self.fail(expr.span, "`@` multiplies tensors, not numbers")
+        return self.apply(BINARY[expr.op], (left, right), expr, f"`{expr.op}`")
+
+    def no_value(self, expr: s.Expr, value: LayerRef) -> Any:
+        """Report a layer where a number or tensor is needed."""
+        self.report.add(
+            "E0211",
+            f"`{value.name}` is a layer, not a value",
+            expr.span,
+            help=f"apply it in a chain: `value = _ -> {value.name}(…)`",
+        )
+        return ERROR
+
+    def eval_tuple(self, expr: s.Tuple) -> Any:
+        value = super().eval_tuple(expr)
+        several = isinstance(value, tuple) and value and all(isinstance(i, (Tensor, TensorTuple)) for i in value)
+        return TensorTuple(value) if several else value
+
+    def eval_unary(self, expr: s.Unary) -> Any:
+        value = self.evaluate(expr.operand)
+        if isinstance(value, Tensor):
+            if expr.op == "not":
+                return self.fail(expr.span, "`not` can't be done with a tensor")
+            if expr.op == "+":
+                return value
+            made = ir.Operation("-", None, value.expr, value.type, expr.span)
+            return Tensor(made, value.type, constant=value.constant)
+        return super().eval_unary(expr)
+
+    def eval_compare(self, expr: s.Compare) -> Any:
+        if functions.mentions_tensor(self, expr):
+            values = [self.evaluate(operand) for operand in expr.operands]
+            if any(isinstance(v, Tensor) for v in values):
+                return functions.compare(self, expr, values)
+        return super().eval_compare(expr)
+
+    def eval_attribute(self, expr: s.Attribute) -> Any:
+        if isinstance(expr.value, s.Name) and expr.value.text in self.labels and expr.value.text not in self.env:
+            return layers.attribute(self, expr, expr.value.text)
+        value = self.evaluate(expr.value)
+        if isinstance(value, Tensor) and expr.name.text == "shape":
+            return value.type.shape
+        return ERROR if value is ERROR else super().eval_attribute(expr)
+
+    def eval_index(self, expr: s.Index) -> Any:
+        value = self.evaluate(expr.value)
+        if isinstance(value, (Tensor, TensorTuple)):
+            return functions.index(self, expr, value)
+        return ERROR if value is ERROR else super().eval_index(expr)
+
+    def eval_call(self, expr: s.Call) -> Any:
+        if isinstance(expr.callee, s.Attribute):
+            method = expr.callee.name.text
+            return self.fail(
+                expr.callee.span, f"`{method}` is not called as a method", f"write it as a step: `value -> {method}(…)`"
+            )
+        if isinstance(expr.callee, s.Name):
+            name = expr.callee.text
+            if name in self.labels:
+                return functions.called_label(self, expr, name)
+            known = name in BUILTINS or isinstance(self.env.get(name), (Formula, LayerRef)) or name[0].isupper()
+            if not known or (name in BUILTINS and functions.has_tensor(self, expr)):
+                if catalog.function(name) is not None:
+                    return functions.apply(self, expr, expr.callee, None, head=False)
+                return functions.unknown(self, expr.callee)
+        return super().eval_call(expr)
+
+    # --- code --------------------------------------------------------------------------------------------------------
+
+    def code(self, expr: s.Expr, value: Any) -> str:
+        """The Python of a value in the constructor."""
+        if self.rec is None:
+            return ""
+        if functions.mentions_shape(self, expr):
+            return self.rec.code(value)
+        return text(expr, self.named, self.layer_text)
+
+    def forward_code(self, expr: s.Expr, value: Any) -> str:
+        """The Python of a value in `forward`."""
+        return "" if self.rec is None else text(expr, self.named, self.layer_text)
+
+    def named(self, name: str) -> str:
+        """A name in code: a mark, or torch's type."""
+        return f"torch.{name}" if name in DTYPES and name not in self.env else mark(name)
+
+    def layer_text(self, expr: s.Expr) -> str | None:
+        """The Python of a layer as a value; None for what is none."""
+        name = expr if isinstance(expr, s.Name) else expr.callee if isinstance(expr, s.Call) else None
+        if not isinstance(name, s.Name) or (name is expr and name.text in self.env):
+            return None
+        value = self.env.get(name.text)
+        if not name.text[0].isupper() and not isinstance(value, LayerRef):
+            return None
+        ref = self.evaluate(expr)
+        if not isinstance(ref, LayerRef):
+            return None
+        own = mark(name.text) if isinstance(value, LayerRef) else None
+        return layers.reference_code(self, ref, own)
+
+    def runtime_code(self, value: Any) -> str:
+        """The Python of a number, a list, or a size of run time, in `forward`."""
+        if self.rec is None:
+            return ""
+        if isinstance(value, (list, tuple)):
+            inner = ", ".join(self.runtime_code(item) for item in value)
+            return f"[{inner}]" if isinstance(value, list) else f"({inner}{',' * (len(value) == 1)})"
+        if not isinstance(value, Size):
+            return literal(value)
+        codes = {n: self.rec.atoms[n].code if n.startswith("$") else mark(n) for n in value.symbols}
+        return UNKNOWN if UNKNOWN in codes.values() else self.rec.text(codes, value)
+
+    def inferred_code(self, size: Any, role: str) -> str:
+        """The Python of an argument that follows from the input; `role` is what torch calls it."""
+        if self.rec is None:
+            return ""
+        for one in size if isinstance(size, (list, tuple)) else (size,):
+            if isinstance(one, Size):
+                self.rec.consume(one, role)
+        return self.rec.code(size)
+
+    # --- for layers --------------------------------------------------------------------------------------------------
+
+    def built(self, size: Any) -> bool:
+        """Whether a size is known when the network is built."""
+        if isinstance(size, (list, tuple)):
+            return all(map(self.built, size))
+        return not isinstance(size, Size) or all(n.startswith("$") for n in size.symbols)
+
+    def source_text(self, span: Span) -> str:
+        return self.source.slice(span)
+
+    def free_label(self, layer: str) -> str:
+        """A label for a layer that has none: its name in lower case, numbered where that is taken."""
+        base = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", layer).lower()
+        taken = {*self.labels, *self.env, *MODULE_ATTRIBUTES}
+        return base if base not in taken else next(f"{base}{i}" for i in range(2, 10**6) if f"{base}{i}" not in taken)
+
+
+def _has_size(value: Any) -> bool:
+    if isinstance(value, (list, tuple)) and not hasattr(value, "_fields"):
+        return any(map(_has_size, value))
+    return isinstance(value, Size)
+
+
+def _idents(targets: tuple[s.Target, ...]) -> list[s.Ident]:
+    out: list[s.Ident] = []
+    for target in targets:
+        out += _idents(target.items) if isinstance(target, s.TargetTuple) else [target]
+    return out
+
+
+def _target(targets: tuple[s.Target, ...]) -> Any:
+    """The names of a binding, nested as they are written."""
+    return tuple(_target(t.items) if isinstance(t, s.TargetTuple) else t.text for t in targets)
+
+
+def _joined(target: Any) -> str:
+    """Names that are bound together, as Python."""
+    return ", ".join(t if isinstance(t, str) else f"({_joined(t)})" for t in target)
+
+
+def _plain(value: object) -> str:
+    return str(value).replace("$", "")

@@ -1,0 +1,522 @@
+"""Modules as classes: what was recorded of a body in general becomes an `ir.Class`.
+
+In: a definition and the instances that the file makes of it. Out: its class, in which names are final and only what is
+needed is left: a variable that nothing reads goes, a parameter is stored if `forward` reads it, and a size of an input
+becomes an argument of the constructor if the constructor reads it. Guarantees: each expression gave the right size for
+the instance that was followed. Leaves to others: how the text is laid out.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+from netc import ir
+from netc import syntax as s
+from netc.checker.body import AXES
+from netc.checker.modules import base, export_name, open_params, parameter_name
+from netc.checker.python_text import text
+from netc.checker.recorder import MARK, UNKNOWN, Recorder
+from netc.checker.session import General, Session, result_of
+from netc.checker.values import LayerRef
+from netc.diagnostics import Report
+from netc.identifiers import MODULE_ATTRIBUTES, python_name
+from netc.shapes import Size, TensorType, substitute, symbol
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from netc.checker.units import Definition
+
+TRIED = 80  # instances of a module, until one is found on which all of its body can be followed
+_ROLES = {
+    "num_features": "in_channels", "num_channels": "in_channels", "normalized_shape": "dim", "d_model": "dim",
+    "embed_dim": "dim", "input_size": "in_features", "": "size",
+}  # fmt: skip
+_RUNNING = {"in_channels": "channels", "in_features": "features"}
+
+
+def generalize(session: Session, definition: Definition) -> General:
+    """A module followed in general, on the first of its instances on which everything can be followed."""
+    best: General | None = None
+    seen: set[str] = set()
+    for instance in session.instances.get(definition, [])[:TRIED]:
+        if (key := repr((instance.values, instance.inputs))) in seen:
+            continue
+        seen.add(key)
+        recorder, report = Recorder(), Report()
+        inputs = None if definition.kind == "network" else instance.inputs
+        body = session.follow(definition, instance.values, inputs, report, recorder)
+        result = result_of(body)
+        if result is None or report.failed:
+            continue
+        for (place, axis), name in session.exports.get(definition, {}).items():
+            dim = _at(result[0], place).shape[axis]
+            recorder.build.append(ir.Store(name, recorder.code(dim)))
+        places = {i.name: n for n, i in enumerate(body.inputs)}
+        sizes = {f"${n}": (places[i], axis) for n, (i, axis) in body.sizes.items()}
+        sizes |= {n: (places[i], axis) for n, (i, axis) in body.sizes.items()}
+        made = General(
+            definition, body, recorder, result[0], sizes, {f"${n}": n for n in body.parameters},
+            {p.name.text: body.parameters.get(p.name.text) for p in definition.params if p.default is not None},
+        )  # fmt: skip
+        _demand(session, made)
+        if best is None or not recorder.incomplete:
+            best = made
+        if not recorder.incomplete:
+            break
+    if best is None:
+        raise LookupError(f"no instance of {definition.name} can be followed in general")
+    return best
+
+
+def _at(types: Any, place: tuple[int, ...]) -> TensorType:
+    for i in place:
+        types = types[i]
+    found: TensorType = types
+    return found
+
+
+def _demand(session: Session, general: General) -> None:
+    """The sizes of inputs that the constructor reads."""
+    live = list(_reads(_needed(tuple(general.recorder.build))))
+    wanted = session.demanded.setdefault(general.definition, [])
+    for name in live:
+        found = general.sizes.get(f"${name}")
+        if found is not None and found not in [w[1:] for w in wanted]:
+            wanted.append((_role(general, name), *found))
+    for key in live:
+        if key in general.recorder.exported:
+            targets, place, axis, rank = general.recorder.exported[key]
+            for target in targets:
+                names = session.exports.setdefault(base(target), {})
+                name = export_name(axis, rank)
+                taken = {n for p, n in names.items() if p != (place, axis)}
+                names.setdefault((place, axis), f"{name}{place[-1] if place else axis}" if name in taken else name)
+
+
+def _role(general: General, name: str) -> str:
+    roles = [_ROLES.get(r, r) for r in general.recorder.roles.get(name, [])]
+    return next((r for r in roles if r in ("in_channels", "in_features")), roles[0] if roles else "size")
+
+
+# --- what is needed ---------------------------------------------------------------------------------------------------
+
+
+def _codes(node: object) -> Iterable[str]:
+    """All Python in a node."""
+    if isinstance(node, str):
+        yield node
+    elif isinstance(node, TensorType) or not isinstance(node, tuple):
+        return
+    else:
+        for item in node:
+            yield from _codes(item)
+
+
+def _reads(node: object) -> dict[str, None]:
+    """The names that a node reads, in their order."""
+    if isinstance(node, (ir.Let,)):
+        return dict.fromkeys(MARK.findall(node.code))
+    if isinstance(node, ir.BuildFor | ir.FlowFor):
+        own = set(MARK.findall(node.targets))
+        found = dict.fromkeys(MARK.findall(node.iterable)) | _reads(node.body)
+        return {n: None for n in found if n not in own}
+    if isinstance(node, tuple) and not hasattr(node, "_fields"):
+        out: dict[str, None] = {}
+        for item in node:
+            out |= _reads(item)
+        return out
+    out = {}
+    if isinstance(node, tuple) and not isinstance(node, TensorType):
+        for field in node:
+            if isinstance(field, tuple):
+                out |= _reads(field)
+            elif isinstance(field, str):
+                out |= dict.fromkeys(MARK.findall(field))
+    return out
+
+
+def _targets(let: ir.Let) -> set[str]:
+    return {name.strip("() ") for name in let.target.split(",")}
+
+
+def _needed(statements: tuple[Any, ...], after: frozenset[str] = frozenset()) -> tuple[Any, ...]:
+    """The statements without the assignments that nothing reads."""
+    kept, _ = _live(statements, set(after))
+    return kept
+
+
+def _live(statements: tuple[Any, ...], live: set[str]) -> tuple[tuple[Any, ...], set[str]]:
+    out: list[Any] = []
+    for statement in reversed(statements):
+        if isinstance(statement, ir.Let):
+            if not _targets(statement) & live:
+                continue
+            live = (live - _targets(statement)) | set(_reads(statement))
+            out.append(statement)
+        elif isinstance(statement, (ir.BuildIf, ir.FlowIf)):
+            then, a = _live(statement.then, set(live))
+            otherwise, b = _live(statement.otherwise, set(live))
+            if not then and not otherwise:
+                continue
+            live = live | a | b if not otherwise or not then else a | b
+            live |= set(MARK.findall(statement.condition))
+            out.append(type(statement)(statement.condition, then, otherwise))
+        elif isinstance(statement, (ir.BuildFor, ir.FlowFor)):
+            inner = set(live)
+            while True:
+                body, again = _live(statement.body, set(inner))
+                if again <= inner:
+                    break
+                inner |= again
+            if not body:
+                continue
+            live = inner | set(MARK.findall(statement.iterable))
+            out.append(type(statement)(statement.targets, statement.iterable, body))
+        elif isinstance(statement, ir.Register) and isinstance(statement.made, ir.Series):
+            body, live = _live(statement.made.body, live)
+            first = next((i for i, st in enumerate(body) if not isinstance(st, ir.Let)), len(body))
+            series = ir.Series(statement.made.owner, body[first:])
+            out.append(ir.Register(statement.owner, statement.label, series))
+            out += reversed(body[:first])
+            live |= set(MARK.findall(statement.label or "")) | set(MARK.findall(statement.owner))
+        else:
+            live = live | set(_reads(statement))
+            out.append(statement)
+    return tuple(_coalesced(_joined(out[::-1]))), live
+
+
+def _coalesced(statements: list[Any]) -> list[Any]:
+    """One variable where a second one only carries the first through a block: `b = a … b … a = f(b)`."""
+    for i, first in enumerate(statements):
+        if not isinstance(first, ir.Let) or "ǀ" not in first.target or not MARK.fullmatch(first.code):
+            continue
+        (carried,) = MARK.findall(first.code)
+        last = next(
+            (j for j in range(i + 1, len(statements)) if isinstance(statements[j], ir.Let)
+             and statements[j].target == carried), None,
+        )  # fmt: skip
+        if last is None or "ǀ" not in carried:
+            continue
+        between, after = statements[i + 1 : last], repr(statements[last + 1 :])
+        own = f"ꞏ{first.target}ꞏ"
+        if f"ꞏ{carried}ꞏ" in repr(between) or carried in statements[last].code or own in after:
+            continue
+        renamed = [_renamed(st, first.target, carried) for st in (*between, statements[last])]
+        if isinstance(renamed[-1], ir.Let) and renamed[-1].code == f"ꞏ{carried}ꞏ":
+            renamed.pop()
+        return _coalesced([*statements[:i], *renamed, *statements[last + 1 :]])
+    return statements
+
+
+def _renamed(node: Any, old: str, new: str) -> Any:
+    """A statement with another name for a variable."""
+    if isinstance(node, str):
+        return new if node == old else node.replace(f"ꞏ{old}ꞏ", f"ꞏ{new}ꞏ")
+    if isinstance(node, tuple) and not isinstance(node, TensorType):
+        items = [_renamed(item, old, new) for item in node]
+        return type(node)(*items) if hasattr(node, "_fields") else tuple(items)
+    return node
+
+
+def _joined(statements: list[Any]) -> list[Any]:
+    """`t = e` and then `v = t` are one assignment, where nothing else reads `t`."""
+    out: list[Any] = []
+    for i, statement in enumerate(statements):
+        last = out[-1] if out else None
+        if isinstance(statement, ir.Let) and isinstance(last, ir.Let) and statement.code == f"ꞏ{last.target}ꞏ":
+            later = "".join(map(repr, statements[i + 1 :]))
+            if "ǀ" in last.target and f"ꞏ{last.target}ꞏ" not in later:
+                out[-1] = ir.Let(statement.target, last.code)
+                continue
+        out.append(statement)
+    return out
+
+
+# --- the class --------------------------------------------------------------------------------------------------------
+
+
+class _Names:
+    """The final names of a class."""
+
+    def __init__(self, session: Session, general: General) -> None:
+        self.general = general
+        self.body = general.body
+        self.rec = general.recorder
+        self.demanded = session.demanded.get(general.definition, [])
+        self.session = session
+        self.build = _needed(tuple(self.rec.build))
+        self.flow = self._flow()
+        self.constructor: dict[str, str] = {}
+        self.taken: set[str] = {"self", "torch", "nn", "F", "m"}
+        own = {n for code in _codes(self.build) for n in MARK.findall(code) if "ǀ" not in n}
+        self.taken |= {python_name(n) for n in own if n not in self.body.parameters and n not in self.body.sizes}
+        for name in self.body.parameters:
+            self.constructor[name] = self._free(parameter_name(name))
+        self.arguments = [(self._argument(role, index, axis), index, axis) for role, index, axis in self.demanded]
+        self.stored: dict[str, str] = {}
+        self.attributes = {a for s_ in self.build if isinstance(s_, ir.Store) for a in [s_.attribute]}
+
+    def _argument(self, role: str, index: int, axis: int) -> str:
+        final = self._free(role)
+        for name, (input_, own) in self.body.sizes.items():
+            if self.general.sizes[f"${name}"] == (index, axis) and own == axis and input_:
+                self.constructor[name] = final
+        return final
+
+    def _free(self, name: str) -> str:
+        plain = re.sub(r"\d+\Z", "", name) or name
+        final = name if name not in self.taken else next(
+            f"{plain}{i}" for i in range(2, 1000) if f"{plain}{i}" not in self.taken
+        )  # fmt: skip
+        self.taken.add(final)
+        return final
+
+    def _flow(self) -> tuple[Any, ...]:
+        """`forward` without what nothing reads; locals that are computed once are left to the constructor."""
+        counts: dict[str, int] = {}
+        for let in _lets(tuple(self.rec.flow)):
+            for name in _targets(let):
+                counts[name] = counts.get(name, 0) + 1
+        top = {n for st in self.rec.flow if isinstance(st, ir.Let) and ".shape" not in st.code for n in _targets(st)}
+        sized = set(self.body.sizes)
+        self.once = {n for n in top if counts[n] == 1}
+        kept = [
+            st for st in self.rec.flow
+            if not (isinstance(st, ir.Let) and _targets(st) <= self.once and not sized & set(MARK.findall(st.code)))
+        ]  # fmt: skip
+        self.once -= {n for st in kept if isinstance(st, ir.Let) for n in _targets(st)}
+        return _needed((*kept, self._returned()))
+
+    def _returned(self) -> ir.Return:
+        body = self.body
+        if body.outputs:
+            order = sorted(body.outputs, key=lambda o: o[2])
+            return ir.Return(tuple((n, t.expr) for n, t, _ in order))
+        from netc.checker.functions import as_expr
+
+        return ir.Return((("", as_expr(body.current)),))
+
+    # --- constructor -------------------------------------------------------------------------------------------------
+
+    def in_constructor(self, name: str) -> str:
+        if name in self.rec.exported:
+            targets, place, axis, _ = self.rec.exported[name]
+            return self.session.exports[base(targets[0])][place, axis]
+        if name not in self.constructor:
+            if "ǀ" in name:
+                hint = name.partition("ǀ")[0]
+                role = _role(self.general, name) if hint == "size" else hint
+                self.constructor[name] = self._free(_RUNNING.get(role, role))
+            elif name in self.body.constants:
+                self.constructor[name] = python_name(name)
+            else:
+                self.constructor[name] = python_name(name)
+                self.taken.add(python_name(name))
+        return self.constructor[name]
+
+    # --- forward -----------------------------------------------------------------------------------------------------
+
+    def in_forward(self, name: str) -> str:
+        if name == "_":
+            return "ꞏ_ꞏ"
+        if name in self.body.sizes:
+            input_, axis = self.body.sizes[name]
+            return f"{python_name(input_)}.shape[{axis}]"
+        if name in self.body.parameters or name in self.once:
+            attribute = self.constructor.get(name) or python_name(name)
+            taken = attribute in MODULE_ATTRIBUTES or attribute in self.labels or attribute in self.attributes
+            self.stored[name] = f"_{attribute}" if taken else attribute
+            return f"self.{self.stored[name]}"
+        return python_name(name)
+
+    @property
+    def labels(self) -> set[str]:
+        return {*self.body.labels, *(h.name for h in self.body.held)}
+
+    # --- comments ----------------------------------------------------------------------------------------------------
+
+    def shown(self, type_: TensorType) -> TensorType:
+        """A type with the names that a reader knows."""
+        rank = len(type_.shape)
+        letters = AXES.get(rank, "")
+        dims = [self._shown(d, letters[a] if a < len(letters) else f"S{a}") for a, d in enumerate(type_.shape)]
+        return type_._replace(shape=tuple(dims))
+
+    def _shown(self, dim: Any, letter: str) -> Any:
+        if not isinstance(dim, Size):
+            return dim
+        codes: dict[str, Any] = {}
+        for name in dim.symbols:
+            atom = self.rec.atoms.get(name)
+            if atom is None:
+                codes[name] = symbol(name)
+                continue
+            names = MARK.findall(atom.code)
+            if atom.code == UNKNOWN or any(("ǀ" in n and n not in self.body.sizes) or ">" in n for n in names):
+                return symbol(f"{letter}'")
+            text_ = MARK.sub(lambda m, letter=letter: self._word(m.group(1)), atom.code)  # type: ignore[misc]
+            codes[name] = symbol(text_ if text_.isidentifier() else f"({text_})")
+        shown = substitute(dim, codes)
+        return shown if len(str(shown)) <= 16 else symbol(f"{letter}'")
+
+    def _word(self, name: str) -> str:
+        if name in self.body.sizes and "ǀ" in name:
+            input_, axis = self.body.sizes[name]
+            rank = next(len(i.type.shape) for i in self.body.inputs if i.name == input_)
+            return AXES.get(rank, "")[axis] if rank in AXES else f"S{axis}"
+        return name if name in self.body.sizes else self.constructor.get(name, name)
+
+
+def _lets(statements: tuple[Any, ...]) -> Iterable[ir.Let]:
+    for statement in statements:
+        if isinstance(statement, ir.Let):
+            yield statement
+        elif isinstance(statement, ir.FlowFor):
+            yield from _lets(statement.body)
+        elif isinstance(statement, ir.FlowIf):
+            yield from _lets(statement.then)
+            yield from _lets(statement.otherwise)
+
+
+def build_class(session: Session, general: General) -> ir.Class:
+    """The class of a module or network."""
+    names = _Names(session, general)
+    body = general.body
+    flow = _resolved(names.flow, names.in_forward, names)
+    build = _resolved(names.build, names.in_constructor, names)
+    stored = tuple(ir.Store(a, names.in_constructor(n)) for n, a in names.stored.items())
+    inputs = tuple((i.name, names.shown(i.type)) for i in body.inputs)
+    arguments = [ir.Argument(name, "int") for name, _, _ in names.arguments]
+    arguments += [_argument(session, general, p, names) for p in general.definition.params]
+    arguments.sort(key=lambda a: a.default is not None)
+    if UNKNOWN in "".join(_codes(build)):
+        raise LookupError(f"a size of {general.definition.name} can't be written as an expression")
+    order = sorted(body.outputs, key=lambda o: o[2])
+    several = len(order) > 1
+    return ir.Class(
+        session.class_name(general.definition),
+        "nn.Sequential" if body.is_seq else "nn.Module",
+        tuple(arguments),
+        (),
+        inputs,
+        _placed(build, stored),
+        () if body.is_seq else flow,
+        tuple((n, training) for n, _, training in order) if several else (),
+        frozenset(),
+    )
+
+
+def _placed(build: tuple[Any, ...], stored: tuple[ir.Store, ...]) -> tuple[Any, ...]:
+    """What `forward` reads is stored first, or where its value has been computed."""
+    out = list(build)
+    computed = {n for st in build if isinstance(st, ir.Let) for n in _targets(st)}
+    first = [st for st in stored if not set(re.findall(r"\w+", st.code)) & computed]
+    later = [st for st in stored if st not in first]
+    for store in later:
+        words = set(re.findall(r"\w+", store.code))
+        at = max(i for i, st in enumerate(out) if isinstance(st, ir.Let) and _targets(st) & words)
+        out.insert(at + 1, store)
+    return (*first, *out)
+
+
+def _resolved(node: Any, names: Any, of: _Names) -> Any:
+    """A node with final names, and with types as a reader sees them."""
+    if isinstance(node, str):
+        return MARK.sub(lambda m: names(m.group(1)), node) if "ꞏ" in node else node
+    if isinstance(node, TensorType):
+        return of.shown(node)
+    if isinstance(node, ir.Let):
+        target = ", ".join(names(n) if n not in of.body.parameters else n for n in node.target.split(", "))
+        return ir.Let(target, _resolved(node.code, names, of))
+    if isinstance(node, tuple):
+        if hasattr(node, "_fields"):
+            return type(node)(*(_resolved(item, names, of) for item in node))
+        return tuple(_resolved(item, names, of) for item in node)
+    return node
+
+
+def _argument(session: Session, general: General, param: s.Param, names: _Names) -> ir.Argument:
+    name = param.name.text
+    seen = [i.values[name] for i in session.instances.get(general.definition, []) if name in i.values]
+    default = None
+    if param.default is not None:
+        default = text(param.default, lambda n: f"torch.{n}" if n in ("float32",) else python_name(n),
+                       lambda e: _layer_text(general, e))  # fmt: skip
+    if isinstance(param.default, s.List) and default is not None:  # a default that is shared must not change
+        seen = [tuple(v) if isinstance(v, list) else v for v in seen]
+        inner = default[1:-1]
+        default = f"({inner},)" if len(param.default.items) == 1 else f"({inner})"
+    return ir.Argument(names.constructor[name], annotation(seen, session), default)
+
+
+def _layer_text(general: General, expr: s.Expr) -> str | None:
+    body = general.body
+    return body.layer_text(expr)
+
+
+def annotation(values: list[Any], session: Session) -> str:
+    """The type of a parameter, from all values that the file gives it."""
+    kinds: dict[str, None] = {}
+    for value in values:
+        kinds[_kind(value)] = None
+    found = sorted(kinds, key=lambda k: (k == "None", k))
+    if "int" in found and "float" in found:
+        found.remove("int")
+    return " | ".join(found) or "object"
+
+
+def _kind(value: Any) -> str:
+    if value is None:
+        return "None"
+    if isinstance(value, LayerRef):
+        return "Callable[..., nn.Module]"
+    if isinstance(value, Size):
+        return "int"
+    if isinstance(value, list):
+        inner = {_kind(item) for item in value}
+        return f"list[{inner.pop()}]" if len(inner) == 1 else "list"
+    if isinstance(value, tuple):
+        inner = {_kind(item) for item in value}
+        return f"tuple[{inner.pop()}, ...]" if len(inner) == 1 else "tuple"
+    return type(value).__name__
+
+
+def variant_class(session: Session, definition: Definition) -> ir.Class:
+    """The class of `network A = B(…)`: a subclass that fixes some of the parameters."""
+    fixed = definition.unit.fixed[definition.name]
+    mother = definition.base
+    general = session.general(mother)
+    taken = open_params(mother)
+    own = [p for p in taken if p.name.text not in fixed]
+    names = _Names(session, general)
+    arguments = sorted((_argument(session, general, p, names) for p in own), key=lambda a: a.default is not None)
+    forwarded: list[str] = []
+    positional = True
+    for param in taken:
+        name = param.name.text
+        code = fixed[name][1] if name in fixed else names.constructor[name]
+        positional = positional and (name in fixed or param.default is None or positional)
+        forwarded.append(code if positional and name in fixed else f"{names.constructor[name]}={code}")
+        positional = positional and name in fixed
+    return ir.Class(
+        session.class_name(definition), session.class_name(mother), tuple(arguments), tuple(forwarded), (), (), (), (),
+        frozenset(),
+    )  # fmt: skip
+
+
+def constant_text(node: s.Constant, body_text: Any) -> ir.Constant:
+    """A constant or formula of the file, as Python."""
+    params = None
+    if node.params is not None:
+        params = tuple(
+            ir.Argument(python_name(p.name.text), "float", None if p.default is None else text(p.default, python_name))
+            for p in node.params
+        )
+    return ir.Constant(node.name.text, text(node.value, python_name, body_text), params)
+
+
+def words(made: ir.Class) -> set[str]:
+    """The identifiers in all Python of a class."""
+    return {w for code in _codes(made) for w in re.findall(r"\w+", code)}

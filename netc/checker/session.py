@@ -1,0 +1,276 @@
+"""One check of a file: the instances that were followed, and the modules in general.
+
+In: the units of a file. Out: for each network its instance, and for each module that is used its general form. One
+instance is followed once for the same arguments and input types. Guarantees: a module that holds itself is reported.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from netc import ir
+from netc import syntax as s
+from netc.checker.body import Body
+from netc.checker.expressions import ERROR
+from netc.checker.recorder import Recorder
+from netc.checker.units import Definition
+from netc.checker.values import LayerRef, Tensor, TensorTuple
+from netc.diagnostics import Label, Report
+from netc.shapes import TensorType
+
+if TYPE_CHECKING:
+    from netc.source import Span
+
+
+class Instance(NamedTuple):
+    """A module with its arguments and inputs: what it is made of, and what it gives."""
+
+    values: dict[str, Any]
+    inputs: tuple[TensorType, ...]
+    held: tuple[ir.Held, ...]
+    children: tuple[ir.Child, ...]
+    rows: tuple[ir.Row, ...]
+    outputs: tuple[ir.Output, ...]
+    types: Any
+    declared: tuple[ir.Input, ...]
+    looked_up: dict[str, int]
+
+
+class General(NamedTuple):
+    """A module in general: its body as it was recorded, and what its symbols stand for."""
+
+    definition: Definition
+    body: Body
+    recorder: Recorder
+    result: Any
+    sizes: dict[str, tuple[int, int]]  # symbol -> input and axis
+    parameters: dict[str, str]  # symbol -> parameter
+    defaults: dict[str, Any]
+
+    def result_at(self, place: tuple[int, ...]) -> TensorType | None:
+        found = self.result
+        for i in place:
+            if isinstance(found, TensorType) or i >= len(found):
+                return None
+            found = found[i]
+        return found if isinstance(found, TensorType) else None
+
+
+class Session:
+    """The memory of one check."""
+
+    def __init__(self, report: Report) -> None:
+        self.report = report
+        self.site: Span | None = None  # of the call whose module is being followed
+        self.open: list[Definition] = []
+        self.known: dict[Any, Instance | None] = {}
+        self.instances: dict[Definition, list[Instance]] = {}
+        self.inlined: dict[int, Definition] = {}
+        self.generals: dict[Definition, General] = {}
+        self.noted: dict[tuple[int, Span], list[Definition]] = {}
+        self.optional: dict[int, bool] = {}
+        self.names: dict[Definition, str] = {}
+        self.taken: dict[str, Definition] = {}
+        self.demanded: dict[Definition, list[tuple[str, int, int]]] = {}  # role, input, axis
+        self.exports: dict[Definition, dict[tuple[tuple[int, ...], int], str]] = {}
+
+    # --- instances ---------------------------------------------------------------------------------------------------
+
+    def instance(
+        self, definition: Definition, values: dict[str, Any], inputs: tuple[TensorType, ...], caller: Body, span: Span,
+        taken: tuple[Tensor, ...],
+    ) -> Instance | None:  # fmt: skip
+        """A module for these arguments and inputs; None with the reason in the report."""
+        from netc.checker import modules
+
+        values = {n: v for d, n, v in _fixed(definition, values)} | values
+        definition = modules.base(definition)
+        key = (definition, _key(values), inputs)
+        if key in self.known and (self.known[key] is not None or caller.report is self.report):
+            return self.known[key]
+        if definition in self.open:
+            circle = " -> ".join([d.name for d in self.open[self.open.index(definition) :]] + [definition.name])
+            caller.report.add("E0238", f"the module `{definition.name}` holds itself", span, notes=[circle])
+            return None
+        foreign = definition.unit is not caller.owner.unit
+        report = Report() if foreign else caller.report
+        outer, self.site = self.site, None if foreign else span
+        self.open.append(definition)
+        body = self.follow(definition, values, inputs, report)
+        self.open.pop()
+        self.site = outer
+        count = body.declared
+        if count != len(inputs) and not report.failed:
+            labels = [Label(t.made.span, "given here") for t in taken if t.made is not None]
+            takes = f"{count} input{'s' * (count != 1)}"
+            caller.report.add(
+                "E0408", f"`{definition.name}` takes {takes}, and {len(inputs)} arrive", span, secondary=labels,
+                help="give several inputs as `(a, b) -> …`" if count > len(inputs) else None,
+            )  # fmt: skip
+            self.known[key] = None
+            return None
+        if foreign and report.failed:
+            first = report.errors[0]
+            line = definition.unit.source.position(first.primary.span.start)[0]
+            caller.report.add(
+                "E0409", f"`{definition.name}` can't be built like this: {first.message}", span,
+                notes=[f"in {definition.unit.source.name}, line {line}"],
+            )  # fmt: skip
+        self.known[key] = self.finished(definition, body, values, inputs, span, caller.report)
+        return self.known[key]
+
+    def follow(
+        self, definition: Definition, values: dict[str, Any], inputs: tuple[TensorType, ...] | None, report: Report,
+        recorder: Recorder | None = None,
+    ) -> Body:  # fmt: skip
+        """Follow a body once."""
+        from netc.checker import state
+
+        complete = dict(values)
+        body = Body(self, definition, report, complete, inputs, recorder)
+        for param in definition.params:
+            if param.name.text not in complete and param.default is not None:
+                value = body.evaluate(param.default)
+                if recorder is not None:
+                    value = recorder.witness(value)
+                complete[param.name.text] = value
+            elif param.name.text not in complete:
+                complete[param.name.text] = ERROR
+        body.set_parameters({p.name.text: complete[p.name.text] for p in definition.params})
+        body.run()
+        if not report.failed:
+            state.fills(body)
+        return body
+
+    def finished(
+        self, definition: Definition, body: Body, values: dict[str, Any], inputs: tuple[TensorType, ...], span: Span,
+        report: Report,
+    ) -> Instance | None:  # fmt: skip
+        """What a body that was followed is made of; None where a mistake was found in it."""
+        result = result_of(body)
+        if result is None or body.report.failed or body.broken:
+            if not body.report.failed and not report.failed:
+                report.add(
+                    "E0223", f"the {definition.kind} `{definition.name}` computes nothing", definition.span,
+                    help="write its layers as a chain: `conv1: Conv2d(6, 5) -> ReLU`",
+                )  # fmt: skip
+            return None
+        types, outputs = result
+        made = Instance(
+            dict(body.parameters), inputs, tuple(body.held), tuple(body.children), tuple(body.rows), outputs, types,
+            tuple(body.inputs), body.looked_up,
+        )  # fmt: skip
+        self.instances.setdefault(definition, []).append(made)
+        return made
+
+    # --- definitions -------------------------------------------------------------------------------------------------
+
+    def inline(self, owner: Definition, node: s.Inline, label: str, captured: tuple[str, ...]) -> Definition:
+        """The definition of a module that is written where it is used."""
+        if id(node) not in self.inlined:
+            words = "".join(w[:1].upper() + w[1:] for w in label.split("_") if w) or "Part"
+            name = "".join(ch for ch in words if ch.isascii() and ch.isalnum())
+            name = name if name[:1].isalpha() else f"Part{name}"
+            made = Definition(node, name, owner.unit, "inline")
+            made.params = tuple(s.Param(s.Ident(n, node.span), None, node.span) for n in captured)
+            self.inlined[id(node)] = made
+        return self.inlined[id(node)]
+
+    def class_name(self, definition: Definition) -> str:
+        """The name of a definition's class; one that is taken by another file's gets a number."""
+        if definition not in self.names:
+            base = name = definition.name
+            number = 2
+            while name in self.taken or name in ("Tensor", "F", "NamedTuple"):
+                name, number = f"{base}{number}", number + 1
+            self.names[definition] = name
+            self.taken[name] = definition
+        return self.names[definition]
+
+    def note_target(self, owner: Definition, callee: s.Name, definition: Definition) -> None:
+        """Remember which modules a step with a module as a parameter builds."""
+        found = self.noted.setdefault((id(owner), callee.span), [])
+        if definition not in found:
+            found.append(definition)
+
+    def targets(self, owner: Definition, callee: s.Name | None, definition: Definition) -> list[Any]:
+        """The modules that a step was seen to build."""
+        return list(self.noted.get((id(owner), callee.span), [definition])) if callee is not None else [definition]
+
+    def note_optional(self, rule: s.Rule, optional: bool) -> None:
+        self.optional[id(rule)] = self.optional.get(id(rule), False) or optional
+
+    def is_optional(self, rule: s.Rule) -> bool:
+        return self.optional.get(id(rule), False)
+
+    # --- in general --------------------------------------------------------------------------------------------------
+
+    def general(self, definition: Definition) -> General:
+        """A module in general, followed on one of its instances."""
+        from netc.checker import classes, modules
+
+        definition = modules.base(definition)
+        if definition not in self.generals:
+            self.generals[definition] = classes.generalize(self, definition)
+        return self.generals[definition]
+
+    def convention(self, targets: list[Any]) -> list[tuple[str, int, int]]:
+        """The sizes of its inputs that each of these modules is given, in order: what any of them needs."""
+        from netc.checker import modules
+
+        found: list[tuple[str, int, int]] = []
+        for target in targets:
+            if isinstance(target, Definition):
+                self.general(target)
+                for need in self.demanded.get(modules.base(target), []):
+                    if need[1:] not in [f[1:] for f in found]:
+                        found.append(need)
+        for target in targets:
+            if isinstance(target, Definition):
+                self.demanded[modules.base(target)] = list(found)
+        return found
+
+
+def _fixed(definition: Definition, values: dict[str, Any]) -> list[tuple[Definition, str, Any]]:
+    """What a variant, and the variants that it stands on, fix."""
+    out: list[tuple[Definition, str, Any]] = []
+    while definition.base is not None:
+        fixed = definition.unit.fixed.get(definition.name, {})
+        out = [(definition, n, v) for n, (v, _) in fixed.items()] + out
+        definition = definition.base
+    return out
+
+
+def _key(value: Any) -> Any:
+    """A value as a key: what can be hashed, and tells 1 from True and 1.0."""
+    if isinstance(value, dict):
+        return tuple((n, _key(v)) for n, v in sorted(value.items()))
+    if isinstance(value, LayerRef):
+        return value
+    if isinstance(value, (list, tuple)) and not hasattr(value, "_fields"):
+        return (type(value).__name__, *map(_key, value))
+    return (type(value).__name__, value)
+
+
+def result_of(body: Body) -> tuple[Any, tuple[ir.Output, ...]] | None:
+    """The types that a body gives, and its outputs; None where there are none."""
+    if body.outputs:
+        outputs = [ir.Output(n, t.type, training) for n, t, training in body.outputs]
+        outputs.sort(key=lambda o: o.training)
+        kept = [o.type for o in outputs if not o.training]
+        if not kept:
+            return None
+        return (kept[0] if len(kept) == 1 else tuple(kept)), tuple(outputs)
+    value = body.current
+    if isinstance(value, Tensor) and (body.started or body.arriving is not None):
+        return value.type, (ir.Output("", value.type),)
+    if isinstance(value, TensorTuple):
+        from netc.checker.functions import types
+
+        result = types(value)
+        return result, tuple(ir.Output(str(i), t) for i, t in enumerate(_flat(result)))
+    return None
+
+
+def _flat(types: Any) -> list[TensorType]:
+    return [types] if isinstance(types, TensorType) else [t for part in types for t in _flat(part)]

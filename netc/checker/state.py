@@ -1,0 +1,313 @@
+"""What a body holds and gives by itself: `param`, `buffer`, `output` and `init`.
+
+In: the checker of a body and such a statement. Out: the parameters and buffers with their types, the outputs, and the
+initialisers as the constructor runs them.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from netc import catalog, ir
+from netc import syntax as s
+from netc.catalog.entry import Entry
+from netc.checker.arguments import bind
+from netc.checker.expressions import ERROR, Evaluator, kind_of
+from netc.checker.functions import as_expr
+from netc.checker.python_text import text
+from netc.checker.recorder import mark
+from netc.checker.units import Definition
+from netc.checker.values import Made, Tensor, TensorTuple
+from netc.diagnostics import Report, nearest
+from netc.identifiers import valid_label
+from netc.shapes import Reject, Size, TensorType
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from netc.checker.body import Body
+
+
+def output(c: Body, statement: s.Output) -> None:
+    """`output name = …`: a result by name."""
+    name = statement.name
+    value = c.chain(statement.chain, bound=True)
+    if any(name.text == n for n, _, _ in c.outputs):
+        c.report.add("E0208", f"the output `{name.text}` is given twice", name.span, help="rename one of them")
+        return
+    if value is ERROR or value is None:
+        c.outputs.append((name.text, Tensor(ir.Value(""), TensorType(())), c.in_training))
+        c.broken = True
+        return
+    if not isinstance(value, Tensor):
+        what = "several tensors" if isinstance(value, TensorTuple) else kind_of(value)
+        c.report.add("E0206", f"an output is a tensor, and this is {what}", statement.chain.span)
+        c.broken = True
+        return
+    inputs = {i.name for i in c.inputs}
+    plain = isinstance(value.expr, ir.Var)
+    target = name.text if name.text not in inputs and not isinstance(c.env.get(name.text), (int, Size)) else "_result"
+    if c.rec is not None and not plain:
+        c.rec.flow.append(ir.Assign(target, as_expr(value), statement.span))
+        value = Tensor(ir.Var(target, value.type), value.type, value.made)
+    if name.text not in c.env:
+        c.env[name.text] = value
+    c.outputs.append((name.text, value, c.in_training))
+
+
+def parameter(c: Body, statement: s.Parameter) -> None:
+    """`param name[shape] = initialiser`."""
+    name = statement.name
+    c.started = True
+    c.env[name.text] = ERROR
+    dims = [c.evaluate(item) for item in statement.shape.items]
+    if c.in_seq or not _may_hold(c, name) or any(d is ERROR for d in dims):
+        if c.in_seq:
+            c.report.add("E0220", "a `seq` holds layers only", statement.span, help="move this out of the `seq`")
+        return
+    for item, dim in zip(statement.shape.items, dims, strict=True):
+        if not isinstance(dim, (int, Size)) or isinstance(dim, bool):
+            c.report.add("E0307", f"an axis of a parameter is an integer, not {kind_of(dim)}", item.span)
+            return
+        if not c.built(dim):
+            c.report.add(
+                "E0402", f"the parameter `{name.text}` has an axis `{dim}`, which is known only at run time", item.span,
+                help="give the input this size as a number",
+            )  # fmt: skip
+            return
+    type_ = TensorType(tuple(dims))
+    new = _initialiser(c, statement.value, type_, name)
+    if new is None and statement.value is not None:
+        return
+    c.held.append(ir.Held(name.text, type_ if c.rec is None else c.rec.witness(type_), True))
+    c.env[name.text] = Tensor(ir.Value(f"self.{name.text}"), type_, Made(name.text, name.span))
+    if c.rec is not None:
+        codes = [c.inferred_code(d, "") for d in dims]
+        c.rec.build.append(ir.Hold(name.text, ", ".join(codes), None, new, True))
+
+
+def _may_hold(c: Body, name: s.Ident) -> bool:
+    if not valid_label(name.text, name.span, c.report):
+        return False
+    if name.text in c.labels or any(h.name == name.text for h in c.held):
+        c.report.add("E0214", f"two children are called `{name.text}`", name.span, "again", help="rename one")
+        return False
+    return True
+
+
+def _initialiser(c: Body, value: s.Expr | None, type_: TensorType, name: s.Ident) -> ir.New | None:
+    """The call of torch.nn.init that fills a parameter."""
+    if value is None:
+        return None
+    callee = value.callee if isinstance(value, s.Call) else value
+    entry = catalog.initializer(callee.text) if isinstance(callee, s.Name) else None
+    if entry is None:
+        near = nearest(callee.text, catalog.initializers()) if isinstance(callee, s.Name) else None
+        c.report.add(
+            "E0234", "a parameter is filled by an initialiser of torch.nn.init", value.span,
+            help=f"did you mean `{near}`?" if near else f"write `param {name.text}[…] = zeros_()`",
+        )  # fmt: skip
+        return None
+    return fill_call(c, entry, value, type_.shape, c.code)
+
+
+def fill_call(c: Any, entry: Entry, value: s.Expr, shape: tuple[Any, ...] | None, code: Any) -> ir.New | None:
+    """An initialiser with its arguments, checked against the shape of what it fills."""
+    from netc.catalog.rules import initialisers
+
+    given = value.arguments if isinstance(value, s.Call) else ()
+    bound = bind(entry, given, value.span, c, code)
+    if not bound.ok:
+        return None
+    args = {p.name: p.default for p in entry.params} | {n: a.value for n, a in bound.args.items()}
+    rec = getattr(c, "rec", None)
+    if rec is not None:
+        args = {n: rec.witness(v) for n, v in args.items()}
+        shape = None if shape is None else rec.witness(shape)
+    problem = initialisers.check(entry.name, args, shape) if shape is not None else None
+    if isinstance(problem, Reject):
+        place = bound.spans.get(problem.argument or "", value.span)
+        c.report.add("E0309", f"`{entry.name}`: {problem.reason}", place)
+        return None
+    arguments = tuple((None if a.positional else n, ir.Code(a.code)) for n, a in bound.args.items())
+    return ir.New(f"nn.init.{entry.name}", arguments)
+
+
+def buffer(c: Body, statement: s.Buffer) -> None:
+    """`buffer name = …`: a tensor that is no parameter."""
+    name = statement.name
+    c.started = True
+    value = c.evaluate(statement.value)
+    c.env[name.text] = ERROR
+    persistent = True
+    for argument in statement.arguments:
+        if argument.name is None or argument.name.text != "persistent":
+            c.report.add("E0302", "`buffer` takes `persistent` and nothing else", argument.span)
+            return
+        persistent = bool(c.evaluate(argument.value))
+    if c.in_seq or value is ERROR or not _may_hold(c, name):
+        return
+    if isinstance(value, (bool, int, float, Size)):
+        value = Tensor(ir.Value(f"torch.tensor({c.code(statement.value, value)})"), _scalar(value), None, True)
+    if not isinstance(value, Tensor) or not value.constant:
+        what = "hangs on an input" if isinstance(value, Tensor) else f"is {kind_of(value)}"
+        c.report.add(
+            "E0235", f"the buffer `{name.text}` {what}; it is computed when the network is built",
+            statement.value.span, help="compute it from `arange`, `zeros`, `ones` …",
+        )  # fmt: skip
+        return
+    type_ = value.type if c.rec is None else c.rec.witness(value.type)
+    c.held.append(ir.Held(name.text, type_, False, persistent))
+    c.env[name.text] = Tensor(ir.Value(f"self.{name.text}"), value.type, Made(name.text, name.span), True)
+    if c.rec is not None:
+        c.rec.build.append(ir.Hold(name.text, "", value.expr, None, False, persistent))
+
+
+def _scalar(value: Any) -> TensorType:
+    kind = "bool" if isinstance(value, bool) else "float32" if isinstance(value, float) else "int64"
+    return TensorType((), kind)
+
+
+# --- init -------------------------------------------------------------------------------------------------------------
+
+
+def fills(c: Body) -> None:
+    """The `init` blocks of a body, when all of it is built."""
+    for statement in c.fills:
+        rules = [rule for r in statement.rules if (rule := _rule(c, r)) is not None]
+        if c.rec is not None:
+            c.rec.build.append(ir.Fill(tuple(rules)))
+
+
+def _rule(c: Body, rule: s.Rule) -> ir.FillRule | None:
+    value = rule.value
+    callee = value.callee if isinstance(value, s.Call) else value
+    entry = catalog.initializer(callee.text) if isinstance(callee, s.Name) else None
+    if entry is None:
+        near = nearest(callee.text, catalog.initializers()) if isinstance(callee, s.Name) else None
+        c.report.add(
+            "E0234", "behind `~` stands an initialiser of torch.nn.init", value.span,
+            help=f"did you mean `{near}`?" if near else "write it as in `Conv2d.weight ~ kaiming_normal_()`",
+        )  # fmt: skip
+        return None
+    return _path_rule(c, rule, entry) if rule.selector.is_path else _type_rule(c, rule, entry)
+
+
+def _type_rule(c: Body, rule: s.Rule, entry: Entry) -> ir.FillRule | None:
+    kind, _, attribute = rule.selector.text.partition(".")
+    target = c.definition(kind) or catalog.layer(kind)
+    if target is None or not attribute:
+        near = nearest(kind, [*catalog.layers(), *c.owner.unit.definitions])
+        c.report.add(
+            "E0236", f"`{rule.selector.text}` selects no parameter of a layer", rule.selector.span,
+            help=f"did you mean `{near}.{attribute or 'weight'}`?" if near else "write it as in `Conv2d.weight`",
+        )  # fmt: skip
+        return None
+    found = [m for m in _modules(c.children) if _is(m, target)] if c.rec is None else []
+    shapes = [_shape(m, attribute) for m in found]
+    if c.rec is None and not any(sh is not None for sh in shapes):
+        has = "there is no layer of that type" if not found else f"`{kind}` has no `{attribute}` here"
+        c.report.add("E0237", f"`{rule.selector.text}` matches nothing: {has}", rule.selector.span,
+                     help="remove the rule")  # fmt: skip
+        return None
+    if c.rec is None:
+        c.session.note_optional(rule, any(sh is None for sh in shapes))
+    own = {p.name for p in target.params} if isinstance(target, Entry) else set[str]()
+    filled = [m for m, sh in zip(found, shapes, strict=True) if sh is not None and isinstance(m, ir.Layer)]
+    filled.sort(key=lambda m: m.call.entry is not target)
+    first = filled[0] if filled and filled[0].call.entry is target else None
+    inner = _Attributes(c, own, first)
+    shape = next((sh for sh in shapes if sh is not None), None)
+    call = fill_call(inner, entry, rule.value, shape, inner.code)
+    from netc.checker.layers import callee_code
+
+    optional = c.session.is_optional(rule)
+    return None if call is None else ir.FillRule(callee_code(c, target), attribute, call, optional)
+
+
+class _Attributes(Evaluator):
+    """Evaluates an initialiser's arguments, in which the attributes of the layer may be used."""
+
+    def __init__(self, c: Body, own: set[str], layer: ir.Layer | None) -> None:
+        super().__init__(c.report if c.rec is None else Report(), dict(c.env))
+        self.c = c
+        self.own = own - {n for n in c.env if n in c.constants}
+        self.layer = layer
+        values = layer.call.args if isinstance(layer, ir.Layer) else {}
+        self.env |= {n: _tupled(n, values[n].value) for n in self.own if n in values}
+        if isinstance(layer, ir.Layer):
+            defaults = {p.name: _tupled(p.name, p.default) for p in layer.call.entry.params}
+            self.env |= {n: v for n, v in defaults.items() if n not in values and n in self.own}
+        else:  # in a layer that holds others, whose sizes are not its own
+            self.env |= dict.fromkeys(self.own, 1)
+        self.rec = c.rec
+
+    def evaluate(self, expr: s.Expr) -> Any:
+        return 1.0 if self.rec is not None and not isinstance(expr, (s.String, s.Literal)) else super().evaluate(expr)
+
+    def code(self, expr: s.Expr, value: Any) -> str:
+        return text(expr, lambda name: f"m.{name}" if name in self.own else mark(name))
+
+
+def _tupled(name: str, value: Any) -> Any:
+    """Torch keeps the sizes of a kernel as a tuple."""
+    if name in ("kernel_size", "stride", "padding", "dilation") and type(value) is int:
+        return (value, value, value)
+    return value
+
+
+def _modules(children: tuple[ir.Child, ...] | list[ir.Child]) -> Iterator[ir.Child]:
+    for child in children:
+        yield child
+        if not isinstance(child, ir.Layer):
+            yield from _modules(child.children)
+
+
+def _is(module: ir.Child, target: Entry | Definition) -> bool:
+    if isinstance(target, Entry):
+        if not isinstance(module, ir.Layer):
+            return False
+        return module.call.entry is target or _holds(module, target)
+    return isinstance(module, ir.Instance) and module.name == target.name
+
+
+def _holds(module: ir.Layer, target: Entry) -> bool:
+    """Whether a layer is made of others, one of which may be of the type."""
+    rule = module.call.entry.rule
+    return rule is not None and rule.state is not None and any("." in n for n in _state(module))
+
+
+def _state(module: ir.Layer) -> dict[str, Any]:
+    rule = module.call.entry.rule
+    if rule is None or rule.state is None:
+        return {}
+    return dict(rule.state({p.name: module.call.get(p.name) for p in module.call.entry.params}))
+
+
+def _shape(module: ir.Child, attribute: str) -> tuple[Any, ...] | None:
+    if isinstance(module, ir.Instance):
+        held = next((h for h in module.held if h.name == attribute), None)
+        return held.type.shape if held is not None else None
+    if not isinstance(module, ir.Layer):
+        return None
+    state = _state(module)
+    return state.get(attribute) or next((sh for n, sh in state.items() if n.endswith(f".{attribute}")), None)
+
+
+def _path_rule(c: Body, rule: s.Rule, entry: Entry) -> ir.FillRule | None:
+    pattern = rule.selector.text
+    found: list[tuple[str, tuple[Any, ...]]] = []
+    if c.rec is None:
+        from fnmatch import fnmatchcase
+
+        from netc.summary import entries
+
+        every = [(w.path, w.shape) for w in entries(tuple(c.held), tuple(c.children)) if w.trained]
+        found = [(p, sh) for p, sh in every if fnmatchcase(p, pattern)]
+        if not found:
+            near = nearest(pattern, [p for p, _ in every])
+            c.report.add("E0237", f'"{pattern}" matches no parameter', rule.selector.span,
+                         help=f'did you mean "{near}"?' if near else None)  # fmt: skip
+            return None
+    call = fill_call(c, entry, rule.value, found[0][1] if found else None, c.code)
+    return None if call is None else ir.FillRule(None, pattern, call)
