@@ -347,7 +347,7 @@ def _expression(expr: ir.Expr, name: Callable[[ir.Target], str], code: Callable[
                 value.items and not expr.subscripts[0].code.startswith(":")
                 if isinstance(expr.subscripts[0], ir.Value)
                 else False
-            ):  # noqa: E501
+            ):
                 return value._replace(
                     flat=f"{flat}[{', '.join(go(x).flat for x in expr.subscripts)}]",
                     closing=f"{value.closing}[{', '.join(go(x).flat for x in expr.subscripts)}]",

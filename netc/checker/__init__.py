@@ -48,7 +48,14 @@ def check(file: s.File, source: Source, report: Report, stem: str, loader: Loade
     data, train, trained = sections.check(found, networks, complete, unit.constants, report)
     if report.failed:
         return None
-    made = _classes(session, unit, networks)
+    try:
+        made = _classes(session, unit, networks)
+    except LookupError as problem:
+        report.add(
+            "E0410", f"{problem.args[0]}, so that its class can't be written", networks[0].span,
+            help="bind the size to a name before it is used, or give it as a parameter",
+        )  # fmt: skip
+        return None
     constants = tuple(_constant(session, unit, node) for node in _all_constants(unit))
     return ir.Program(stem, constants, made, tuple(networks), trained, data, train)
 
