@@ -16,8 +16,8 @@ from netc import catalog
 from netc.catalog.entry import Entry
 from netc.catalog.rules.contraction import parsed
 from netc.shapes import Dim, Reject, Size, TensorType, evaluate, symbol
-from tests.catalog import call_draws, function_draws, window_draws
-from tests.catalog.referee import DTYPES, Case
+from tests.catalog import call_draws, draws, function_draws, window_draws
+from tests.catalog.referee import DTYPES, Case, ask_rules, substituted, with_parameters
 
 CALLS = {family: st.one_of([call_draws.cases(call) for call in calls]) for family, calls in call_draws.FAMILIES.items()}
 SETTINGS = settings(
@@ -179,6 +179,26 @@ def test_symbols_stand_for_numbers(family: str, of_parameters: bool) -> None:
             # a diagonal beyond the corner is empty
             numbers = tuple(r._replace(shape=tuple(max(0, evaluate(s, env)) for s in r.shape)) for r in formula)
             assert numbers == concrete, f"{shown(generic)}: {formula}"
+
+    check()
+
+
+@pytest.mark.parametrize("family", function_draws.PLANS)
+def test_parameters_stand_for_numbers(family: str) -> None:
+    """The functions that are refereed with the layers: symbols for the numbers among the arguments and for sizes."""
+
+    @settings(SETTINGS, max_examples=60 * len(function_draws.PLANS[family]))
+    @given(st.one_of([draws.cases(plan) for plan in function_draws.PLANS[family]]), st.booleans())
+    def check(case: Case, sizes_too: bool) -> None:
+        concrete = ask_rules(case)
+        generic, env = with_parameters(case)
+        if sizes_too:
+            generic = generic._replace(inputs=tuple(general(x, "", env, True) for x in generic.inputs))
+        formula = ask_rules(generic)
+        if formula.results is None:
+            assert concrete.results is None or "known" in formula.refusal, f"{generic}: {formula.refusal}"
+        elif concrete.results is not None:
+            assert substituted(formula.results, env) == concrete.results, f"{generic}: {formula}"
 
     check()
 

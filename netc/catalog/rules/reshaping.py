@@ -121,6 +121,8 @@ def _movedim(args: Args, inputs: Inputs) -> TensorType | Reject:
     if len(source) != len(target):
         reason = f"`source` names {len(source)} axes, and `destination` {len(target)}"
         return Reject("destination", str(len(source)), str(len(target)), reason)
+    if not x.shape:
+        return x
     rest = [i for i in range(len(x.shape)) if i not in source]
     for place, axis in sorted(zip(target, source, strict=True)):
         rest.insert(place, axis)
@@ -217,7 +219,8 @@ def _split(args: Args, inputs: Inputs) -> Result:
     count = whole // given if given != 0 else 0
     uneven = isinstance(whole, Size) and same(count * given, whole) is not True
     if given == 0 or not isinstance(count, int) or uneven:
-        return Reject("split_size", f"a part of {whole}", str(given), f"I can't cut {whole} into parts of {given}")
+        why = f"how many parts of {given} make up {whole} isn't known" if given != 0 else "parts of 0 make up nothing"
+        return Reject("split_size", f"a part of {whole}", str(given), why)
     rest = whole - count * given
     return _split_by([given] * count + ([] if rest == 0 else [rest]), x, axis)
 
