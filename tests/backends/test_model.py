@@ -144,7 +144,7 @@ def test_layers_without_weights_compute_the_same_as_functions() -> None:
         "PixelShuffle": "1", "PixelUnshuffle": "2", "Upsample": "scale_factor=2",
         "UpsamplingNearest2d": "scale_factor=2",
         "UpsamplingBilinear2d": "scale_factor=2",
-        "Softmax": "1", "LogSoftmax": "1", "Softmin": "1",
+        "Softmax": "1", "LogSoftmax": "1", "Softmin": "1", "Permute": "[0, 2, 1, 3]",
     }  # fmt: skip
     shapes = {1: (2, 6, 12), 2: (2, 6, 12, 12), 3: (2, 6, 8, 8, 8)}
     seen = 0
