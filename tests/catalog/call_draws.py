@@ -126,6 +126,7 @@ FACTORIES = [
         ("arange",),
         either(
             {"start": st.integers(0, 5), "dtype": dtypes},
+            {"start": whole, "step": one_of(5, -3)},
             {"start": whole, "end": whole, "step": one_of(1, 2, 3, -1, -2)},
             {"start": whole, "end": whole, "step": one_of(1, 2), "dtype": dtypes},
             {"start": real, "end": real},
@@ -252,6 +253,30 @@ WEIGHTED = [
     Call(
         ("embedding",),
         given(input=some(dtype=one_of("int64", "int32")), weight=t(5, 3), padding_idx=one_of(None, 0, -1, 4)),
+    ),
+    Call(
+        ("embedding_bag",),
+        either(
+            {"input": t(2, 3, dtype="int64"), "weight": t(5, 4), "mode": one_of("sum", "mean", "max")},
+            {"input": t(6, dtype="int64"), "weight": t(5, 4), "offsets": t(1, dtype="int64")},
+            {"input": t(2, 3, dtype="int64"), "weight": t(5, 4), "mode": "sum", "per_sample_weights": t(2, 3)},
+        ),
+    ),
+    Call(
+        ("fractional_max_pool2d",),
+        either(
+            {"input": t(2, 3, 7, 8), "kernel_size": one_of(2, (2, 3)), "output_size": one_of(3, (3, 4))},
+            {"input": t(2, 3, 7, 8), "kernel_size": one_of(2, (2, 3)), "output_ratio": (0.5, 0.6)},
+        ),
+        dtypes=("float64", "int64"),
+    ),
+    Call(
+        ("fractional_max_pool3d",),
+        either(
+            {"input": t(2, 3, 7, 8, 7), "kernel_size": one_of(2, (2, 3, 2)), "output_size": one_of(3, (3, 4, 3))},
+            {"input": t(2, 3, 7, 8, 7), "kernel_size": one_of(2, (2, 3, 2)), "output_ratio": (0.5, 0.6, 0.5)},
+        ),
+        dtypes=("float64", "int64"),
     ),
     Call(
         ("prelu",),

@@ -99,10 +99,11 @@ def _dtype(x: Operand) -> str:
 def _combined(higher: str, lower: str) -> str:
     if not higher or not lower or higher in parts.COMPLEX:
         return higher or lower
-    if lower in parts.COMPLEX:  # its precision is that of the float that it meets
-        return "complex128" if "float64" in (higher, _real(lower)) and higher in parts.FLOATS else lower
-    if higher in parts.FLOATS:
-        return higher
+    if higher in parts.FLOATS:  # the precision of a complex number without axes is that of the floats that it meets
+        made = {"float64": "complex128", "float32": "complex64"}.get(higher, "complex32")
+        return made if lower in parts.COMPLEX else higher
+    if lower in parts.COMPLEX:
+        return lower
     return _wider(higher, lower) if higher == "bool" or lower in parts.FLOATS else higher
 
 
@@ -132,11 +133,14 @@ def _real(dtype: str) -> str:
 def _result_dtype(op: str, a: Operand, b: Operand) -> str | Reject:
     dtypes = _dtype(a), _dtype(b)
     result = promoted(a, b)
+    if result == "complex32":
+        reason = f"`{op}` of {dtypes[0]} and {dtypes[1]} would be complex numbers of half precision"
+        return Reject(None, "float32", "complex32", reason)
     if result in parts.COMPLEX and op in _REAL_ONLY:
         return Reject(None, "real numbers", result, f"`{op}` does not work with {result} values")
     if op == "-" and "bool" in dtypes:
         return Reject(None, "numbers", "bool", "`-` does not work with bool values; use `logical_not`, or convert them")
-    if result == "bool" and op in _NO_BOOLS:
+    if result == "bool" and op in _NO_BOOLS and not (op == "**" and isinstance(b, bool)):
         return Reject(None, "numbers", "bool", f"`{op}` does not work with two bool tensors")
     if op == "**" and result in parts.INTS and not isinstance(b, TensorType) and less(b, 0):  # type: ignore[arg-type]
         reason = f"whole numbers can't be raised to the negative power {b}; convert them to float first"

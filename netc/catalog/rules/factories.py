@@ -65,9 +65,9 @@ def _permutation(args: Args, inputs: Inputs) -> TensorType | Reject:
 
 
 def _arange(args: Args, inputs: Inputs) -> TensorType | Reject:
-    start, end, step = (0, args["start"], 1) if args["end"] is None else (args["start"], args["end"], args["step"])
     if args["end"] is None and args["step"] != 1:
-        step = args["step"]
+        return Reject("end", "a number", "None", "a `step` needs both `start` and `end`")
+    start, end, step = (0, args["start"], 1) if args["end"] is None else (args["start"], args["end"], args["step"])
     dtype = _wanted(args, _number_dtype(start, end, step, 0))
     if dtype == "bool" or dtype in parts.COMPLEX:
         return Reject("dtype", "int64", dtype, f"numbers in steps can't be {dtype}")

@@ -135,6 +135,18 @@ def _bag_weights(args: Args, x: TensorType) -> Reject | None:
     return None
 
 
+def _bag_function(args: Args, inputs: Inputs) -> TensorType | Reject:
+    """The layer's rule, with the sizes that the weight tells."""
+    x, weight, offsets = inputs[0], args["weight"], args["offsets"]
+    assert isinstance(weight, TensorType)
+    if len(weight.shape) != 2 or weight.dtype != "float32":
+        layout = "[embeddings, features]"
+        reason = f"`weight` has the shape {layout} of float32, and this one is {weight}"
+        return Reject("weight", layout, str(weight), reason)
+    own = {**args, "num_embeddings": weight.shape[0], "embedding_dim": weight.shape[1]}
+    return _bag_shape(own, (x, offsets) if isinstance(offsets, TensorType) else (x,))
+
+
 def _function_shape(args: Args, inputs: Inputs) -> TensorType | Reject:
     x, weight, *bias = inputs
     if len(weight.shape) not in (1, 2):
@@ -191,6 +203,7 @@ LAYERS = {
     "Embedding": Rule(_embedding_shape, state=_embedding_state),
 }
 FUNCTIONS = {
+    "embedding_bag": Rule(_bag_function, function=Function("F.embedding_bag")),
     "linear": Rule(_function_shape, macs=_product_macs, function=Function("F.linear")),
     "matmul": Rule(_matmul_shape, macs=_product_macs, function=Function("torch.matmul")),
     "mm": Rule(_mm_shape, macs=_product_macs, function=Function("torch.mm")),

@@ -172,6 +172,20 @@ FUNCTIONS = {rule.function.callee[2:]: rule for rule in LAYERS.values() if rule.
 LAYERS |= {f"FractionalMaxPool{n}d": _fractional(n) for n in (2, 3)}
 
 
+def _fractional_function(n: int, args: Args, inputs: Inputs) -> Result:
+    ratio = args["output_ratio"]
+    if isinstance(ratio, int | float):
+        reason = f"`output_ratio` holds a number for each axis, such as [{', '.join([str(ratio)] * n)}]"
+        return Reject("output_ratio", parts.plural(n, "number"), str(ratio), reason)
+    return _fractional_shape(n, args, inputs)
+
+
+FUNCTIONS |= {
+    f"fractional_max_pool{n}d": Rule(partial(_fractional_function, n), function=Function(f"F.fractional_max_pool{n}d"))
+    for n in (2, 3)
+}
+
+
 def _power_function(n: int, args: Args, inputs: Inputs) -> Result:
     """The function keeps whole numbers with a whole `norm_type`, which then meet the average's dtypes; bools count."""
     problem = None
