@@ -267,13 +267,15 @@ class Fill:
 class FillRule(NamedTuple):
     """`attribute` of each module that is a `kind`, or where `kind` is None the parameters of that path.
 
-    `optional` says that some module of the kind has none.
+    `optional` says that some module of the kind has none; `instead` are the paths of modules that are filled by
+    another call.
     """
 
     kind: str | None
     attribute: str
     call: New
     optional: bool = False
+    instead: tuple[tuple[str, New], ...] = ()
 
 
 @node
@@ -415,7 +417,8 @@ Flow: TypeAlias = Let | Assign | FlowIf | FlowFor | Return
 class Class(NamedTuple):
     """A class of model.py. `base` is nn.Module, nn.Sequential or, for a variant, another class with `forwarded` to it.
 
-    `fields` are the results by name, each with whether it exists in training only, where there are several.
+    `fields` are the results by name, each with whether it exists in training only, where there are several. `version`
+    is that of the state dict, where the program says one.
     """
 
     name: str
@@ -428,6 +431,7 @@ class Class(NamedTuple):
     fields: tuple[tuple[str, bool], ...]
     uses: frozenset[str]
     doc: str | None = None
+    version: int | None = None
 
 
 # --- a file -----------------------------------------------------------------------------------------------------------

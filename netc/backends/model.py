@@ -159,6 +159,9 @@ class _Class:
             yield ""
             yield ""
         yield f"class {made.name}({made.base}):"
+        if made.version is not None:
+            yield f"    _version = {made.version}"
+            yield ""
         yield from _indent(self.constructor())
         if made.flow:
             yield ""
@@ -624,11 +627,7 @@ def _fill(statement: ir.Fill, indent: int) -> Iterator[str]:
     for kind, rules in kinds.items():
         lines: list[str] = []
         for rule in rules:
-            fill = _made(_filled(rule.call, f"m.{rule.attribute}"))
-            if rule.optional:
-                lines += [f"if m.{rule.attribute} is not None:", *(f"    {x}" for x in fill.lines(indent + 12, ""))]
-            else:
-                lines += list(fill.lines(indent + 8, ""))
+            lines += _fill_attribute(rule, indent + 8)
         bodies.setdefault(tuple(lines), []).append(kind)
     for i, (lines_, names) in enumerate(bodies.items()):
         shown = names[0] if len(names) == 1 else f"({', '.join(names)})"
@@ -639,14 +638,37 @@ def _fill(statement: ir.Fill, indent: int) -> Iterator[str]:
             yield from _fill_path(rule, indent)
 
 
+def _fill_attribute(rule: ir.FillRule, indent: int) -> list[str]:
+    """The lines that fill one parameter of the module `m`."""
+    if rule.optional:
+        inner = _fill_attribute(rule._replace(optional=False), indent + 4)
+        return [f"if m.{rule.attribute} is not None:", *(f"    {line}" for line in inner)]
+    lines: list[str] = []
+    calls = [*((path, call_) for path, call_ in rule.instead), (None, rule.call)]
+    for i, (path, new) in enumerate(calls):
+        deeper = 4 if rule.instead else 0
+        inner = list(_made(_filled(new, f"m.{rule.attribute}")).lines(indent + deeper, ""))
+        if rule.instead:
+            lines.append("else:" if path is None else f"{'el' * (i > 0)}if m is {_path_code(path)}:")
+        lines += [" " * deeper + line for line in inner]
+    return lines
+
+
+def _path_code(path: str) -> str:
+    """The Python of a child's path: `self.classifier[1]`."""
+    parts = path.split(".")
+    if all(_is_attribute(p) or p.isdigit() for p in parts):
+        return "self" + "".join(f"[{p}]" if p.isdigit() else f".{p}" for p in parts)
+    return f'self.get_submodule("{path}")'
+
+
 def _filled(new: ir.New, what: str) -> ir.New:
     return replace(new, arguments=((None, ir.Code(what)), *new.arguments))
 
 
 def _fill_path(rule: ir.FillRule, indent: int) -> Iterator[str]:
-    parts = rule.attribute.split(".")
-    if all(_is_attribute(p) or p.isdigit() for p in parts):
-        path = "self" + "".join(f"[{p}]" if p.isdigit() else f".{p}" for p in parts)
+    path = _path_code(rule.attribute)
+    if not path.endswith(")"):
         yield from _made(_filled(rule.call, path)).lines(indent, "")
         return
     yield "for name, p in self.named_parameters():"

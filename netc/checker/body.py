@@ -83,6 +83,7 @@ class Body(Evaluator):
         self.declared = 0  # inputs, right or wrong
         self.broken = False  # an output is wrong
         self.is_seq = False  # the whole body is one nn.Sequential
+        self.version: int | None = None  # of the state dict
 
     def set_parameters(self, values: Mapping[str, Any]) -> None:
         """Give the parameters their values; in general integers become symbols."""
@@ -338,6 +339,10 @@ class Body(Evaluator):
     def do_bind(self, statement: s.Bind) -> None:
         self.started = True
         value = self.chain(statement.chain, bound=True)
+        first = statement.targets[0]
+        if isinstance(first, s.Ident) and first.text == "_version":
+            state.version(self, statement, value)
+            return
         if not all(self.may_bind(target) for target in _idents(statement.targets)):
             return
         if len(statement.targets) > 1 or isinstance(statement.targets[0], s.TargetTuple):

@@ -405,6 +405,7 @@ def build_class(session: Session, general: General) -> ir.Class:
         () if body.is_seq else flow,
         tuple((n, training) for n, _, training in order) if several else (),
         frozenset(),
+        version=body.version,
     )
 
 

@@ -69,6 +69,7 @@ class Session:
         self.generals: dict[Definition, General] = {}
         self.noted: dict[tuple[int, Span], list[Definition]] = {}
         self.optional: dict[int, bool] = {}
+        self.instead: dict[int, int] = {}  # rule of a path -> the rule of a type before it that it stands in for
         self.names: dict[Definition, str] = {}
         self.taken: dict[str, Definition] = {}
         self.demanded: dict[Definition, list[tuple[str, int, int]]] = {}  # role, input, axis

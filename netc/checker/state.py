@@ -18,7 +18,7 @@ from netc.checker.python_text import text
 from netc.checker.recorder import mark
 from netc.checker.units import Definition
 from netc.checker.values import Made, Tensor, TensorTuple
-from netc.diagnostics import Report, nearest
+from netc.diagnostics import Label, Report, nearest
 from netc.identifiers import valid_label
 from netc.shapes import Reject, Size, TensorType
 
@@ -168,15 +168,68 @@ def _scalar(value: Any) -> TensorType:
     return TensorType((), kind)
 
 
+def version(c: Body, statement: s.Bind, value: Any) -> None:
+    """`_version = 2`: the version that torch notes in the state dict beside the module's entries.
+
+    Source: `torch.nn.Module.state_dict`.
+    """
+    if value is ERROR:
+        return
+    if c.nested or c.in_seq or c.in_training or len(statement.targets) > 1 or type(value) is not int or value < 1:
+        c.report.add(
+            "E0301", "`_version` is the version of the state dict, a positive integer for the whole module",
+            statement.chain.span, help="write it at the beginning of the body, as in `_version = 2`",
+        )  # fmt: skip
+        return
+    c.version = value
+
+
 # --- init -------------------------------------------------------------------------------------------------------------
 
 
 def fills(c: Body) -> None:
     """The `init` blocks of a body, when all of it is built."""
     for statement in c.fills:
-        rules = [rule for r in statement.rules if (rule := _rule(c, r)) is not None]
-        if c.rec is not None:
-            c.rec.build.append(ir.Fill(tuple(rules)))
+        made = {id(r): rule for r in statement.rules if (rule := _rule(c, r)) is not None}
+        if c.rec is None:
+            _overlaps(c, statement.rules)
+            continue
+        for key, rule in list(made.items()):
+            general = made.get(c.session.instead.get(key, 0))
+            if general is not None:
+                place, _, _ = rule.attribute.rpartition(".")
+                of_type = c.session.instead[key]
+                made[of_type] = general._replace(instead=(*made[of_type].instead, (place, rule.call)))
+                del made[key]
+        c.rec.build.append(ir.Fill(tuple(made.values())))
+
+
+def _overlaps(c: Body, rules: tuple[s.Rule, ...]) -> None:
+    """Of a rule for a type and one for a path that fill the same parameter, the path's has to be the later one."""
+    types: dict[int, s.Rule] = {i: r for i, r in enumerate(rules) if not r.selector.is_path}
+    for at, rule in enumerate(rules):
+        path, _, attribute = rule.selector.text.rpartition(".")
+        module = _at_path(c.children, path.split(".")) if rule.selector.is_path else None
+        for i, other in types.items() if module is not None else ():
+            kind, _, filled = other.selector.text.partition(".")
+            target = c.definition(kind) or catalog.layer(kind)
+            if target is None or filled != attribute or not _is(module, target):  # type: ignore[arg-type]
+                continue
+            if i > at:
+                c.report.add(
+                    "E0237", f'what "{rule.selector.text}" is filled with is overwritten', rule.selector.span,
+                    secondary=[Label(other.selector.span, "by this")], help="move this rule behind the other one",
+                )  # fmt: skip
+            else:
+                c.session.instead[id(rule)] = id(other)
+
+
+def _at_path(children: list[ir.Child] | tuple[ir.Child, ...], path: list[str]) -> ir.Child | None:
+    """The module of a path that has no pattern in it."""
+    found = next((m for m in children if m.label == path[0]), None)
+    if len(path) == 1 or found is None:
+        return found
+    return None if isinstance(found, ir.Layer) else _at_path(found.children, path[1:])
 
 
 def _rule(c: Body, rule: s.Rule) -> ir.FillRule | None:
