@@ -126,6 +126,9 @@ class Builder:
         arguments = children[1].items if isinstance(children[1], _Arguments) else ()
         return s.Buffer(arguments, children[-3], children[-1], span)
 
+    def declare(self, children: Children, span: Span) -> s.Declare:
+        return s.Declare(children[1], children[3], span)
+
     def cond(self, children: Children, span: Span) -> s.If:
         nodes = _nodes(children)
         otherwise = nodes.pop() if len(nodes) % 2 else None

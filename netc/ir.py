@@ -303,7 +303,7 @@ class Refuse:
     message: str
 
 
-Build: TypeAlias = Refuse | Let | Register | Absent | Store | Hold | Fill | BuildIf | BuildFor
+Build: TypeAlias = "Refuse | Let | Assign | Register | Absent | Store | Hold | Fill | BuildIf | BuildFor"
 
 # --- a class: `forward` -----------------------------------------------------------------------------------------------
 
@@ -438,11 +438,12 @@ class Class(NamedTuple):
 
 
 class Constant(NamedTuple):
-    """A name for a value at the top of the file; with `parameters` a small function."""
+    """A name for a value at the top of the file; with `parameters` a small function, of tensors where it has `value`."""
 
     name: str
     code: str
     parameters: tuple[Argument, ...] | None = None
+    value: Expr | None = None
 
 
 class Program(NamedTuple):

@@ -31,7 +31,7 @@ RESERVED = {
     word: word.upper()
     for word in ("if", "elif", "else", "for", "in", "and", "or", "not", "is", "True", "False", "None")
 }
-_BEFORE_NAME = {"input", "output", "param"}
+_BEFORE_NAME = {"input", "output", "param", "layer"}
 _BEFORE_STRING = {"import", "use", "replace", "append", "remove"}
 _DEFINES = {"module", "network"}
 _OPEN = {"LPAR": ")", "LSQB": "]", "LBRACE": "}"}

@@ -309,6 +309,15 @@ class Buffer:
 
 
 @node
+class Declare:
+    """`layer name: Linear(64, in_features=32)`: a child that is applied later, or only read."""
+
+    name: Ident
+    step: Expr
+    span: Span
+
+
+@node
 class If:
     """`if` / `elif` / `else`: conditions with their bodies, and the body of `else`."""
 
@@ -354,7 +363,7 @@ class Broken:
     span: Span
 
 
-Statement: TypeAlias = Flow | Bind | Input | Output | Parameter | Buffer | If | For | Init | Broken
+Statement: TypeAlias = Flow | Bind | Input | Output | Parameter | Buffer | Declare | If | For | Init | Broken
 
 
 # --- a file ----------------------------------------------------------------------------------------------------------

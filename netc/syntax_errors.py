@@ -27,7 +27,6 @@ _STATEMENT_WORDS = {
     "class": "a network is a `network Name(parameters) { … }`",
     "return": "a body has no `return`: its result is its last value",
     "from": 'another .net file is brought in with `import "file.net"`, Python with `use "file.py"`',
-    "layer": "a layer is written as `name: Conv2d(6, 5)`",
     "while": "loops have a known end: `for i in range(n) { … }`",
 }
 

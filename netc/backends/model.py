@@ -101,14 +101,32 @@ def _constants(program: ir.Program, used: set[str]) -> list[str]:
         name = python_name(constant.name)
         if name not in used:
             continue
-        used |= set(re.findall(r"\w+", constant.code))
-        if constant.parameters is None:
+        used |= set(re.findall(r"\w+", constant.code)) | _calls(constant.value)
+        if constant.value is not None:
+            out.append("\n".join(_formula(name, constant)))
+        elif constant.parameters is None:
             value = _from_code(constant.code)
             out.append("\n".join(value.lines(0, f"{name} = ")))
         else:
             shown = ", ".join(a.name if a.default is None else f"{a.name}={a.default}" for a in constant.parameters)
             out.append(f"def {name}({shown}):\n    return {constant.code}")
     return out[::-1]
+
+
+def _formula(name: str, constant: ir.Constant) -> Iterator[str]:
+    """A formula of tensors as a function."""
+    assert constant.value is not None
+    shown = [f"{a.name}: {a.annotation}{'' if a.default is None else f' = {a.default}'}" for a in constant.parameters or ()]
+    yield from _signature(f"def {name}(", shown, ") -> Tensor:", indent=0)
+    value = _expression(constant.value, lambda n: python_name(str(n)), str)
+    yield from _indent(value.lines(4, "return "))
+
+
+def _calls(node: object) -> set[str]:
+    """The functions that an expression calls."""
+    if isinstance(node, ir.Function):
+        return {node.callee} | _calls(node.arguments)
+    return {n for item in node for n in _calls(item)} if isinstance(node, tuple) else set()
 
 
 def _from_code(code: str) -> Text:
@@ -180,11 +198,13 @@ class _Class:
             return
         build = self.made.build
         if self.made.base == "nn.Sequential":
-            literal_form = _series_text(ir.Series("self", build), 8)
+            fills = tuple(st for st in build if isinstance(st, ir.Fill))
+            literal_form = _series_text(ir.Series("self", tuple(st for st in build if st not in fills)), 8)
             if literal_form is not None:
                 yield from _indent(literal_form._replace(
                     flat=literal_form.flat.replace("nn.Sequential(", "super().__init__(", 1),
                     opening="super().__init__(").lines(8, ""))  # fmt: skip
+                yield from _indent(_statements(fills, 8))
                 return
         yield "    super().__init__()"
         yield from _indent(_statements(build, 8))
@@ -346,16 +366,11 @@ def _expression(expr: ir.Expr, name: Callable[[ir.Target], str], code: Callable[
         case ir.Item():
             value = go(expr.value)
             flat = value.flat if _level(expr.value) == 5 else f"({value.flat})"
-            if (
-                value.items and not expr.subscripts[0].code.startswith(":")
-                if isinstance(expr.subscripts[0], ir.Value)
-                else False
-            ):
-                return value._replace(
-                    flat=f"{flat}[{', '.join(go(x).flat for x in expr.subscripts)}]",
-                    closing=f"{value.closing}[{', '.join(go(x).flat for x in expr.subscripts)}]",
-                )
-            return Text(f"{flat}[{', '.join(go(x).flat for x in expr.subscripts)}]")
+            subscripts = ", ".join(_subscript(go(x).flat) for x in expr.subscripts)
+            first = expr.subscripts[0]
+            if value.items and isinstance(first, ir.Value) and not first.code.startswith(":"):
+                return value._replace(flat=f"{flat}[{subscripts}]", closing=f"{value.closing}[{subscripts}]")
+            return Text(f"{flat}[{subscripts}]")
         case ir.Apply():
             arguments = [go(i) for i in expr.inputs] + [join(f"{n}=", go(v)) for n, v in expr.keywords]
             return call(f"{code(expr.callee)}(", arguments, ")")
@@ -368,6 +383,23 @@ def _expression(expr: ir.Expr, name: Callable[[ir.Target], str], code: Callable[
             return call(f"{expr.callee}(", arguments, ")")
         case ir.Operation():
             return _operation(expr, go)
+
+
+def _subscript(code: str) -> str:
+    """A subscript; a formatter puts blanks around the colons of a slice with an end that is more than a name."""
+    parts, depth, start = [], 0, 0
+    for i, ch in enumerate(code):
+        depth += (ch in "([{") - (ch in ")]}")
+        if ch == ":" and depth == 0:
+            parts.append(code[start:i])
+            start = i + 1
+    parts.append(code[start:])
+    if len(parts) == 1 or all(re.fullmatch(r"-?\w*", p) for p in parts):
+        return code
+    out = parts[0]
+    for part in parts[1:]:
+        out += (" :" if out else ":") + (f" {part}" if part else "")
+    return out
 
 
 def _operation(expr: ir.Operation, go: Callable[[ir.Expr], Text]) -> Text:
@@ -386,7 +418,11 @@ def _level(expr: ir.Expr) -> int:
     if isinstance(expr, ir.Operation):
         return 3 if expr.left is None else _PRECEDENCE[expr.op]
     if isinstance(expr, ir.Value) and any(c in expr.code for c in " -*") and expr.code[:1] not in "([":
-        return 0
+        if re.fullmatch(r"-[\w.]+", expr.code):
+            return 3
+        if re.search(r"[<>=]| if | or | and |\bnot ", expr.code):
+            return 0
+        return 1 if "-" in expr.code or " + " in expr.code else 2
     return 5
 
 
@@ -440,7 +476,7 @@ def _variables(node: object) -> set[str]:
 def _words(node: object) -> set[str]:
     """The identifiers in the Python of a node."""
     if isinstance(node, ir.Value):
-        return set(re.findall(r"\w+", re.sub(r"\bself\.\w+", "", node.code)))
+        return set(re.findall(r"\w+", re.sub(r"\bself\.\w+|\w+\.device\b", "", node.code)))
     if isinstance(node, (ir.Let, ir.FlowIf, ir.FlowFor)):
         heads = {ir.Let: "code", ir.FlowIf: "condition", ir.FlowFor: "iterable"}
         own: str = getattr(node, heads[type(node)])
@@ -457,8 +493,10 @@ def _inner(expr: ir.Expr) -> ir.Apply | ir.Function | ir.Operation | None:
     """The expression that an application is of, where it is one that can stand on a line of its own."""
     if isinstance(expr, ir.Apply) and len(expr.inputs) == 1:
         found = expr.inputs[0]
-    elif isinstance(expr, ir.Function):
+    elif isinstance(expr, ir.Function) and expr.arguments:
         found = expr.arguments[0][1]
+    elif isinstance(expr, ir.Operation) and expr.left is not None:
+        found = expr.left
     else:
         return None
     return found if isinstance(found, (ir.Apply, ir.Function, ir.Operation)) else None
@@ -467,11 +505,15 @@ def _inner(expr: ir.Expr) -> ir.Apply | ir.Function | ir.Operation | None:
 def _replaced(expr: ir.Expr, by: ir.Var) -> ir.Expr:
     if isinstance(expr, ir.Apply):
         return replace(expr, inputs=(by,))
+    if isinstance(expr, ir.Operation):
+        return replace(expr, left=by)
     assert isinstance(expr, ir.Function)
     return replace(expr, arguments=((expr.arguments[0][0], by), *expr.arguments[1:]))
 
 
 def _rest(expr: ir.Expr) -> tuple[ir.Expr, ...]:
+    if isinstance(expr, ir.Operation):
+        return (expr.right,)
     return tuple(a for _, a in expr.arguments[1:]) if isinstance(expr, ir.Function) else ()
 
 
@@ -498,6 +540,9 @@ def _statement(statement: ir.Build, indent: int) -> Iterator[str]:
     match statement:
         case ir.Let():
             yield from _augmented(statement, indent)
+        case ir.Assign():
+            target = _target(statement.target)
+            yield from _expression(statement.value, lambda n: python_name(str(n)), str).lines(indent, f"{target} = ")
         case ir.Store():
             yield f"self.{statement.attribute} = {statement.code}"
         case ir.Absent():
@@ -520,6 +565,12 @@ def _statement(statement: ir.Build, indent: int) -> Iterator[str]:
             targets, iterable = _header(statement, repr(statement.body))
             yield f"for {targets} in {iterable}:"
             yield from _indent(_statements(statement.body, indent + 4))
+
+
+def _target(target: ir.Target) -> str:
+    if isinstance(target, tuple):
+        return ", ".join(f"({_target(t)})" if isinstance(t, tuple) else _target(t) for t in target)
+    return python_name(target)
 
 
 def _augmented(let: ir.Let, indent: int) -> Iterator[str]:

@@ -68,7 +68,7 @@ def _all_constants(unit: Unit) -> list[s.Constant]:
 
 
 def _constant(session: Session, unit: Unit, node: s.Constant) -> ir.Constant:
-    return classes.constant_text(node, lambda e: _layer_text(session, unit, e))
+    return classes.constant_text(node, lambda e: _layer_text(session, unit, e), session)
 
 
 def _layer_text(session: Session, unit: Unit, expr: s.Expr) -> str | None:

@@ -8,6 +8,7 @@ same amount in every turn of `range(n)` an expression over the turn's number.
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from netc import ir
@@ -321,16 +322,22 @@ def _follow_branches(c: Body, condition: str, taken: bool, then: s.Body, otherwi
         _begin(c, variables, before)
         base = _save(c)
         runs = []
-        for body in (then, otherwise):
+        for body, holds in ((then, True), (otherwise, False)):
             _restore(c, base)
+            c.env |= {n: v for n, v in c.hidden.get(_side(condition, holds), {}).items() if n not in c.env}
+            c.untaken, outer = c.untaken or holds != taken, c.untaken
             runs.append(_run(c, body, variables))
+            c.untaken = outer
         new = _differing(runs, base, c) if all(r.ok for r in runs) else {}
         new = {p: key for p, key in new.items() if p not in variables}
         if not new:
             break
         del rec.build[mine:]
         _grouped(c, new, variables)
-    chosen = runs[0] if taken else runs[1]
+    chosen, other = runs if taken else runs[::-1]
+    if other.ok:
+        own = {n: v for n, v in other.state.env.items() if n not in base.env}
+        c.hidden[_side(condition, not taken)] = c.hidden.get(_side(condition, not taken), {}) | own
     rec.incomplete = rec.incomplete or not all(run.ok for run in runs)
     _merge(c, chosen, runs, variables)
     if not chosen.ok:
@@ -338,6 +345,11 @@ def _follow_branches(c: Body, condition: str, taken: bool, then: s.Body, otherwi
         c.report.add("E0404", "the branch that is taken has mistakes", then.span)
         return
     _finish_branches(c, condition, start, runs)
+
+
+def _side(condition: str, holds: bool) -> tuple[str, bool]:
+    """A condition and whether it holds, the same for `not a` and for `a`."""
+    return (condition[4:], not holds) if re.fullmatch(r"not [\wꞏ.]+", condition) else (condition, holds)
 
 
 def _differing(runs: list[_Run], base: _State, c: Body) -> dict[Path, tuple[Any, ...]]:

@@ -20,7 +20,7 @@ from netc.checker import blocks, functions, layers, state
 from netc.checker.expressions import BINARY, BUILTINS, ERROR, Evaluator, kind_of
 from netc.checker.python_text import names, text
 from netc.checker.recorder import UNKNOWN, mark
-from netc.checker.values import DTYPES, Formula, LayerRef, Tensor, TensorTuple, alone
+from netc.checker.values import DTYPES, Formula, LayerRef, Tensor, TensorTuple, alone, tensors
 from netc.diagnostics import Label, Report, suggestion
 from netc.identifiers import MODULE_ATTRIBUTES, valid_name
 from netc.literals import literal
@@ -77,6 +77,9 @@ class Body(Evaluator):
         self.in_seq = False
         self.in_training = False
         self.nested = 0  # in how many `for` and `if`
+        self.untaken = False  # in a branch that the instance doesn't take
+        self.hidden: dict[tuple[str, bool], dict[str, Any]] = {}  # condition -> what its untaken branch has bound
+        self.formula: str | None = None  # that is being followed: the tensor that it is given first
         self.current: Any = None
         self.spans: dict[str, Span] = {}
         self.started = False
@@ -118,7 +121,7 @@ class Body(Evaluator):
         general = self.rec is not None and type(value) is int and not isinstance(expr, (s.Number, s.Paren))
         if general and self.depends(expr):
             assert self.rec is not None
-            return self.rec.opaque(self.code(expr, value), value)
+            return self.rec.unknown(value) if self.formula else self.rec.opaque(self.code(expr, value), value)
         return value
 
     def depends(self, expr: s.Expr) -> bool:
@@ -156,6 +159,8 @@ class Body(Evaluator):
         return bool(value if self.rec is None else self.rec.witness(value))
 
     def formula_value(self, inner: Evaluator, formula: Formula, given: dict[str, Any], expr: s.Call) -> Any:
+        if any(map(tensors, given.values())):
+            return functions.formula(self, formula, given, expr)
         concrete = given if self.rec is None else {n: self.rec.witness(v) for n, v in given.items()}
         return super().formula_value(inner, formula, concrete, expr)
 
@@ -316,7 +321,10 @@ class Body(Evaluator):
         """Make a line of `forward`, and let later lines refer to its target."""
         bound = self.bound(target, value)
         if self.rec is not None:
-            self.rec.flow.append(ir.Assign(target, functions.as_expr(value), span))
+            line = ir.Assign(target, functions.as_expr(value), span)
+            self.rec.flow.append(line)
+            if target != "_" and all(t.constant for t in tensors(value)):
+                self.rec.constant(line, (target,))
         if target == "_":
             self.current = bound
         else:
@@ -385,7 +393,10 @@ class Body(Evaluator):
             value = layers.with_all(value)
             target = _target(statement.targets)
             if self.spread(statement.targets, value, statement.span) and self.rec is not None:
-                self.rec.flow.append(ir.Assign(target, functions.as_expr(value), statement.span))
+                line = ir.Assign(target, functions.as_expr(value), statement.span)
+                self.rec.flow.append(line)
+                if all(t.constant for t in tensors(value)):
+                    self.rec.constant(line, tuple(i.text for i in idents))
             return
         if isinstance(value, Tensor):
             self.report.add(
@@ -432,7 +443,11 @@ class Body(Evaluator):
         code = self.code(expr, value)
         shown = _joined(target) if target is not None else targets[0].text
         self.rec.flow.append(ir.Let(shown, self.forward_code(expr, value)))
-        self.rec.build.append(ir.Let(shown, code))
+        apart = [self.rec.code(v) for v in value] if target is not None and "(" not in shown else []
+        if apart and functions.mentions_shape(self, expr) and len(apart) == len(targets):
+            self.rec.build += [ir.Let(t.text, own) for t, own in zip(targets, apart, strict=True)]
+        else:
+            self.rec.build.append(ir.Let(shown, code))
         for ident in targets:
             self.rec.bump(ident.text)
             self.env[ident.text] = self.known(ident.text, value if target is None else self.env[ident.text])
@@ -445,6 +460,10 @@ class Body(Evaluator):
 
     def do_buffer(self, statement: s.Buffer) -> None:
         state.buffer(self, statement)
+
+    def do_declare(self, statement: s.Declare) -> None:
+        self.started = True
+        layers.declare(self, statement)
 
     def do_init(self, statement: s.Init) -> None:
         self.fills.append(statement)

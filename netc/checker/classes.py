@@ -16,7 +16,7 @@ from netc import syntax as s
 from netc.checker.body import AXES
 from netc.checker.modules import base, export_name, open_params, parameter_name
 from netc.checker.python_text import text
-from netc.checker.recorder import MARK, UNKNOWN, Recorder
+from netc.checker.recorder import DEVICE, MARK, UNKNOWN, Recorder, mark
 from netc.checker.session import General, Session, result_of
 from netc.checker.values import LayerRef
 from netc.diagnostics import Report
@@ -79,7 +79,8 @@ def _at(types: Any, place: tuple[int, ...]) -> TensorType:
 
 def _demand(session: Session, general: General) -> None:
     """The sizes of inputs that the constructor reads."""
-    live = list(_reads(_needed(tuple(general.recorder.build))))
+    build = _read_constants(tuple(general.recorder.build), general.recorder.constants, set())
+    live = list(_reads(_needed(build)))
     wanted = session.demanded.setdefault(general.definition, [])
     for name in live:
         found = general.sizes.get(f"${name}")
@@ -234,6 +235,45 @@ def _joined(statements: list[Any]) -> list[Any]:
     return out
 
 
+def _read_constants(statements: tuple[Any, ...], constants: set[str], live: set[str]) -> tuple[Any, ...]:
+    """The statements without the lines of constant tensors that nothing behind them reads; `live` gets what is read."""
+    out: list[Any] = []
+    for statement in reversed(statements):
+        if isinstance(statement, ir.Assign) and _bound(statement.target) <= constants:
+            if _bound(statement.target) & live:
+                live |= _variables(statement.value)
+                out.append(statement)
+            continue
+        if isinstance(statement, (ir.BuildIf, ir.FlowIf)):
+            then = _read_constants(statement.then, constants, live)
+            otherwise = _read_constants(statement.otherwise, constants, live)
+            statement = statement._replace(then=then, otherwise=otherwise)
+            if not then and not otherwise:
+                continue
+        elif isinstance(statement, (ir.BuildFor, ir.FlowFor)):
+            live |= _variables(statement.body)
+            statement = statement._replace(body=_read_constants(statement.body, constants, live))
+            if not statement.body:
+                continue
+        else:
+            live |= _variables(statement)
+        out.append(statement)
+    return tuple(out[::-1])
+
+
+def _bound(target: ir.Target) -> set[str]:
+    return {target} if isinstance(target, str) else {n for part in target for n in _bound(part)}
+
+
+def _variables(node: object) -> set[str]:
+    """The names of tensors that a node reads."""
+    if isinstance(node, ir.Var):
+        return {node.name}
+    if isinstance(node, tuple) and not isinstance(node, TensorType):
+        return {n for item in node for n in _variables(item)}
+    return set()
+
+
 # --- the class --------------------------------------------------------------------------------------------------------
 
 
@@ -246,11 +286,12 @@ class _Names:
         self.rec = general.recorder
         self.demanded = session.demanded.get(general.definition, [])
         self.session = session
-        self.build = _needed(tuple(self.rec.build))
-        self.flow = self._flow()
+        self.build = _needed(_read_constants(tuple(self.rec.build), self.rec.constants, set()))
+        self.flow = _read_constants(self._flow(), self.rec.constants, set())
         self.constructor: dict[str, str] = {}
         self.taken: set[str] = {"self", "torch", "nn", "F", "m"}
         own = {n for code in _codes(self.build) for n in MARK.findall(code) if "ǀ" not in n}
+        self.taken |= {python_name(n) for n in self.rec.constants}
         self.taken |= {python_name(n) for n in own if n not in self.body.parameters and n not in self.body.sizes}
         for name in self.body.parameters:
             self.constructor[name] = self._free(parameter_name(name))
@@ -321,6 +362,8 @@ class _Names:
     def in_forward(self, name: str) -> str:
         if name == "_":
             return "ꞏ_ꞏ"
+        if name == DEVICE:
+            return python_name(self.body.inputs[0].name)
         if name in self.body.sizes:
             input_, axis = self.body.sizes[name]
             return f"{python_name(input_)}.shape[{axis}]"
@@ -385,7 +428,7 @@ def build_class(session: Session, general: General) -> ir.Class:
     names = _Names(session, general)
     body = general.body
     flow = _resolved(names.flow, names.in_forward, names)
-    build = _resolved(names.build, names.in_constructor, names)
+    build = _resolved(_on_cpu(names.build), names.in_constructor, names)
     stored = tuple(ir.Store(a, names.in_constructor(n)) for n, a in names.stored.items())
     inputs = tuple((i.name, names.shown(i.type)) for i in body.inputs)
     arguments = [ir.Argument(name, "int") for name, _, _ in names.arguments]
@@ -407,6 +450,17 @@ def build_class(session: Session, general: General) -> ir.Class:
         frozenset(),
         version=body.version,
     )
+
+
+def _on_cpu(node: Any) -> Any:
+    """What a constructor makes has no input's device."""
+    if isinstance(node, ir.Function):
+        kept = tuple((n, _on_cpu(a)) for n, a in node.arguments if n != "device" or a != ir.Value(f"{mark(DEVICE)}.device"))
+        return ir.Function(node.callee, kept, node.type, node.span)
+    if isinstance(node, tuple) and not isinstance(node, TensorType):
+        items = [_on_cpu(item) for item in node]
+        return type(node)(*items) if hasattr(node, "_fields") else tuple(items)
+    return node
 
 
 def _placed(build: tuple[Any, ...], stored: tuple[ir.Store, ...]) -> tuple[Any, ...]:
@@ -507,8 +561,16 @@ def variant_class(session: Session, definition: Definition) -> ir.Class:
     )  # fmt: skip
 
 
-def constant_text(node: s.Constant, body_text: Any) -> ir.Constant:
+def constant_text(node: s.Constant, body_text: Any, session: Session) -> ir.Constant:
     """A constant or formula of the file, as Python."""
+    if node.name.text in session.formulas and node.params is not None:
+        value, kinds = session.formulas[node.name.text]
+        arguments = tuple(
+            ir.Argument(python_name(p.name.text), kinds.get(p.name.text, "float"),
+                        None if p.default is None else text(p.default, python_name))
+            for p in node.params
+        )  # fmt: skip
+        return ir.Constant(node.name.text, "", arguments, _plainly(value))
     params = None
     if node.params is not None:
         params = tuple(
@@ -516,6 +578,16 @@ def constant_text(node: s.Constant, body_text: Any) -> ir.Constant:
             for p in node.params
         )
     return ir.Constant(node.name.text, text(node.value, python_name, body_text), params)
+
+
+def _plainly(node: Any) -> Any:
+    """An expression with the names of the program as those of Python."""
+    if isinstance(node, str):
+        return MARK.sub(lambda m: python_name(m.group(1)), node) if "ꞏ" in node else node
+    if isinstance(node, tuple) and not isinstance(node, TensorType):
+        items = [_plainly(item) for item in node]
+        return type(node)(*items) if hasattr(node, "_fields") else tuple(items)
+    return node
 
 
 def words(made: ir.Class) -> set[str]:

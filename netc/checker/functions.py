@@ -14,12 +14,14 @@ from netc import syntax as s
 from netc.catalog.entry import REQUIRED
 from netc.checker.arguments import accepts, describe
 from netc.checker.expressions import ERROR, kind_of
+from netc.checker.recorder import DEVICE, mark
 from netc.checker.values import DType, LayerRef, Made, Tensor, TensorTuple, tensors
 from netc.diagnostics import Label, nearest, suggestion
 from netc.shapes import Reject, Size, TensorType
 
 if TYPE_CHECKING:
     from netc.catalog.entry import Entry, Param
+    from netc.checker.values import Formula
     from netc.checker.body import Body
 
 
@@ -120,14 +122,20 @@ def apply(c: Body, step: s.Expr, callee: s.Name, value: Any, head: bool) -> Any:
     assert entry is not None
     given = step.arguments if isinstance(step, s.Call) else ()
     arguments = [(a.name, c.evaluate(a.value), a) for a in given]
-    flows = value is not None and (not head or not any(_holds_tensor(v) for _, v, _ in arguments))
-    if head and value is None and not any(_holds_tensor(v) for _, v, _ in arguments):
+    complete = any(_holds_tensor(v) for _, v, _ in arguments) or not _takes_tensor(entry)
+    flows = value is not None and not (head and complete)
+    if head and value is None and not complete:
         value = ERROR if any(v is ERROR for _, v, _ in arguments) else c.the_current(step.span)
         flows = True
     bound = _bind(c, entry, arguments, value if flows else None, step)
     if bound is None or value is ERROR:
         return ERROR
     return _result(c, entry, bound, step)
+
+
+def _takes_tensor(entry: Entry) -> bool:
+    """Whether a function computes with a tensor; `arange` and its kin make one of numbers."""
+    return any("tensor" in kind for p in entry.params for kind in p.type.split("|"))
 
 
 def _holds_tensor(value: Any) -> bool:
@@ -145,7 +153,10 @@ def _bind(
     """Arguments by parameter: value, where it stands, whether by position."""
     positions = [p for p in entry.params if not p.keyword_only]
     bound: _Bound = {}
-    if flowing is not None:
+    star = next((i for i, p in enumerate(positions) if p.type == "*tensors"), None)
+    if star is not None:
+        arguments = _gathered(arguments, star, flowing)
+    elif flowing is not None:
         if not positions:
             return None
         bound[positions.pop(0).name] = (flowing, None, True)
@@ -174,6 +185,23 @@ def _bind(
             help=f"give it, as in `{entry.name}({missing[0].name}=…)`",
         )
     return bound if ok and not missing else None
+
+
+def _gathered(
+    arguments: list[tuple[s.Ident | None, Any, s.Argument]], at: int, flowing: Any
+) -> list[tuple[s.Ident | None, Any, s.Argument]]:
+    """Tensors one by one (`meshgrid(a, b)`, `einsum("i,j->ij", a, b)`) as one argument, the flowing one first."""
+    placed = [x for x in arguments if x[0] is None]
+    several = [v for _, v, _ in placed[at:]]
+    if len(several) == 1 and isinstance(several[0], (list, TensorTuple)) and flowing is None:
+        return arguments
+    if flowing is not None:
+        several.insert(0, flowing)
+    where = placed[at][2] if len(placed) > at else (arguments[0][2] if arguments else None)
+    if where is None or ERROR in several:
+        return arguments
+    named = [x for x in arguments if x[0] is not None]
+    return [*placed[:at], (None, several, s.Argument(None, s.Tuple((), where.span), where.span)), *named]
 
 
 def _param(
@@ -215,7 +243,7 @@ def fits(c: Body, entry: Entry, param: Param, value: Any, argument: s.Argument) 
     kinds = param.type.split("|")
     if "tensor" in kinds and isinstance(value, Tensor):
         return True
-    if "tensors" in kinds and isinstance(value, (list, tuple)) and not isinstance(value, Tensor) and value:
+    if {"tensors", "*tensors"} & set(kinds) and isinstance(value, (list, tuple)) and not isinstance(value, Tensor) and value:
         items = value.items if isinstance(value, TensorTuple) else value
         if all(isinstance(item, Tensor) for item in items):
             return True
@@ -296,11 +324,45 @@ def _code(c: Body, entry: Entry, bound: _Bound, type_: ir.Types, step: s.Expr) -
         if param.type == "*ints" and callee.startswith(".") and argument and isinstance(argument.value, _LISTS):
             pairs = zip(argument.value.items, value, strict=True)
             arguments += [(None, ir.Value(c.forward_code(item, v))) for item, v in pairs]
+        elif param.type == "*tensors" and isinstance(value, list):
+            arguments += [(None, _expr(c, item, None)) for item in value]
         else:
             arguments.append((None if positional else param.name, _expr(c, value, argument)))
     arguments = [(n, _in_training(n or _name_at(entry, i), a)) for i, (n, a) in enumerate(arguments)]
     arguments += [(n, ir.Value(code)) for n, code in _training(entry, bound)]
+    if not any(tensors(v) for v, _, _ in bound.values()) and callee.startswith("torch."):
+        arguments.append(("device", ir.Value(f"{c.formula}.device" if c.formula else f"{mark(DEVICE)}.device")))
     return ir.Function(callee, tuple(arguments), type_, step.span)
+
+
+def formula(c: Body, made: Formula, given: dict[str, Any], step: s.Call) -> Any:
+    """A formula of tensors: its value, and once the function that it becomes."""
+    first_ = next(n for n, v in given.items() if tensors(v))
+    outer = c.env, c.labels, c.current, c.formula
+    bound = {n: c.bound(n, v) if isinstance(v, (Tensor, TensorTuple)) else v for n, v in given.items()}
+    c.env, c.labels, c.current, c.formula = {**made.env, **bound}, {}, None, first_
+    rows = len(c.rows)
+    value = c.evaluate(made.body)
+    c.env, c.labels, c.current, c.formula = outer
+    c.rows[rows:] = [row._replace(span=step.span) for row in c.rows[rows:]]
+    if value is ERROR:
+        return ERROR
+    if not isinstance(value, (Tensor, TensorTuple)):
+        return c.fail(step.span, f"`{made.name}` is given a tensor, and gives {kind_of(value)}")
+    constant = all(t.constant for t in tensors(value))
+    if c.rec is None:
+        return wrapped(types(value), ir.Value(""), Made(made.name, step.span), constant)
+    names = {n: "Tensor" if tensors(v) else type(c.rec.witness(v)).__name__ for n, v in given.items()}
+    known = c.session.formulas.get(made.name, (None, names))[1]
+    kinds = {n: kind if known.get(n) in (None, kind) else f"{known[n]} | {kind}" for n, kind in names.items()}
+    c.session.formulas[made.name] = as_expr(value), kinds
+    arguments = []
+    free = [p.name.text for p in made.params]
+    for i, argument in enumerate(step.arguments):
+        name = argument.name.text if argument.name else free[i]
+        arguments.append((argument.name.text if argument.name else None, _expr(c, given[name], argument)))
+    expr = ir.Function(made.name, tuple(arguments), types(value), step.span)
+    return wrapped(types(value), expr, Made(made.name, step.span), constant)
 
 
 _LISTS = (s.Tuple, s.List)

@@ -173,6 +173,54 @@ def labelled(c: Body, link: s.Link, value: Any) -> Any:
     return result
 
 
+def declare(c: Body, statement: s.Declare) -> None:
+    """`layer name: Linear(64, in_features=32)`: register a layer of torch that is applied later, or only read."""
+    name, step = statement.name, statement.step
+    label = name_of(c, name)
+    if c.in_seq:
+        c.report.add("E0220", "a `seq` applies its layers in their order", statement.span,
+                     help="write it without `layer`, or leave the `seq`")  # fmt: skip
+        return
+    if label is None or not _fresh(c, label, name.span):
+        return
+    c.spans[f"label {label.text}"] = name.span
+    c.labels[label.text] = None
+    callee = step.callee if isinstance(step, s.Call) else step
+    capital = isinstance(callee, s.Name) and (callee.text[0].isupper() or isinstance(c.env.get(callee.text), LayerRef))
+    ref = find(c, callee) if isinstance(callee, s.Name) and capital else None
+    if not capital or (ref is not None and not isinstance(ref.target, Entry)):
+        what = "a module is built where it is applied for the first time" if ref else "this is no layer"
+        c.report.add("E0215", f"`layer` declares a layer of torch: {what}", step.span)
+    if ref is None or not isinstance(ref.target, Entry) or not isinstance(callee, s.Name):
+        return
+    layer = _declared(c, ref, step, label.text)
+    if layer is not None:
+        register(c, label, layer, new(c, ref, callee, layer))
+
+
+def _declared(c: Body, ref: LayerRef, step: s.Expr, label: str) -> ir.Layer | None:
+    """A layer that sees no input: all its sizes are given."""
+    entry = ref.target
+    assert isinstance(entry, Entry)
+    assert entry.rule is not None
+    given_ = step.arguments if isinstance(step, s.Call) else ()
+    bound = bind(entry, given_, step.span, c, c.code, inferred=entry.rule.infers, filled={n for n, _, _ in ref.args})
+    if not bound.ok:
+        return None
+    args = {n: Arg(v, code) for n, v, code in ref.args if n not in bound.args} | bound.args
+    needed = {p.name for p in entry.params if p.default is REQUIRED}
+    for name in (n for n in entry.rule.infers if n not in args and n in needed):
+        c.report.add(
+            "E0306", f"`{ref.name}` needs `{name}`, since nothing flows into it where it is declared", step.span,
+            help=f"give it, as in `layer {label}: {ref.name}({name}=…)`",
+        )  # fmt: skip
+        return None
+    for name in entry.rule.infers if c.rec is not None else ():
+        c.inferred_code(args[name].value if name in args else (), name)  # for the name of what it hangs on
+    args = {n: a._replace(positional=a.positional or n in needed) for n, a in args.items()}
+    return ir.Layer(label, ir.Call(entry, ordered(entry, args), step.span), (), TensorType(()), step.span)
+
+
 def _labelled(c: Body, link: s.Link, label: Named, value: Any) -> Any:
     step = link.step
     c.spans[f"label {label.text}"] = label.span
@@ -324,7 +372,8 @@ def _checked(
         if isinstance(size, Reject):
             _rejected(c, entry, size, taken, label, span)
             return None
-        if name in args and not _agrees(_witness(c, args[name].value), _witness(c, size)):
+        agrees = name not in args or _agrees(_witness(c, args[name].value), _witness(c, size))
+        if not agrees and not c.untaken:  # what the instance doesn't take may have sizes that hang on a condition
             _mismatch(c, entry, name, args[name].value, size, taken, label)
         if not c.built(size):
             _unknown_size(c, entry, name, size, taken, span)
@@ -628,10 +677,20 @@ def again(c: Body, step: s.Expr, label: str, value: Any) -> Any:
         return ERROR
     result, macs = found
     if c.rec is None:
-        c.rows.append(ir.Row(f"{c.prefix}{label}", f"{label} again", functions.first(result), macs, step.span))
+        named = f"{label} again"
+        if isinstance(child, ir.Layer) and not child.inputs:
+            named = child.call.name
+            _apply_declared(c, replace(child, inputs=types, output=result))
+        c.rows.append(ir.Row(f"{c.prefix}{label}", named, functions.first(result), macs, step.span))
     repeat = child.call.entry.rule.repeat if isinstance(child, ir.Layer) and child.call.entry.rule else 1
     expr = ir.Apply(c.codes.get(label, ""), given(value, repeat), (), result, step.span)
     return functions.wrapped(result, expr, Made(label, step.span))
+
+
+def _apply_declared(c: Body, child: ir.Layer) -> None:
+    """Note what a layer that was declared takes and gives."""
+    c.labels[child.label] = child
+    c.children[:] = [child if m.label == child.label else m for m in c.children]
 
 
 def _again(
@@ -658,14 +717,16 @@ def _again(
     values |= {n: a.value for n, a in child.call.args.items()}
     for name, infer in rule.infers.items():
         size = _inferred(c, infer, {n: v for n, v in values.items() if n not in rule.infers}, types)
-        if isinstance(size, Reject) or not (c.built(size) and _agrees(_witness(c, values[name]), _witness(c, size))):
+        if c.untaken and not isinstance(size, Reject):
+            values[name] = size
+        elif isinstance(size, Reject) or not (c.built(size) and _agrees(_witness(c, values[name]), _witness(c, size))):
             got = size.reason if isinstance(size, Reject) else f"it was built for {_plain(values[name])}"
             arrives = "" if isinstance(size, Reject) else f" and now receives {_plain(size)}"
             c.report.add(
                 "E0405",
                 f"`{child.label}` can't be applied again here: {got}{arrives} ({name})",
                 span,
-                secondary=[Label(child.span, f"built for {_type(child.inputs[0])}"), *_came_from(taken)],
+                secondary=[Label(child.span, _built_for(child)), *_came_from(taken)],
                 help="shared layers need inputs of the same size; use a layer of its own here",
             )
             return None
@@ -675,6 +736,10 @@ def _again(
         return None
     concrete = c.rec is None and rule.macs is not None
     return result, rule.macs(values, types, result) if concrete else 0  # type: ignore[misc]
+
+
+def _built_for(child: ir.Layer) -> str:
+    return f"built for {_type(child.inputs[0])}" if child.inputs else "declared here"
 
 
 def by_path(c: Body, step: s.String, value: Any) -> Any:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 MARK = re.compile("ꞏ([^ꞏ]+)ꞏ")
 UNKNOWN = "ꞏ?ꞏ"
+DEVICE = "@"  # an input, whose device a tensor that is made in `forward` takes
 _SIMPLE = re.compile(r"[\wꞏ.]+(\[[^\[\]]*\]|\([^()]*\))*\Z")
 
 
@@ -51,6 +52,7 @@ class Recorder:
         self.counter = 0
         self.incomplete = False  # a part of the body could not be followed
         self.roles: dict[str, list[str]] = {}  # name -> what torch calls the arguments that it is given as
+        self.constants: set[str] = set()  # names of tensors in which no input has a part
         self.exported: dict[str, tuple[Any, ...]] = {}  # mark -> modules, which result, axis, rank
 
     def consume(self, size: Size, role: str) -> None:
@@ -59,6 +61,11 @@ class Recorder:
             atom = self.atoms.get(symbol_)
             for name, _ in atom.reads if atom is not None else ():
                 self.roles.setdefault(name, []).append(role)
+
+    def constant(self, line: ir.Assign, names: tuple[str, ...]) -> None:
+        """Note a line that the constructor can run too, for the buffers that read it."""
+        self.constants.update(names)
+        self.build.append(line)
 
     def export(self, targets: tuple[Any, ...], place: tuple[int, ...], axis: int, rank: int) -> str:
         """A mark for an attribute in which a child says a size of its result."""

@@ -69,6 +69,7 @@ class Session:
         self.generals: dict[Definition, General] = {}
         self.noted: dict[tuple[int, Span], list[Definition]] = {}
         self.optional: dict[int, bool] = {}
+        self.formulas: dict[str, tuple[ir.Expr, dict[str, str]]] = {}  # of tensors: the body, and what it is given
         self.instead: dict[int, int] = {}  # rule of a path -> the rule of a type before it that it stands in for
         self.names: dict[Definition, str] = {}
         self.taken: dict[str, Definition] = {}

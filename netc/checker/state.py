@@ -82,7 +82,7 @@ def parameter(c: Body, statement: s.Parameter) -> None:
     c.held.append(ir.Held(name.text, type_ if c.rec is None else c.rec.witness(type_), True))
     c.env[name.text] = Tensor(ir.Value(f"self.{name.text}"), type_, Made(name.text, name.span))
     if c.rec is not None:
-        codes = [c.inferred_code(d, "") for d in dims]
+        codes = [c.code(item, d) for item, d in zip(statement.shape.items, dims, strict=True)]
         c.rec.build.append(ir.Hold(name.text, ", ".join(codes), None, new, True))
 
 
