@@ -233,8 +233,20 @@ def _advance(c: Body, dims: Dims, variables: dict[Path, str]) -> None:
             _set(c, path, rec.named(name, rec.witness(dims[path])))
 
 
-def _begin(c: Body, variables: dict[Path, str], before: Dims) -> None:
-    """Give the running variables their first values."""
+def _overtaken(c: Body, runs: list[_Run], variables: dict[Path, str]) -> bool:
+    """Whether a size that is no running variable hangs on one that has moved on."""
+    assert c.rec is not None
+    names = {f"${name}" for name in variables.values()}
+    return any(
+        isinstance(dim, Size) and any(n.partition("@")[0] in names for n in dim.symbols)
+        for run in runs
+        for path, dim in run.dims.items()
+        if path not in variables
+    )
+
+
+def _begin(c: Body, variables: dict[Path, str], before: Dims, apart: bool = False) -> None:
+    """Give the running variables their first values; `apart` leaves the sizes as they are."""
     rec = c.rec
     assert rec is not None
     begun: set[str] = set()
@@ -245,7 +257,8 @@ def _begin(c: Body, variables: dict[Path, str], before: Dims) -> None:
             rec.build.append(ir.Let(name, rec.code(before[path])))
             rec.bump(name)
             begun.add(name)
-        _set(c, path, rec.named(name, rec.witness(before[path])))
+        if not apart:
+            _set(c, path, rec.named(name, rec.witness(before[path])))
 
 
 def _grouped(c: Body, found: dict[Path, tuple[Any, ...]], variables: dict[Path, str]) -> None:
@@ -316,10 +329,11 @@ def _follow_branches(c: Body, condition: str, taken: bool, then: s.Body, otherwi
     assert rec is not None
     start, before = _save(c), _dims(c)
     variables: dict[Path, str] = {}
+    apart = False  # whether the branches read the sizes from before, and not the running variables
     for _ in range(ROUNDS):
         _restore(c, start)
         mine = len(rec.build)
-        _begin(c, variables, before)
+        _begin(c, variables, before, apart)
         base = _save(c)
         runs = []
         for body, holds in ((then, True), (otherwise, False)):
@@ -330,8 +344,9 @@ def _follow_branches(c: Body, condition: str, taken: bool, then: s.Body, otherwi
             c.untaken = outer
         new = _differing(runs, base, c) if all(r.ok for r in runs) else {}
         new = {p: key for p, key in new.items() if p not in variables}
-        if not new:
+        if not new and (apart or not _overtaken(c, runs, variables)):
             break
+        apart = apart or not new
         del rec.build[mine:]
         _grouped(c, new, variables)
     chosen, other = runs if taken else runs[::-1]

@@ -77,6 +77,7 @@ class Body(Evaluator):
         self.in_seq = False
         self.in_training = False
         self.nested = 0  # in how many `for` and `if`
+        self.comprehended: set[str] = set()  # names of the comprehension that is being followed
         self.untaken = False  # in a branch that the instance doesn't take
         self.hidden: dict[tuple[str, bool], dict[str, Any]] = {}  # condition -> what its untaken branch has bound
         self.formula: str | None = None  # that is being followed: the tensor that it is given first
@@ -98,6 +99,15 @@ class Body(Evaluator):
         """The value of a name of the constructor; in general an integer is an expression."""
         if self.rec is not None and (type(value) is int or isinstance(value, Size)):
             return self.rec.named(name, self.rec.witness(value))
+        return value if self.rec is None else self.items_of(mark(name), value)
+
+    def items_of(self, code: str, value: Any) -> Any:
+        """A list of a name of the constructor, its sizes as `sizes[0]`."""
+        assert self.rec is not None
+        if isinstance(value, Size):
+            return self.rec.opaque(code, self.rec.witness(value))
+        if isinstance(value, list) or type(value) is tuple:
+            return type(value)(self.items_of(f"{code}[{i}]", item) for i, item in enumerate(value))
         return value
 
     # --- names -------------------------------------------------------------------------------------------------------
@@ -121,7 +131,8 @@ class Body(Evaluator):
         general = self.rec is not None and type(value) is int and not isinstance(expr, (s.Number, s.Paren))
         if general and self.depends(expr):
             assert self.rec is not None
-            return self.rec.unknown(value) if self.formula else self.rec.opaque(self.code(expr, value), value)
+            hidden = self.formula or self.comprehended & set(names(expr))
+            return self.rec.unknown(value) if hidden else self.rec.opaque(self.code(expr, value), value)
         return value
 
     def depends(self, expr: s.Expr) -> bool:
@@ -154,6 +165,13 @@ class Body(Evaluator):
         result = super().apply(operation, concrete, expr, what)
         sized = any(o is not w and _has_size(o) for o, w in zip(operands, concrete, strict=True))
         return self.rec.unknown(result) if sized and type(result) is int and not self.depends(expr) else result
+
+    def eval_comprehension(self, expr: s.Comprehension) -> Any:
+        outer = self.comprehended
+        self.comprehended = outer | {ident.text for ident in _idents(expr.targets)}
+        value = super().eval_comprehension(expr)
+        self.comprehended = outer
+        return value
 
     def truth(self, value: Any) -> bool:
         return bool(value if self.rec is None else self.rec.witness(value))

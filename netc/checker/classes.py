@@ -322,6 +322,11 @@ class _Names:
                 counts[name] = counts.get(name, 0) + 1
         top = {n for st in self.rec.flow if isinstance(st, ir.Let) and ".shape" not in st.code for n in _targets(st)}
         sized = set(self.body.sizes)
+        for _ in range(len(counts)):  # and what hangs on them
+            more = {n for let in _lets(tuple(self.rec.flow)) if sized & set(MARK.findall(let.code)) for n in _targets(let)}
+            if more <= sized:
+                break
+            sized |= more
         self.once = {n for n in top if counts[n] == 1}
         kept = [
             st for st in self.rec.flow
@@ -400,7 +405,7 @@ class _Names:
             if atom.code == UNKNOWN or any(("ǀ" in n and n not in self.body.sizes) or ">" in n for n in names):
                 return symbol(f"{letter}'")
             text_ = MARK.sub(lambda m, letter=letter: self._word(m.group(1)), atom.code)  # type: ignore[misc]
-            codes[name] = symbol(text_ if text_.isidentifier() else f"({text_})")
+            codes[name] = symbol(text_ if re.fullmatch(r"\w+(\[\w+\])*", text_) else f"({text_})")
         shown = substitute(dim, codes)
         return shown if len(str(shown)) <= 16 else symbol(f"{letter}'")
 
@@ -434,7 +439,7 @@ def build_class(session: Session, general: General) -> ir.Class:
     arguments = [ir.Argument(name, "int") for name, _, _ in names.arguments]
     arguments += [_argument(session, general, p, names) for p in general.definition.params]
     arguments.sort(key=lambda a: a.default is not None)
-    if UNKNOWN in "".join(_codes(build)):
+    if UNKNOWN in "".join(_codes((names.build, names.flow))):
         raise LookupError(f"a size of {general.definition.name} can't be written as an expression")
     order = sorted(body.outputs, key=lambda o: o[2])
     several = len(order) > 1
