@@ -23,15 +23,19 @@ MODULE_ATTRIBUTES = frozenset(
     """.split()
 )
 # Names that generated code uses itself.
-_OURS = frozenset({"self", "torch", "nn", "F", "Tensor", "math", "super", "x"})
+_OURS = frozenset({"self", "torch", "nn", "F", "Tensor", "math", "ops", "partial", "fnmatch", "super", "x"})
 _BUILTINS = frozenset(
-    {"int", "float", "len", "range", "min", "max", "round", "sum", "abs", "enumerate", "zip", "super"}
+    """
+    abs all any bool enumerate float int isinstance len list max min range reversed round sorted str sum super tuple zip
+    """.split()
 )
+_AMBIGUOUS = frozenset({"l", "I", "O"})  # which linters refuse
 
 
 def python_name(name: str) -> str:
     """The name in generated code: itself, with an underscore behind it where Python or the code has another use."""
-    return f"{name}_" if keyword.iskeyword(name) or (name in _OURS and name != "x") or name in _BUILTINS else name
+    taken = keyword.iskeyword(name) or (name in _OURS and name != "x") or name in _BUILTINS or name in _AMBIGUOUS
+    return f"{name}_" if taken else name
 
 
 def valid_name(name: str, span: Span, report: Report) -> bool:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from netc import ir
 from netc.backends.layout import WIDTH, Text, call, fits, join, operand
 from netc.identifiers import python_name
-from netc.literals import plain
+from netc.literals import plain, subscript
 from netc.node import replace
 from netc.shapes import TensorType
 
@@ -265,9 +265,10 @@ class _Class:
                     yield "else:"
                     yield from _indent(self.body(statement.otherwise, indent + 4))
             case ir.FlowFor():
-                targets, iterable = _header(statement, repr(statement.body))
+                lines = list(self.body(statement.body, indent + 4))
+                targets, iterable = _header(statement, "\n".join(line.partition("# ")[0] for line in lines))
                 yield f"for {targets} in {self.code(iterable)}:"
-                yield from _indent(self.body(statement.body, indent + 4))
+                yield from _indent(iter(lines))
             case ir.Return():
                 yield from self.result(statement, indent)
 
@@ -293,14 +294,18 @@ class _Class:
         """`lead` and the value with its shape; a chain too long for a line is cut into steps by way of `name`."""
         text = self.expr(value)
         comment = f"  # {_type(value)}" if _type(value) is not None else ""
-        if fits(lead + text.flat + comment, indent):
+        repeated = _repeats(value)
+        if not repeated and fits(lead + text.flat + comment, indent):
             yield lead + text.flat + comment
             return
         inner = _inner(value)
-        if inner is not None and name.isidentifier() and not _reads(_rest(value), name, self):
-            yield from self.line(name, f"{name} = ", inner, indent)
+        step = name.partition(",")[0].strip("()") if name.partition(",")[0].isidentifier() else ""
+        if inner is not None and step and _reads(_rest(value), step, self):
+            step = self.free if repeated else ""
+        if inner is not None and step:
+            yield from self.line(step, f"{step} = ", inner, indent)
             kind = inner.type if isinstance(inner.type, TensorType) else TensorType(())
-            yield from self.line(name, lead, _replaced(value, ir.Var(f"={name}", kind)), indent)
+            yield from self.line(name, lead, _replaced(value, ir.Var(f"={step}", kind)), indent)
         elif fits(lead + text.flat, indent):
             yield from (f"{comment.strip()}", lead + text.flat) if comment else (lead + text.flat,)
         else:
@@ -309,6 +314,12 @@ class _Class:
                 yield comment.strip()
                 comment = ""
             yield from (first, *rest[:-1], f"{rest[-1]}{comment}") if rest else (f"{first}{comment}",)
+
+    @property
+    def free(self) -> str:
+        """A name that nothing in `forward` has."""
+        taken = _variables(self.made.flow) | _words(self.made.flow) | {self.flow}
+        return next(n for n in chain(("y", "z", "h", "out"), (f"y{i}" for i in count(1))) if n not in taken)
 
     def name(self, target: ir.Target) -> str:
         if isinstance(target, tuple):
@@ -366,11 +377,11 @@ def _expression(expr: ir.Expr, name: Callable[[ir.Target], str], code: Callable[
         case ir.Item():
             value = go(expr.value)
             flat = value.flat if _level(expr.value) == 5 else f"({value.flat})"
-            subscripts = ", ".join(_subscript(go(x).flat) for x in expr.subscripts)
             first = expr.subscripts[0]
+            inner = ", ".join(subscript(go(item).flat) for item in expr.subscripts)
             if value.items and isinstance(first, ir.Value) and not first.code.startswith(":"):
-                return value._replace(flat=f"{flat}[{subscripts}]", closing=f"{value.closing}[{subscripts}]")
-            return Text(f"{flat}[{subscripts}]")
+                return value._replace(flat=f"{flat}[{inner}]", closing=f"{value.closing}[{inner}]")
+            return Text(f"{flat}[{inner}]")
         case ir.Apply():
             arguments = [go(i) for i in expr.inputs] + [join(f"{n}=", go(v)) for n, v in expr.keywords]
             return call(f"{code(expr.callee)}(", arguments, ")")
@@ -383,23 +394,6 @@ def _expression(expr: ir.Expr, name: Callable[[ir.Target], str], code: Callable[
             return call(f"{expr.callee}(", arguments, ")")
         case ir.Operation():
             return _operation(expr, go)
-
-
-def _subscript(code: str) -> str:
-    """A subscript; a formatter puts blanks around the colons of a slice with an end that is more than a name."""
-    parts, depth, start = [], 0, 0
-    for i, ch in enumerate(code):
-        depth += (ch in "([{") - (ch in ")]}")
-        if ch == ":" and depth == 0:
-            parts.append(code[start:i])
-            start = i + 1
-    parts.append(code[start:])
-    if len(parts) == 1 or all(re.fullmatch(r"-?\w*", p) for p in parts):
-        return code
-    out = parts[0]
-    for part in parts[1:]:
-        out += (" :" if out else ":") + (f" {part}" if part else "")
-    return out
 
 
 def _operation(expr: ir.Operation, go: Callable[[ir.Expr], Text]) -> Text:
@@ -489,9 +483,11 @@ def _words(node: object) -> set[str]:
 # --- cutting a chain into steps ---------------------------------------------------------------------------------------
 
 
-def _inner(expr: ir.Expr) -> ir.Apply | ir.Function | ir.Operation | None:
+def _inner(expr: ir.Expr) -> ir.Apply | ir.Function | ir.Operation | ir.Item | None:
     """The expression that an application is of, where it is one that can stand on a line of its own."""
-    if isinstance(expr, ir.Apply) and len(expr.inputs) == 1:
+    if isinstance(expr, ir.Item):
+        return _inner(expr.value)
+    if isinstance(expr, ir.Apply) and len(set(expr.inputs)) == 1:
         found = expr.inputs[0]
     elif isinstance(expr, ir.Function) and expr.arguments:
         found = expr.arguments[0][1]
@@ -499,12 +495,21 @@ def _inner(expr: ir.Expr) -> ir.Apply | ir.Function | ir.Operation | None:
         found = expr.left
     else:
         return None
-    return found if isinstance(found, (ir.Apply, ir.Function, ir.Operation)) else None
+    return found if isinstance(found, (ir.Apply, ir.Function, ir.Operation, ir.Item)) else None
+
+
+def _repeats(expr: ir.Expr) -> bool:
+    """Whether a layer is given something several times that has to be computed once."""
+    inner = _inner(expr)
+    own = expr.value if isinstance(expr, ir.Item) else expr
+    return inner is not None and ((isinstance(own, ir.Apply) and len(own.inputs) > 1) or _repeats(inner))
 
 
 def _replaced(expr: ir.Expr, by: ir.Var) -> ir.Expr:
+    if isinstance(expr, ir.Item):
+        return replace(expr, value=_replaced(expr.value, by))
     if isinstance(expr, ir.Apply):
-        return replace(expr, inputs=(by,))
+        return replace(expr, inputs=(by,) * len(expr.inputs))
     if isinstance(expr, ir.Operation):
         return replace(expr, left=by)
     assert isinstance(expr, ir.Function)
@@ -633,7 +638,8 @@ def _series_text(series: ir.Series, indent: int) -> Text | None:
                 return None
             targets, iterable = _header(statement, repr(statement.body))
             made = _made(only.made).flat
-            return Text(f"nn.Sequential(*({made} for {targets} in {iterable}))")
+            flat = f"nn.Sequential(*({made} for {targets} in {iterable}))"
+            return Text(flat) if fits(f"self.{series.owner.rpartition('.')[2]} = {flat}", indent) else None
         else:
             return None
     return call("nn.Sequential(", items, ")", broken=len(items) > 1)

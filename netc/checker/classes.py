@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
     from netc.checker.units import Definition
 
+_OF_MODULE = ("_apply", "_buffers", "_modules", "_parameters")  # what nn.Module keeps under a name with `_` in front
 TRIED = 80  # instances of a module, until one is found on which all of its body can be followed
 _ROLES = {
     "num_features": "in_channels", "num_channels": "in_channels", "normalized_shape": "dim", "d_model": "dim",
@@ -327,7 +328,8 @@ class _Names:
             if more <= sized:
                 break
             sized |= more
-        self.once = {n for n in top if counts[n] == 1}
+        moved = {n for st in _assigned(tuple(self.rec.flow)) for n in _flat_targets(st.target)}
+        self.once = {n for n in top if counts[n] == 1 and n not in moved}
         kept = [
             st for st in self.rec.flow
             if not (isinstance(st, ir.Let) and _targets(st) <= self.once and not sized & set(MARK.findall(st.code)))
@@ -375,7 +377,8 @@ class _Names:
         if name in self.body.parameters or name in self.once:
             attribute = self.constructor.get(name) or python_name(name)
             taken = attribute in MODULE_ATTRIBUTES or attribute in self.labels or attribute in self.attributes
-            self.stored[name] = f"_{attribute}" if taken else attribute
+            own = f"_{attribute}" if taken else attribute
+            self.stored[name] = f"{attribute}_" if own in _OF_MODULE else own
             return f"self.{self.stored[name]}"
         return python_name(name)
 
@@ -415,6 +418,21 @@ class _Names:
             rank = next(len(i.type.shape) for i in self.body.inputs if i.name == input_)
             return AXES.get(rank, "")[axis] if rank in AXES else f"S{axis}"
         return name if name in self.body.sizes else self.constructor.get(name, name)
+
+
+def _assigned(statements: tuple[Any, ...]) -> Iterable[ir.Assign]:
+    for statement in statements:
+        if isinstance(statement, ir.Assign):
+            yield statement
+        elif isinstance(statement, ir.FlowFor):
+            yield from _assigned(statement.body)
+        elif isinstance(statement, ir.FlowIf):
+            yield from _assigned(statement.then)
+            yield from _assigned(statement.otherwise)
+
+
+def _flat_targets(target: ir.Target) -> set[str]:
+    return {target} if isinstance(target, str) else set().union(*map(_flat_targets, target))
 
 
 def _lets(statements: tuple[Any, ...]) -> Iterable[ir.Let]:

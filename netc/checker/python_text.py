@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from netc import syntax as s
 from netc.literals import literal
+from netc.literals import subscript as laid_out
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -30,7 +31,7 @@ def text(
 
     def subscript(e: s.Expr | s.Slice | s.Dots) -> str:
         if isinstance(e, s.Slice):
-            return f"{end(e.start)}:{end(e.stop)}" + (f":{go(e.step)}" if e.step is not None else "")
+            return laid_out(f"{end(e.start)}:{end(e.stop)}" + (f":{go(e.step)}" if e.step is not None else ""))
         return "..." if isinstance(e, s.Dots) else go(e)
 
     def go(e: s.Expr) -> str:
