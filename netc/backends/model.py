@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from netc import ir
 from netc.backends.layout import WIDTH, Text, call, fits, join, operand
 from netc.identifiers import python_name
-from netc.literals import plain, subscript
+from netc.literals import literal, plain, subscript
 from netc.node import replace
 from netc.shapes import TensorType
 
@@ -716,7 +716,7 @@ def _path_code(path: str) -> str:
     parts = path.split(".")
     if all(_is_attribute(p) or p.isdigit() for p in parts):
         return "self" + "".join(f"[{p}]" if p.isdigit() else f".{p}" for p in parts)
-    return f'self.get_submodule("{path}")'
+    return f"self.get_submodule({literal(path)})"
 
 
 def _filled(new: ir.New, what: str) -> ir.New:
@@ -728,9 +728,11 @@ def _fill_path(rule: ir.FillRule, indent: int) -> Iterator[str]:
     if not path.endswith(")"):
         yield from _made(_filled(rule.call, path)).lines(indent, "")
         return
-    yield "for name, p in self.named_parameters():"
-    yield f'    if fnmatch(name, "{rule.attribute}"):'
-    yield from (f"        {line}" for line in _made(_filled(rule.call, "p")).lines(indent + 8, ""))
+    read = set(re.findall(r"\w+", _made(rule.call).flat))
+    name, parameter = ("name", "p") if not read & {"name", "p"} else ("path", "parameter")
+    yield f"for {name}, {parameter} in self.named_parameters():"
+    yield f"    if fnmatch({name}, {literal(rule.attribute)}):"
+    yield from (f"        {line}" for line in _made(_filled(rule.call, parameter)).lines(indent + 8, ""))
 
 
 # --- text -------------------------------------------------------------------------------------------------------------

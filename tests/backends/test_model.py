@@ -222,3 +222,40 @@ def test_load_takes_parameters(tmp_path: Path) -> None:
     assert netc.load(file, classes=3)(torch.zeros(1, 4)).shape == (1, 3)
     with pytest.raises(netc.api.ProgramError, match="`fc`|out_features|`classes`"):
         netc.load(file, classes="three")
+
+
+def test_what_self_attention_is_given_is_computed_once() -> None:
+    text = model_text("network Net { input x: [N, T, 8]; Dropout(0.1) -> attend: MultiheadAttention(2) -> ReLU }")
+    assert text.count("F.dropout(") == 1
+    assert "self.attend(x, x, x, need_weights=False)[0]" in text
+
+
+def test_what_self_attention_is_given_does_not_take_the_place_of_what_is_read_later() -> None:
+    program = "network Net { input x: [N, T, 8]; relu(_) -> attend: MultiheadAttention(2) -> add(x) }"
+    module = execute(model_text(program), "net")
+    model = module.Net().eval()
+    given = torch.randn(2, 3, 8)
+    inner = given.relu()
+    assert torch.equal(model(given), model.attend(inner, inner, inner, need_weights=False)[0] + given)
+
+
+def test_a_number_that_becomes_a_tensor_in_a_loop() -> None:
+    program = (
+        'network Net { input x: [N, 4]; total = 0; for i in range(3) { "fc{i}": Linear(4); total = total + _ }; total }'
+    )
+    model = execute(model_text(program), "net").Net()
+    given = torch.randn(2, 4)
+    first = model.fc0(given)
+    second = model.fc1(first)
+    torch.testing.assert_close(model(given), first + second + model.fc2(second))
+
+
+def test_names_of_loops_in_init_are_not_the_parameters() -> None:
+    program = """network Net(p = 0.5, name = "x", modules = 2) {
+      input x: [N, 4]
+      for i in range(modules) { "fc{i}": Linear(4) }
+      init { "fc*.bias" ~ constant_(p); '[!"]c*.weight' ~ zeros_() }
+    }"""
+    model = execute(model_text(program), "net").Net(p=0.25)
+    assert torch.equal(model.fc1.bias, torch.full((4,), 0.25))
+    assert not model.fc1.weight.any()
