@@ -128,12 +128,29 @@ class Body(Evaluator):
 
     def evaluate(self, expr: s.Expr) -> Any:
         value = super().evaluate(expr)
+        if self.rec is not None and isinstance(value, Size) and self.chooses(expr):
+            hidden = self.formula or self.comprehended & set(names(expr)) or functions.mentions_shape(self, expr)
+            number = self.rec.witness(value)
+            return self.rec.unknown(number) if hidden else self.rec.opaque(self.code(expr, value), number)
         general = self.rec is not None and type(value) is int and not isinstance(expr, (s.Number, s.Paren))
         if general and self.depends(expr):
             assert self.rec is not None
             hidden = self.formula or self.comprehended & set(names(expr))
             return self.rec.unknown(value) if hidden else self.rec.opaque(self.code(expr, value), value)
         return value
+
+    def chooses(self, expr: s.Expr) -> bool:
+        """Whether an expression gives one of several values, and which one hangs on the instance."""
+        if isinstance(expr, s.Ternary):
+            return self.varies(expr.condition)
+        if isinstance(expr, s.Boolean):
+            return self.varies(expr.left)
+        picks = isinstance(expr, s.Index) and not isinstance(expr.value, s.Attribute)
+        return picks and any(self.varies(item) for item in expr.subscripts)
+
+    def varies(self, node: object) -> bool:
+        """Whether a part of an expression hangs on the instance, the shape of a tensor included."""
+        return any(name == "_" or (name in self.env and name not in self.constants) for name in names(node))
 
     def depends(self, expr: s.Expr) -> bool:
         """Whether an expression hangs on the instance: on a parameter, a size, a local, but on no tensor."""
