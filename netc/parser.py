@@ -17,7 +17,7 @@ from netc.syntax_errors import describe
 
 if TYPE_CHECKING:
     from netc.diagnostics import Report
-    from netc.grammar import Tables
+    from netc.grammar import Rule, Tables
 
 # What may be given up as a whole: the nonterminals of a list's elements.
 _RECOVERABLE = ("stmt", "top", "setting", "rule", "edit")
@@ -98,7 +98,11 @@ class _Machine:
                     return None
                 at = recovered
             elif action < 0:
-                self._reduce(-1 - action, token.span.start)
+                rule = self.tables.rules[-1 - action]
+                if rule.build == "?":  # one symbol under another name: its value and its place stay
+                    self.states[-1] = self._goto(self.states[-2], rule.origin)
+                else:
+                    self._reduce(rule, token.span.start)
                 if token.type == "$END" and self.states[-1] == self.tables.end:
                     result = self.values[-1]
                     assert isinstance(result, syntax.File)
@@ -115,24 +119,20 @@ class _Machine:
         self.depths.append(self.depth)
         self.levels.append(0)
 
-    def _reduce(self, number: int, here: int) -> None:
+    def _reduce(self, rule: Rule, here: int) -> None:
         """Replace the symbols of a rule by what the builder makes of them."""
-        rule = self.tables.rules[number]
         first = len(self.values) - rule.length
         values = self.values[first:]
         span = self.spans[first].to(self.spans[-1]) if rule.length else Span(here, here)
-        if rule.build == "?":
-            value = values[0]
-        else:
-            children: list[Any] = []
-            for item in values:
-                if type(item) is list:
-                    children += item
-                else:
-                    children.append(item)
-            value = getattr(self.build, rule.build)(children, span) if rule.build else children
+        children: list[Any] = []
+        for item in values:
+            if type(item) is list:
+                children += item
+            else:
+                children.append(item)
+        value = getattr(self.build, rule.build)(children, span) if rule.build else children
         depth = self.depths[first] if rule.length else self.depth
-        level = max(self.levels[first:], default=0) + (rule.build not in ("", "?"))
+        level = max(self.levels[first:], default=0) + (rule.build != "")
         if level > DEEPEST:
             raise _TooDeepError(span)
         del self.states[first + 1 :], self.values[first:], self.spans[first:], self.depths[first:], self.levels[first:]

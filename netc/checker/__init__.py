@@ -209,7 +209,7 @@ def _classes(session: Session, unit: Unit, networks: list[ir.Network]) -> tuple[
     wanted = [d for d in unit.own if d.kind in ("network", "variant") and session.instances.get(modules.base(d))]
     for _ in range(ROUNDS):
         before = repr(session.demanded), repr(session.exports)
-        session.generals.clear()
+        session.earlier, session.generals = session.generals, {}
         for definition in wanted:
             session.general(definition)
         if (repr(session.demanded), repr(session.exports)) == before:

@@ -37,8 +37,11 @@ _ROLES = {
 _RUNNING = {"in_channels": "channels", "in_features": "features"}
 
 
-def generalize(session: Session, definition: Definition) -> General:
-    """A module followed in general, on the first of its instances on which everything can be followed."""
+def generalize(session: Session, definition: Definition) -> tuple[General, int]:
+    """A module followed in general, on the first of its instances on which everything can be followed.
+
+    The second value is 0, or how many instances there were where none was followed completely.
+    """
     best: General | None = None
     seen: set[str] = set()
     for instance in session.instances.get(definition, [])[:TRIED]:
@@ -68,7 +71,7 @@ def generalize(session: Session, definition: Definition) -> General:
             break
     if best is None:
         raise LookupError(f"no instance of {definition.name} can be followed in general")
-    return best
+    return best, len(session.instances[definition]) if best.recorder.incomplete else 0
 
 
 def _at(types: Any, place: tuple[int, ...]) -> TensorType:

@@ -199,11 +199,11 @@ def _recorded(
     assert rec is not None
     held = c.env.get(callee.text) if callee is not None else None
     from_parameter = callee is not None and isinstance(held, LayerRef)
-    targets = c.session.targets(c.owner, callee, definition) if from_parameter else [definition]
-    generals = [c.session.general(t) for t in targets if isinstance(t, Definition)]
+    asked = c.session.ask(c.owner, callee if from_parameter else None, definition)
+    targets, generals = asked.targets, asked.generals
     taken = tensors(value)
     sizes = []
-    for name, index, axis in c.session.convention(targets):
+    for name, index, axis in asked.convention:
         if index < len(taken) and axis < len(taken[index].type.shape):
             sizes.append((None, ir.Code(c.inferred_code(taken[index].type.shape[axis], name))))
     preset = {n for n, _, _ in held.args} if isinstance(held, LayerRef) else set()

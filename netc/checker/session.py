@@ -56,6 +56,25 @@ class General(NamedTuple):
         return found if isinstance(found, TensorType) else None
 
 
+class Asked(NamedTuple):
+    """What a module in general asked of the modules that one of its steps builds, and what it was told."""
+
+    owner: Definition
+    callee: s.Name | None  # a parameter that stands for the modules
+    definition: Definition
+    targets: list[Any]
+    generals: list[General]
+    convention: list[tuple[str, int, int]]
+
+
+class Followed(NamedTuple):
+    """What the general form of a module hangs on beside its text: as long as that stays, so does the form."""
+
+    asked: list[Asked]
+    exports: dict[tuple[tuple[int, ...], int], str]
+    instances: int  # 0 where the form is complete, so that no further instance can better it
+
+
 class Session:
     """The memory of one check."""
 
@@ -67,6 +86,9 @@ class Session:
         self.instances: dict[Definition, list[Instance]] = {}
         self.inlined: dict[int, Definition] = {}
         self.generals: dict[Definition, General] = {}
+        self.earlier: dict[Definition, General] = {}  # of the round before
+        self.followed: dict[Definition, Followed] = {}
+        self.asking: list[list[Asked]] = []  # of the modules that are being followed in general
         self.noted: dict[tuple[int, Span], list[Definition]] = {}
         self.optional: dict[int, bool] = {}
         self.formulas: dict[str, tuple[ir.Expr, dict[str, str]]] = {}  # of tensors: the body, and what it is given
@@ -208,13 +230,44 @@ class Session:
     # --- in general --------------------------------------------------------------------------------------------------
 
     def general(self, definition: Definition) -> General:
-        """A module in general, followed on one of its instances."""
+        """A module in general, followed on one of its instances; that of the round before where it still holds."""
         from netc.checker import classes, modules
 
         definition = modules.base(definition)
         if definition not in self.generals:
-            self.generals[definition] = classes.generalize(self, definition)
+            earlier = self.earlier.get(definition)
+            if earlier is None or not self._holds(definition):
+                self.asking.append([])
+                earlier, seen = classes.generalize(self, definition)
+                exports = dict(self.exports.get(definition, {}))
+                self.followed[definition] = Followed(self.asking.pop(), exports, seen)
+            self.generals[definition] = earlier
         return self.generals[definition]
+
+    def _holds(self, definition: Definition) -> bool:
+        """Whether a module would be the same if it were followed again."""
+        asked, exports, seen = self.followed[definition]
+        if exports != self.exports.get(definition, {}) or (seen and seen != len(self.instances.get(definition, []))):
+            return False
+        for before in asked:
+            now = self._answer(before.owner, before.callee, before.definition)
+            if now.targets != before.targets or now.convention != before.convention:
+                return False
+            if not all(map(_alike, now.generals, before.generals)):
+                return False
+        return True
+
+    def ask(self, owner: Definition, callee: s.Name | None, definition: Definition) -> Asked:
+        """What a step builds in general: the modules, each in general, and the sizes that all of them are given."""
+        told = self._answer(owner, callee, definition)
+        if self.asking:
+            self.asking[-1].append(told)
+        return told
+
+    def _answer(self, owner: Definition, callee: s.Name | None, definition: Definition) -> Asked:
+        targets = self.targets(owner, callee, definition)
+        generals = [self.general(t) for t in targets if isinstance(t, Definition)]
+        return Asked(owner, callee, definition, targets, generals, self.convention(targets))
 
     def convention(self, targets: list[Any]) -> list[tuple[str, int, int]]:
         """The sizes of its inputs that each of these modules is given, in order: what any of them needs."""
@@ -231,6 +284,11 @@ class Session:
             if isinstance(target, Definition):
                 self.demanded[modules.base(target)] = list(found)
         return found
+
+
+def _alike(a: General, b: General) -> bool:
+    """Whether two forms of a module are the same to those that build it."""
+    return a is b or a[3:] == b[3:]
 
 
 def _fixed(definition: Definition, values: dict[str, Any]) -> list[tuple[Definition, str, Any]]:
