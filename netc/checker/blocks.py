@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from netc import ir
 from netc import syntax as s
-from netc.checker import layers, modules
+from netc.checker import layers, modules, turns
 from netc.checker.expressions import ERROR, kind_of
 from netc.checker.labels import Named, is_attribute
 from netc.checker.python_text import targets as targets_text
@@ -534,22 +534,36 @@ def _further(
     """Follow the other turns for what the sizes are in the instance; then the sizes behind the loop."""
     rec = c.rec
     assert rec is not None
-    for item in items[1:]:
-        opened = {p: rec.witness(d) for p, d in _dims(c).items()}
+    counter = _counter(statement)
+    opened = _middle(c, statement, items[1:-1])
+    for item in items[1:] if opened is None else items[1:][-1:]:
+        sizes = {p: rec.witness(d) for p, d in _dims(c).items()} if opened is None else opened
         _enter(c, statement, item)
         for path, step in growth.items():
-            counter = _counter(statement)
             assert counter is not None
             _set(c, path, before[path] + c.env[counter[0]] * step)
         for path, name in variables.items():
-            if path in opened:
-                _set(c, path, rec.named(name, opened[path]))
+            if path in sizes:
+                _set(c, path, rec.named(name, sizes[path]))
         _restore(c, _run(c, statement.body, variables).state)
-    counter = _counter(statement)
     if growth and counter is not None:
         end = c.evaluate(counter[1])
         for path, step in growth.items():
             _set(c, path, before[path] + end * step)
+
+
+def _middle(c: Body, statement: s.For, items: list[Any]) -> dict[Path, Any] | None:
+    """The sizes behind the turns between the first and the last; None where numbers alone don't do for these."""
+    before = _save(c)
+    left = turns.follow(c, statement, items)
+    if left is None:
+        _restore(c, before)
+        return None
+    opened: dict[Path, Any] = {}
+    for name, value in left.items():
+        if name not in c.constants:
+            _collect(value, name, (), opened)
+    return opened
 
 
 # --- seq --------------------------------------------------------------------------------------------------------------

@@ -442,10 +442,10 @@ def shape(c: Body, rule: Any, values: dict[str, Any], types: tuple[TensorType, .
         general = rule(values, types)
     except (TypeError, ValueError, ZeroDivisionError, AttributeError):
         general = concrete
-    return _reconciled(c, general, concrete)
+    return reconciled(c, general, concrete)
 
 
-def _reconciled(c: Body, general: Any, concrete: Any) -> Any:
+def reconciled(c: Body, general: Any, concrete: Any) -> Any:
     """The general result with each size that is wrong for the instance, or that isn't there, unknown."""
     assert c.rec is not None
     if isinstance(concrete, TensorType):
@@ -457,7 +457,7 @@ def _reconciled(c: Body, general: Any, concrete: Any) -> Any:
     if isinstance(concrete, tuple):
         same_form = isinstance(general, tuple) and not hasattr(general, "_fields") and len(general) == len(concrete)
         parts = general if same_form else concrete
-        return tuple(_reconciled(c, g if same_form else None, k) for g, k in zip(parts, concrete, strict=True))
+        return tuple(reconciled(c, g if same_form else None, k) for g, k in zip(parts, concrete, strict=True))
     return concrete
 
 
