@@ -171,6 +171,9 @@ def substitute(dim: Dim, env: Mapping[str, Dim]) -> Dim:
     """The size with symbols replaced; symbols that `env` doesn't name stay."""
     if isinstance(dim, int):
         return dim
+    ((lead, factor), *further) = dim.terms
+    if not further and factor == 1 and len(lead) == 1 and lead[0][1] == 1:  # one atom alone, as most sizes are
+        return _replace(lead[0][0], env)
     total: Dim = 0
     for monomial, c in dim.terms:
         product: Dim = c
@@ -255,8 +258,8 @@ def _normal(terms: dict[Monomial, int]) -> Dim:
     kept = [(m, c) for m, c in terms.items() if c]
     if not kept:
         return 0
-    if len(kept) == 1 and not kept[0][0]:
-        return kept[0][1]
+    if len(kept) == 1:
+        return Size((kept[0],)) if kept[0][0] else kept[0][1]
     return Size(tuple(sorted(kept, key=_order)))
 
 

@@ -435,8 +435,9 @@ def shape(c: Body, rule: Any, values: dict[str, Any], types: tuple[TensorType, .
     """What a rule gives; in general with sizes as expressions, each of which is right for the instance."""
     if c.rec is None:
         return rule(values, types)
-    concrete = rule(values_of(values, c), c.rec.witness(types))
-    if isinstance(concrete, Reject):
+    numbers, plain = values_of(values, c), c.rec.witness(types)
+    concrete = rule(numbers, plain)
+    if isinstance(concrete, Reject) or (plain == types and numbers == values):
         return concrete
     try:
         general = rule(values, types)

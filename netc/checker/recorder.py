@@ -128,9 +128,9 @@ class Recorder:
         """What a value is in the instance: numbers for all sizes that are known when it is built."""
         if isinstance(value, Size):
             known = {n: self.atoms[n].witness for n in value.symbols if n.startswith("$")}
-            return substitute(value, dict(known))
+            return substitute(value, dict(known)) if known else value
         if isinstance(value, TensorType):
-            return value._replace(shape=tuple(self.witness(d) for d in value.shape))
+            return TensorType(tuple([d if isinstance(d, int) else self.witness(d) for d in value.shape]), value.dtype)
         if isinstance(value, (Tensor, TensorTuple, LayerRef, Entry)):
             return value
         if isinstance(value, LayerValue):
