@@ -59,8 +59,9 @@ def branch(c: Body, statement: s.If) -> None:
     if c.rec is not None and c.depends(condition):
         _record_branches(c, c.forward_code(condition, value), c.truth(value), body, otherwise)
         return
+    c.decisions.append(c.truth(value))
     c.nested += 1
-    c.block(body if c.truth(value) else otherwise)
+    c.block(body if c.decisions[-1] else otherwise)
     c.nested -= 1
 
 

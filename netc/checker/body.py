@@ -72,6 +72,7 @@ class Body(Evaluator):
         self.outputs: list[tuple[str, Tensor, bool]] = []
         self.fills: list[s.Init] = []
         self.looked_up: dict[str, int] = {}
+        self.decisions: list[bool] = []  # of the conditions, in order
         self.prefix = ""  # of the labels within a `seq`, for the summary
         self.path = "self"  # the Python of what labels belong to
         self.in_seq = False

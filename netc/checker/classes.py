@@ -26,6 +26,7 @@ from netc.shapes import Size, TensorType, substitute, symbol
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from netc.checker.session import Instance
     from netc.checker.units import Definition
 
 _OF_MODULE = ("_apply", "_buffers", "_modules", "_parameters")  # what nn.Module keeps under a name with `_` in front
@@ -43,11 +44,7 @@ def generalize(session: Session, definition: Definition) -> tuple[General, int]:
     The second value is 0, or how many instances there were where none was followed completely.
     """
     best: General | None = None
-    seen: set[str] = set()
-    for instance in session.instances.get(definition, [])[:TRIED]:
-        if (key := repr((instance.values, instance.inputs))) in seen:
-            continue
-        seen.add(key)
+    for instance in _candidates(session.instances.get(definition, [])):
         recorder, report = Recorder(), Report()
         inputs = None if definition.kind == "network" else instance.inputs
         body = session.follow(definition, instance.values, inputs, report, recorder)
@@ -72,6 +69,18 @@ def generalize(session: Session, definition: Definition) -> tuple[General, int]:
     if best is None:
         raise LookupError(f"no instance of {definition.name} can be followed in general")
     return best, len(session.instances[definition]) if best.recorder.incomplete else 0
+
+
+def _candidates(instances: list[Instance]) -> Iterable[Instance]:
+    """The instances in the order in which they are tried: first one for each way in which conditions were decided."""
+    ways: dict[tuple[bool, ...], Instance] = {}
+    for instance in instances:
+        ways.setdefault(instance.decisions, instance)
+    seen: set[str] = set()
+    for instance in (*ways.values(), *instances[:TRIED]):
+        if (key := repr((instance.values, instance.inputs))) not in seen:
+            seen.add(key)
+            yield instance
 
 
 def _at(types: Any, place: tuple[int, ...]) -> TensorType:

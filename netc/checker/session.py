@@ -34,6 +34,7 @@ class Instance(NamedTuple):
     types: Any
     declared: tuple[ir.Input, ...]
     looked_up: dict[str, int]
+    decisions: tuple[bool, ...]  # of its conditions, in order
 
 
 class General(NamedTuple):
@@ -182,7 +183,7 @@ class Session:
         types, outputs = result
         made = Instance(
             dict(body.parameters), inputs, tuple(body.held), tuple(body.children), tuple(body.rows), outputs, types,
-            tuple(body.inputs), body.looked_up,
+            tuple(body.inputs), body.looked_up, tuple(body.decisions),
         )  # fmt: skip
         self.instances.setdefault(definition, []).append(made)
         return made
