@@ -417,7 +417,8 @@ Flow: TypeAlias = Let | Assign | FlowIf | FlowFor | Return
 class Class(NamedTuple):
     """A class of model.py. `base` is nn.Module, nn.Sequential or, for a variant, another class with `forwarded` to it.
 
-    `fields` are the results by name, each with whether it exists in training only, where there are several. `version`
+    `fields` are the results by name, where there are several, each with the condition under which `forward` has it
+    (`self.training`, say), or "" where it always has. `version`
     is that of the state dict, where the program says one.
     """
 
@@ -428,7 +429,7 @@ class Class(NamedTuple):
     inputs: tuple[tuple[str, TensorType], ...]
     build: tuple[Build, ...]
     flow: tuple[Flow, ...]
-    fields: tuple[tuple[str, bool], ...]
+    fields: tuple[tuple[str, str], ...]
     uses: frozenset[str]
     doc: str | None = None
     version: int | None = None

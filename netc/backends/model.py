@@ -172,8 +172,9 @@ class _Class:
         made = self.made
         if made.fields:
             yield f"class {made.name}Output(NamedTuple):"
-            for name, training in made.fields:
-                yield f"    {python_name(name)}: Tensor{' | None = None' if training else ''}"
+            fields = sorted(made.fields, key=lambda f: bool(f[1]))
+            for name, condition in fields:
+                yield f"    {python_name(name)}: Tensor{' | None = None' if condition else ''}"
             yield ""
             yield ""
         yield f"class {made.name}({made.base}):"
@@ -228,8 +229,9 @@ class _Class:
         last = self.made.flow[-1]
         assert isinstance(last, ir.Return)
         if self.made.fields:
-            evaluated = [n for n, training in self.made.fields if not training]
-            return f"Tensor | {self.made.name}Output" if len(evaluated) == 1 else f"{self.made.name}Output"
+            always = [n for n, condition in self.made.fields if not condition]
+            one = len(always) == 1 and len({condition for _, condition in self.made.fields}) == 2
+            return f"Tensor | {self.made.name}Output" if one else f"{self.made.name}Output"
         return _annotation_of(last.values[0][1])
 
     def statements(self, flow: tuple[ir.Flow, ...], indent: int) -> Iterator[str]:
@@ -240,7 +242,20 @@ class _Class:
                 name = self.name(statement.target)
                 yield from self.line(name, "return ", statement.value, indent)
                 return
+            if isinstance(statement, ir.FlowIf) and isinstance(following, ir.Return) and self._has_all(statement):
+                every, *otherwise = self.result(following, indent)
+                yield from [f"if {self.code(statement.condition)}:"]
+                yield from _indent(self.body(statement.then, indent + 4))
+                inner = [line for line in otherwise if line.startswith("    ")]
+                yield from inner
+                yield from otherwise[len(inner) :]
+                return
             yield from self.statement(statement, indent)
+
+    def _has_all(self, statement: ir.FlowIf) -> bool:
+        """Whether a block at the end of `forward` computes the results that exist under its condition."""
+        conditions = {condition for _, condition in self.made.fields} - {""}
+        return conditions == {statement.condition} and not statement.otherwise
 
     def _is_result(self, statement: ir.Assign, following: ir.Flow | None) -> bool:
         """Whether a line computes what the next one returns."""
@@ -278,17 +293,27 @@ class _Class:
 
     def result(self, statement: ir.Return, indent: int) -> Iterator[str]:
         if not self.made.fields:
-            yield from self.expr(statement.values[0][1]).lines(indent, "return ")
+            value = self.expr(statement.values[0][1])
+            plain = isinstance(statement.values[0][1], ir.Items) and len(value.items) > 1
+            if plain and fits(f"return {value.flat[1:-1]}", indent):
+                value = Text(value.flat[1:-1])
+            yield from value.lines(indent, "return ")
             return
-        every = call(f"{self.made.name}Output(", [self.expr(e) for _, e in statement.values], ")")
-        training = {n for n, t in self.made.fields if t}
-        if not training:
-            yield from every.lines(indent, "return ")
+        conditions = {name: condition for name, condition in self.made.fields}
+        values = sorted(statement.values, key=lambda v: bool(conditions[v[0]]))
+        found = sorted(set(conditions.values()) - {""})
+        texts = [self.expr(e) for _, e in values]
+        if len(found) == 1:
+            always = [text for (n, _), text in zip(values, texts, strict=True) if not conditions[n]]
+            yield f"if {found[0]}:"
+            yield from _indent(call(f"{self.made.name}Output(", texts, ")").lines(indent + 4, "return "))
+            one = always[0] if len(always) == 1 else call(f"{self.made.name}Output(", always, ")")
+            yield from one.lines(indent, "return ")
             return
-        yield "if self.training:"
-        yield from _indent(every.lines(indent + 4, "return "))
-        kept = [self.expr(e) for n, e in statement.values if n not in training]
-        yield from (kept[0] if len(kept) == 1 else call(f"{self.made.name}Output(", kept, ")")).lines(indent, "return ")
+        for i, (n, _) in enumerate(values):
+            if conditions[n]:
+                texts[i] = Text(f"{texts[i].flat} if {conditions[n]} else None")
+        yield from call(f"{self.made.name}Output(", texts, ")").lines(indent, "return ")
 
     def line(self, name: str, lead: str, value: ir.Expr, indent: int) -> Iterator[str]:
         """`lead` and the value with its shape; a chain too long for a line is cut into steps by way of `name`."""

@@ -360,7 +360,26 @@ def _follow_branches(c: Body, condition: str, taken: bool, then: s.Body, otherwi
         c.current = ERROR
         c.report.add("E0404", "the branch that is taken has mistakes", then.span)
         return
-    _finish_branches(c, condition, start, runs)
+    _conditional(c, _finish_branches(c, condition, start, runs), start, chosen, runs)
+
+
+def _conditional(c: Body, condition: str, start: _State, chosen: _Run, runs: list[_Run]) -> None:
+    """Outputs that only one of the branches gives."""
+    before = {name for name, _, _ in start.outputs}
+    given = [[o for o in run.state.outputs if o[0] not in before] if run.ok else [] for run in runs]
+    negated = condition.replace(" is not None", " is None") if " is not None" in condition else f"not {condition}"
+    if not re.fullmatch(r"[\wꞏ.]+( is (not )?None)?", condition):
+        negated = f"not ({condition})"
+    for mine, others, code in ((given[0], given[1], condition), (given[1], given[0], negated)):
+        for output in mine:
+            name = output[0]
+            if name in {o[0] for o in others} or output[2]:
+                continue
+            earlier = c.conditional.get(name)
+            c.conditional[name] = f"{code} and {earlier}" if earlier else code
+            if output not in chosen.state.outputs:
+                c.absent.add(name)
+                c.outputs.append(output)
 
 
 def _side(condition: str, holds: bool) -> tuple[str, bool]:
@@ -396,8 +415,8 @@ def _merge(c: Body, chosen: _Run, runs: list[_Run], variables: dict[Path, str]) 
             _set(c, path, rec.named(name, rec.witness(chosen.dims[path])))
 
 
-def _finish_branches(c: Body, condition: str, start: _State, runs: list[_Run]) -> None:
-    """The `if` of the constructor and that of `forward`."""
+def _finish_branches(c: Body, condition: str, start: _State, runs: list[_Run]) -> str:
+    """The `if` of the constructor and that of `forward`; gives the latter's condition."""
     rec = c.rec
     assert rec is not None
     builds = [_dropped(run, c) for run in runs]
@@ -415,6 +434,7 @@ def _finish_branches(c: Body, condition: str, start: _State, runs: list[_Run]) -
         elif other and f"self.{other[0]}" in repr(flows[1]):
             condition = f"self.{other[0]} is None"
         rec.flow.append(ir.FlowIf(condition, flows[0], flows[1]))
+    return condition
 
 
 def _dropped(run: _Run, c: Body) -> list[ir.Build]:

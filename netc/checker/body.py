@@ -70,6 +70,8 @@ class Body(Evaluator):
         self.sizes: dict[str, tuple[str, int]] = {}  # name of a size -> the input and axis that hold it
         self.rows: list[ir.Row] = []
         self.outputs: list[tuple[str, Tensor, bool]] = []
+        self.conditional: dict[str, str] = {}  # output -> the condition in `forward` under which there is one
+        self.absent: set[str] = set()  # outputs that the instance doesn't have
         self.fills: list[s.Init] = []
         self.looked_up: dict[str, int] = {}
         self.decisions: list[bool] = []  # of the conditions, in order

@@ -358,6 +358,10 @@ class _Names:
 
         return ir.Return((("", as_expr(body.current)),))
 
+    def field(self, output: tuple[str, Any, bool]) -> tuple[str, str]:
+        """An output with the condition under which there is one."""
+        return output[0], "self.training" if output[2] else self.body.conditional.get(output[0], "")
+
     # --- constructor -------------------------------------------------------------------------------------------------
 
     def in_constructor(self, name: str) -> str:
@@ -464,6 +468,8 @@ def build_class(session: Session, general: General) -> ir.Class:
     body = general.body
     flow = _resolved(names.flow, names.in_forward, names)
     build = _resolved(_on_cpu(names.build), names.in_constructor, names)
+    order = sorted(body.outputs, key=lambda o: o[2])
+    fields = _resolved(tuple(map(names.field, order)), names.in_forward, names) if len(order) > 1 else ()
     stored = tuple(ir.Store(a, names.in_constructor(n)) for n, a in names.stored.items())
     inputs = tuple((i.name, names.shown(i.type)) for i in body.inputs)
     arguments = [ir.Argument(name, "int") for name, _, _ in names.arguments]
@@ -471,8 +477,6 @@ def build_class(session: Session, general: General) -> ir.Class:
     arguments.sort(key=lambda a: a.default is not None)
     if UNKNOWN in "".join(_codes((names.build, names.flow))):
         raise LookupError(f"a size of {general.definition.name} can't be written as an expression")
-    order = sorted(body.outputs, key=lambda o: o[2])
-    several = len(order) > 1
     return ir.Class(
         session.class_name(general.definition),
         "nn.Sequential" if body.is_seq else "nn.Module",
@@ -481,7 +485,7 @@ def build_class(session: Session, general: General) -> ir.Class:
         inputs,
         _placed(build, stored),
         () if body.is_seq else flow,
-        tuple((n, training) for n, _, training in order) if several else (),
+        fields,
         frozenset(),
         version=body.version,
     )

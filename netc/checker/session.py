@@ -316,7 +316,7 @@ def _key(value: Any) -> Any:
 def result_of(body: Body) -> tuple[Any, tuple[ir.Output, ...]] | None:
     """The types that a body gives, and its outputs; None where there are none."""
     if body.outputs:
-        outputs = [ir.Output(n, t.type, training) for n, t, training in body.outputs]
+        outputs = [ir.Output(n, t.type, training) for n, t, training in body.outputs if n not in body.absent]
         outputs.sort(key=lambda o: o.training)
         kept = [o.type for o in outputs if not o.training]
         if not kept:
