@@ -372,7 +372,14 @@ class Item:
     type: Types
 
 
-Expr: TypeAlias = Var | Apply | Function | Operation | Value | Items | Item
+@node
+class Spread:
+    """Several results as so many arguments: `*self.backbone(x)`."""
+
+    value: Expr
+
+
+Expr: TypeAlias = Var | Apply | Function | Operation | Value | Items | Item | Spread
 
 
 class Assign(NamedTuple):

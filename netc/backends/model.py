@@ -407,6 +407,8 @@ def _expression(expr: ir.Expr, name: Callable[[ir.Target], str], code: Callable[
             if value.items and isinstance(first, ir.Value) and not first.code.startswith(":"):
                 return value._replace(flat=f"{flat}[{inner}]", closing=f"{value.closing}[{inner}]")
             return Text(f"{flat}[{inner}]")
+        case ir.Spread():
+            return join("*", go(expr.value))
         case ir.Apply():
             arguments = [go(i) for i in expr.inputs] + [join(f"{n}=", go(v)) for n, v in expr.keywords]
             return call(f"{code(expr.callee)}(", arguments, ")")
@@ -453,7 +455,7 @@ def _is_simple(expr: ir.Expr) -> bool:
 
 
 def _type(expr: ir.Expr) -> TensorType | None:
-    found = None if isinstance(expr, (ir.Value, ir.Items)) else expr.type
+    found = None if isinstance(expr, (ir.Value, ir.Items, ir.Spread)) else expr.type
     return found if isinstance(found, TensorType) else None
 
 

@@ -463,13 +463,46 @@ def _record_loop(c: Body, statement: s.For, items: list[Any]) -> None:
         rec.incomplete = True
         return
     iterable = c.forward_code(statement.iterable, items)
+    lasting = _read_behind(c, statement)
+    c.lasting |= {name: {} for name in lasting}
     unmoved, at = c.current, len(rec.flow)
     held = _hold(c)
     _follow_loop(c, statement, items, iterable)
+    _behind(c, lasting)
     if held and not _moves(rec.flow[at + 1 :]):
         del rec.flow[at]
         c.current = unmoved if isinstance(c.current, Tensor) else c.current
         _unhold(c, at, unmoved)
+
+
+def _read_behind(c: Body, statement: s.For) -> set[str]:
+    """The names that a loop binds for the first time, and that are read behind it."""
+    new = {n for n in _bound_in(statement.body) if n not in c.env and n not in c.lasting}
+    return {n.text for n in _names(c.owner.body) if n.text in new and n.span.start >= statement.span.end}
+
+
+def _bound_in(node: object) -> set[str]:
+    if isinstance(node, s.Bind):
+        return {ident.text for ident in _idents(node.targets)}
+    return {n for item in node for n in _bound_in(item)} if isinstance(node, tuple) else set()
+
+
+def _names(node: object) -> list[s.Name]:
+    if isinstance(node, s.Name):
+        return [node]
+    return [n for item in node for n in _names(item)] if isinstance(node, tuple) else []
+
+
+def _behind(c: Body, lasting: set[str]) -> None:
+    """The sizes of what a loop leaves behind are those of its variables."""
+    rec = c.rec
+    assert rec is not None
+    for name in lasting:
+        for axis, variable in c.lasting.pop(name).items():
+            value = c.env.get(name)
+            if isinstance(value, Tensor):
+                number = rec.witness(value.type.shape[axis])
+                _set(c, (name, (), axis), rec.named(variable, number))
 
 
 def _follow_loop(c: Body, statement: s.For, items: list[Any], iterable: str) -> None:

@@ -81,6 +81,7 @@ class Body(Evaluator):
         self.in_training = False
         self.nested = 0  # in how many `for` and `if`
         self.comprehended: set[str] = set()  # names of the comprehension that is being followed
+        self.lasting: dict[str, dict[int, str]] = {}  # bound in a loop, read behind it: the variables of its sizes
         self.untaken = False  # in a branch that the instance doesn't take
         self.hidden: dict[tuple[str, bool], dict[str, Any]] = {}  # condition -> what its untaken branch has bound
         self.formula: str | None = None  # that is being followed: the tensor that it is given first
@@ -359,6 +360,8 @@ class Body(Evaluator):
         """Make a line of `forward`, and let later lines refer to its target."""
         bound = self.bound(target, value)
         if self.rec is not None:
+            if target in self.lasting and isinstance(bound, Tensor):
+                bound = self.lasts(target, bound)
             line = ir.Assign(target, functions.as_expr(value), span)
             self.rec.flow.append(line)
             if target != "_" and all(t.constant for t in tensors(value)):
@@ -367,6 +370,19 @@ class Body(Evaluator):
             self.current = bound
         else:
             self.env[target] = bound
+
+    def lasts(self, target: str, value: Tensor) -> Tensor:
+        """A tensor that is bound in a loop and read behind it: its sizes get variables of the constructor."""
+        rec = self.rec
+        assert rec is not None
+        dims = list(value.type.shape)
+        for axis, dim in enumerate(dims):
+            if isinstance(dim, Size) and self.built(dim):
+                variable = self.lasting[target].setdefault(axis, rec.fresh("size"))
+                number = rec.witness(dim)
+                rec.assign(variable, rec.code(dim))
+                dims[axis] = rec.named(variable, number)
+        return value._replace(type=value.type._replace(shape=tuple(dims)))
 
     def bound(self, target: str, value: Any) -> Any:
         if isinstance(value, TensorTuple):

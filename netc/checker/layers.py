@@ -330,6 +330,8 @@ def _taken(c: Body, entry: Entry, value: Any, span: Span) -> tuple[Tensor, ...] 
 
 def given(value: Any, repeat: int) -> tuple[ir.Expr, ...]:
     """The arguments that a value is to a layer: several where it is a tuple, one for each of its parts."""
+    if isinstance(value, TensorTuple) and isinstance(value.expr, (ir.Apply, ir.Function)):
+        return (ir.Spread(value.expr),)
     if isinstance(value, TensorTuple):
         return tuple(functions.as_expr(item) for item in value.items)
     return (functions.as_expr(value),) * repeat
