@@ -1,0 +1,181 @@
+"""Whether what generated code builds and does is what the checker saw.
+
+In: an `ir.Network`, the module that generated code builds for it, and the steps of its `forward`. Out: nothing, or
+`Disagreement`, which says at which child or step the two differ, and what each of them has.
+"""
+
+from __future__ import annotations
+
+from itertools import zip_longest
+from typing import TYPE_CHECKING, Any
+
+from netc import catalog, ir
+from netc.catalog.entry import LayerValue
+from netc.identifiers import python_name
+from netc.rehearsal.modules import Layer, Module, Sequential
+from netc.shapes import TensorType
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from netc.catalog.entry import Param
+    from netc.rehearsal.tensors import Step
+
+
+class Disagreement(AssertionError):
+    """Generated code isn't what the checker saw: a bug of netc, never a mistake of the user."""
+
+
+def _require(same: bool, where: str, what: str, seen: object, made: object) -> None:
+    if not same:
+        raise Disagreement(f"{where}: {what} is {made} in the generated code, and {seen} for the checker")
+
+
+# --- the tree ---------------------------------------------------------------------------------------------------------
+
+
+def compare_tree(network: ir.Network, module: Module) -> None:
+    """Compare the children, parameters and buffers of a network."""
+    _Trees().held(network.name, network.held, module)
+    _Trees().children(network.name, network.children, module)
+
+
+class _Trees:
+    def __init__(self) -> None:
+        self.done: set[tuple[int, int]] = set()
+
+    def children(self, where: str, seen: tuple[ir.Child, ...], module: Module) -> None:
+        made = module.netc_children
+        labels = [child.label for child in seen]
+        if labels != list(made):
+            pairs = zip_longest(labels, made, fillvalue="nothing")
+            wanted, got = next((a, b) for a, b in pairs if a != b)
+            raise Disagreement(f"{where}: the child {got} stands in the generated code where the checker has {wanted}")
+        for child in seen:
+            self.child(f"{where}.{child.label}", child, made[child.label])
+
+    def child(self, where: str, seen: ir.Child, made: Module) -> None:
+        if isinstance(seen, ir.Layer):
+            _layer(where, seen, made)
+            return
+        if isinstance(seen, ir.Sequential):
+            _require(type(made) is Sequential, where, "it", "a Sequential", _kind(made))
+        else:
+            plain = type(made).__name__.rstrip("0123456789") == seen.name.rstrip("0123456789")
+            _require(plain and not isinstance(made, Layer), where, "it", seen.name, _kind(made))
+            key = id(seen.children), id(made.netc_token)
+            if key in self.done:
+                return
+            self.done.add(key)
+            self.held(where, seen.held, made)
+        self.children(where, seen.children, made)
+
+    def held(self, where: str, seen: tuple[ir.Held, ...], module: Module) -> None:
+        made = [(n, t.type, True, True) for n, t in module.netc_parameters.items()]
+        made += [(n, t.type, False, persistent) for n, (t, persistent) in module.netc_buffers.items()]
+        wanted = [tuple(h) for h in seen if h.trained] + [tuple(h) for h in seen if not h.trained]
+        _require(made == wanted, where, "what it holds", wanted, made)
+
+
+def _kind(module: Module) -> str:
+    return f"a {type(module).__name__}"
+
+
+def _layer(where: str, seen: ir.Layer, made: Module) -> None:
+    entry = seen.call.entry
+    _require(isinstance(made, Layer) and made.entry is entry, where, "it", entry.name, _kind(made))
+    for param in entry.params:
+        wanted, got = seen.call.get(param.name), made.netc_values[param.name]
+        _require(equal(param, wanted, got), where, f"`{param.name}`", _shown(wanted), _shown(got))
+
+
+def _shown(value: object) -> str:
+    return f"{value.entry.name}{dict(value.args)}" if isinstance(value, LayerValue) else repr(value)
+
+
+def equal(param: Param, a: Any, b: Any) -> bool:
+    """Whether two values of a parameter are the same to torch: a number stands for as many as there are axes."""
+    if isinstance(a, LayerValue) or isinstance(b, LayerValue):
+        return _equal_layers(a, b)
+    return _spread(param, a) == _spread(param, b)  # type: ignore[no-any-return]
+
+
+def _equal_layers(a: Any, b: Any) -> bool:
+    if not isinstance(a, LayerValue) or not isinstance(b, LayerValue) or a.entry is not b.entry:
+        return False
+    inferred = a.entry.rule.infers if a.entry.rule else {}
+    names = [p for p in a.entry.params if p.name in a.args and p.name in b.args]
+    alike = all(equal(p, a.args[p.name], b.args[p.name]) for p in names)
+    return alike and {n for n in {*a.args} ^ {*b.args} if n not in inferred} == set()
+
+
+def _spread(param: Param, value: Any) -> Any:
+    if isinstance(value, (list, tuple)):
+        items = tuple(value)
+        return items * _axes(param) if len(items) == 1 else items
+    return (value,) * _axes(param) if type(value) is int and _axes(param) else value
+
+
+def _axes(param: Param) -> int:
+    for kind in param.type.split("|"):
+        if kind.startswith("int*"):
+            return int(kind[4:])
+        if kind in ("ints", "*ints"):
+            return 1
+    return 0
+
+
+# --- forward ----------------------------------------------------------------------------------------------------------
+
+
+def compare_steps(network: ir.Network, steps: Sequence[Step], rows: Sequence[ir.Row]) -> None:
+    """Compare what is applied, in order, with the shapes that it gives."""
+    for number, (row, step) in enumerate(zip_longest(rows, steps), 1):
+        where = f"{network.name}, step {number} of forward"
+        if row is None or step is None:
+            said = f"`{step.path or step.name}` in the generated code, and nothing" if row is None else (
+                f"nothing in the generated code, and `{row.path or row.name}`"
+            )  # fmt: skip
+            raise Disagreement(f"{where}: there is {said} for the checker")
+        fits = row.path in (step.path, step.frame) and step.name in _names(row)
+        _require(fits, where, "what is applied", (row.path, row.name), (step.path or step.frame, step.name))
+        _require(row.output == step.output, f"{where} ({row.path or row.name})", "the result", row.output, step.output)
+
+
+def _names(row: ir.Row) -> tuple[str, ...]:
+    """What a step may be called that a row stands for: a layer without a label is applied as its function."""
+    if row.name.endswith(" again"):
+        return ("again",)
+    entry = catalog.layer(row.name) if row.name[:1].isupper() else None
+    form = entry.rule.function if entry is not None and entry.rule is not None else None
+    return (row.name,) if form is None else (row.name, form.callee.rpartition(".")[2])
+
+
+def compare_outputs(network: ir.Network, result: Any, training: bool) -> None:
+    """Compare the results in evaluation or training, which several have by name."""
+    wanted = [o for o in network.outputs if training or not o.training]
+    types: list[Any] = []
+    _flatten(result, types)
+    if any(o.training for o in network.outputs):
+        types = [t for t in types if t is not None]
+    fields = getattr(result, "_fields", None) if not isinstance(result, TensorType) else None
+    names = tuple(python_name(o.name) for o in network.outputs)
+    _require(fields is None or fields == names, network.name, "the names of its results", names, fields)
+    _require(types == [o.type for o in wanted], network.name, "its result", [str(o.type) for o in wanted],
+             [str(t) for t in types])  # fmt: skip
+
+
+def _flatten(result: Any, types: list[Any]) -> None:
+    if isinstance(result, TensorType) or result is None:
+        types.append(result)
+    elif isinstance(result, (tuple, list)):
+        for part in result:
+            _flatten(part, types)
+
+
+def values_agree(seen: Mapping[str, object], made: Mapping[str, object], params: Sequence[Param]) -> str | None:
+    """The first argument of a function in which two calls differ, or None."""
+    for param in params:
+        if param.name in seen and param.name in made and not equal(param, seen[param.name], made[param.name]):
+            return param.name
+    return None

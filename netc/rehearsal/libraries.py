@@ -1,0 +1,129 @@
+"""What generated code can import and call: stand-ins of torch and torchvision, and what is harmless of Python.
+
+In: a name. Out: its stand-in, or ImportError. Guarantees: nothing is imported, opened or written; the code sees no
+built-in that could.
+"""
+
+from __future__ import annotations
+
+import builtins
+import functools
+import math
+from fnmatch import fnmatch
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from netc import catalog
+from netc.catalog.rules import initialisers
+from netc.rehearsal import modules
+from netc.rehearsal.tensors import DType, Refused, Tensor, bind, call
+from netc.shapes import TensorType
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+DTYPES = (
+    "float32", "float64", "float16", "bfloat16", "int64", "int32", "int16", "int8", "uint8", "bool", "complex64",
+)  # fmt: skip
+HARMLESS = (
+    "abs all any bool dict enumerate float int isinstance len list max min object print range repr reversed round set "
+    "sorted str sum super tuple type zip property staticmethod ValueError TypeError None True False __build_class__"
+).split()
+
+
+class _Functions:
+    """A library whose attributes are functions of the catalog."""
+
+    def __init__(self, homes: tuple[str, ...], **own: Any) -> None:
+        self.__dict__.update(own)
+        self.netc_homes = homes
+
+    def __getattr__(self, name: str) -> Callable[..., Any]:
+        entry = catalog.function(name)
+        if entry is None or entry.home not in self.netc_homes:
+            raise AttributeError(f"there is no `{name}` in {self.netc_homes[0]}")
+        found = lambda *args, **kwargs: call(entry, args, kwargs)  # noqa: E731
+        self.__dict__[name] = found
+        return found
+
+
+class _Layers:
+    """A library whose attributes are layers of the catalog."""
+
+    def __init__(self, home: str, **own: Any) -> None:
+        self.__dict__.update(own)
+        self.netc_home = home
+
+    def __getattr__(self, name: str) -> Any:
+        return modules.layer_class(name, self.netc_home)
+
+
+class _Initialisers:
+    """torch.nn.init: fills parameters, and refuses what torch refuses."""
+
+    def __getattr__(self, name: str) -> Callable[..., Any]:
+        entry = catalog.initializer(name)
+        if entry is None:
+            raise AttributeError(f"torch.nn.init has no `{name}`")
+
+        def fill(tensor: Any, *args: Any, **kwargs: Any) -> Any:
+            if not isinstance(tensor, Tensor):
+                raise Refused(f"`{name}` is given {tensor!r} to fill")
+            values = {p.name: p.default for p in entry.params} | bind(entry, args, kwargs)
+            problem = initialisers.check(name, values, tensor.shape)
+            if problem is not None:
+                raise Refused(f"`{name}`: {problem.reason}")
+            return tensor
+
+        return fill
+
+
+class _Names:
+    """A library that has these names and no others."""
+
+    def __init__(self, **own: Any) -> None:
+        self.__dict__.update(own)
+
+
+def _drawn(*size: Any, dtype: Any = None) -> Tensor:
+    """torch.empty, zeros and ones as the constructor calls them, with their sizes one by one or in a tuple."""
+    sizes = size[0] if len(size) == 1 and isinstance(size[0], (list, tuple)) else size
+    wrong = next((s for s in sizes if type(s) is not int or s < 0), None)
+    if wrong is not None:
+        raise Refused(f"a parameter has an axis of {wrong!r}")
+    return Tensor(TensorType(tuple(sizes), str(dtype or "float32")), constant=True)
+
+
+def _libraries() -> dict[str, Any]:
+    functional = _Functions(("torch.nn.functional", "torch"))
+    nn = _Layers(
+        "torch.nn", Module=modules.Module, Sequential=modules.Sequential, Parameter=modules.Parameter,
+        init=_Initialisers(), functional=functional,
+    )  # fmt: skip
+    dtypes = {name: DType(name) for name in DTYPES}
+    torch = _Functions(("torch",), Tensor=Tensor, nn=nn, **dtypes)
+    ops = _Layers("torchvision.ops")
+    callable_ = type("Callable", (), {"__class_getitem__": classmethod(lambda cls, item: cls)})
+    return {
+        "torch": torch, "torch.nn": nn, "torch.nn.functional": functional, "torchvision": _Names(ops=ops),
+        "torchvision.ops": ops, "math": math, "functools": _Names(partial=functools.partial),
+        "fnmatch": _Names(fnmatch=fnmatch), "typing": _Names(NamedTuple=NamedTuple),
+        "collections.abc": _Names(Callable=callable_, Sequence=callable_),
+    }  # fmt: skip
+
+
+def importer() -> Callable[..., Any]:
+    """`__import__` for generated code."""
+    known = _libraries()
+
+    def find(name: str, globals_: Any = None, locals_: Any = None, wanted: Any = (), level: int = 0) -> Any:
+        if level or name not in known:
+            raise ImportError(f"generated code imports `{name}`")
+        return known[name] if wanted else known[name.partition(".")[0]]
+
+    return find
+
+
+def namespace() -> dict[str, Any]:
+    """The globals of generated code."""
+    allowed = {name: getattr(builtins, name) for name in HARMLESS if hasattr(builtins, name)}
+    return {"__name__": "model", "__builtins__": {**allowed, "__import__": importer()}}

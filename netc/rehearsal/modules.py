@@ -1,0 +1,330 @@
+"""Modules and layers that are built and applied without torch.
+
+In: the constructors and calls of generated code. Out: a tree of children, parameters and buffers with their shapes, and
+the steps of `forward`. Guarantees: children are registered, named and ordered as `nn.Module` and `nn.Sequential` do it,
+what these refuse is refused, and a class is built and followed once for the same arguments and inputs.
+Leaves to others: what a layer gives (the catalog), and whether the tree is the right one (`comparison`).
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from netc import catalog
+from netc.catalog.entry import REQUIRED, Entry, LayerValue
+from netc.identifiers import MODULE_ATTRIBUTES
+from netc.rehearsal.tensors import Frame, Refused, Step, Tensor, bind, first, stage, tensors, types_of, wrapped
+from netc.shapes import Reject, Size, TensorType, same
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+# What nn.Module keeps under names that a program could come by when an underscore is put before one of its own.
+PRIVATE = frozenset(
+    """
+    _parameters _buffers _modules _version _non_persistent_buffers_set _backward_hooks _backward_pre_hooks
+    _forward_hooks _forward_pre_hooks _state_dict_hooks _apply _call_impl _get_name _named_members _replicate_for_data_parallel
+    """.split()
+)
+
+
+class Parameter(Tensor):
+    """An nn.Parameter."""
+
+    __slots__ = ()
+
+    def __init__(self, data: Tensor) -> None:
+        super().__init__(data.type)
+
+
+class _Once(type):
+    """Builds a class once for the same arguments; every instance is an object of its own."""
+
+    def __call__(cls, *args: Any, **kwargs: Any) -> Any:
+        key = (cls, _key(args), _key(kwargs)) if cls.shared else None
+        if key is not None and key in stage.built:
+            made = object.__new__(cls)
+            made.__dict__.update(stage.built[key].__dict__, netc_parent=None, netc_label="")
+            return made
+        made = super().__call__(*args, **kwargs)
+        if key is not None:
+            stage.built[key] = made
+        return made
+
+    shared = True
+
+
+def _key(value: Any) -> Any:
+    """An argument as a key that tells 1 from True and 1.0, and lists from tuples."""
+    if isinstance(value, (list, tuple)):
+        return (type(value), *map(_key, value))
+    if isinstance(value, dict):
+        return tuple((n, _key(v)) for n, v in value.items())
+    if isinstance(value, partial):
+        return (partial, value.func, _key(value.args), _key(value.keywords))
+    return (type(value), id(value) if isinstance(value, Module) else value)
+
+
+class Module(metaclass=_Once):
+    """An nn.Module. What is its own begins with `netc_`, lest it meet a name of the program."""
+
+    def __init__(self) -> None:
+        own = self.__dict__
+        own["netc_token"] = object()  # what copies of one instance share
+        own["netc_children"], own["netc_parameters"], own["netc_buffers"] = {}, {}, {}
+        own["netc_parent"], own["netc_label"] = None, ""
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if "netc_token" not in self.__dict__:
+            raise AttributeError(f"`{name}` is set before `super().__init__()`")
+        if isinstance(value, Module):
+            self.__dict__.pop(name, None)
+            self.netc_adopt(name, value)
+        elif isinstance(value, Parameter):
+            self.__dict__.pop(name, None)
+            self.netc_parameters[name] = value
+        elif name in MODULE_ATTRIBUTES or name in PRIVATE:
+            raise AttributeError(f"`{name}` is an attribute of nn.Module")
+        elif name in self.netc_children or name in self.netc_parameters or name in self.netc_buffers:
+            raise TypeError(f"`{name}` is a child or parameter already, and is set to {value!r}")
+        else:
+            self.__dict__[name] = value
+
+    def __getattr__(self, name: str) -> Any:
+        for kind in ("netc_children", "netc_parameters", "netc_buffers"):
+            held = self.__dict__.get(kind, {})
+            if name in held:
+                return held[name][0] if kind == "netc_buffers" else held[name]
+        raise AttributeError(f"`{type(self).__name__}` has no attribute `{name}`")
+
+    def netc_adopt(self, label: str, child: Module) -> None:
+        """Make a module a child; one that has a parent already is a second name for the same object."""
+        if child.netc_parent is None:
+            child.__dict__["netc_parent"], child.__dict__["netc_label"] = self, label
+        self.netc_children[label] = child
+
+    def add_module(self, label: str, child: Module) -> None:
+        if not isinstance(child, Module):
+            raise TypeError(f"{child!r} is not a module")
+        if not isinstance(label, str) or "." in label or not label:
+            raise KeyError(f"{label!r} can't be the name of a child")
+        if label not in self.netc_children and (label in self.__dict__ or label in MODULE_ATTRIBUTES):
+            raise KeyError(f"there is an attribute `{label}` already")
+        if label in self.netc_parameters or label in self.netc_buffers:
+            raise KeyError(f"there is an attribute `{label}` already")
+        self.netc_adopt(label, child)
+
+    register_module = add_module
+
+    def register_buffer(self, name: str, tensor: Tensor, persistent: bool = True) -> None:
+        if name in self.__dict__ or name in self.netc_children or name in self.netc_buffers or "." in name:
+            raise KeyError(f"there is an attribute `{name}` already")
+        if not isinstance(tensor, Tensor):
+            raise TypeError(f"the buffer `{name}` is {tensor!r}")
+        self.netc_buffers[name] = Tensor(tensor.type, constant=True), persistent
+
+    def get_submodule(self, path: str) -> Module:
+        found: Any = self
+        for label in path.split("."):
+            if label not in found.netc_children:
+                raise AttributeError(f"`{type(found).__name__}` has no child `{label}`")
+            found = found.netc_children[label]
+        return found  # type: ignore[no-any-return]
+
+    def children(self) -> Iterator[Module]:
+        return iter(list(self.netc_children.values()))
+
+    def named_children(self) -> Iterator[tuple[str, Module]]:
+        return iter(list(self.netc_children.items()))
+
+    def modules(self) -> Iterator[Module]:
+        yield self
+        for child in self.netc_children.values():
+            yield from child.modules()
+
+    def named_parameters(self, prefix: str = "") -> Iterator[tuple[str, Tensor]]:
+        for name, value in self.netc_parameters.items():
+            yield prefix + name, value
+        for label, child in self.netc_children.items():
+            yield from child.named_parameters(f"{prefix}{label}.")
+
+    def parameters(self) -> Iterator[Tensor]:
+        return (value for _, value in self.named_parameters())
+
+    @property
+    def training(self) -> bool:
+        return stage.training
+
+    def netc_path(self) -> str:
+        """The path from the module whose `forward` runs."""
+        labels, found = [], self
+        owner = stage.frame.owner
+        while found is not None and found.netc_token is not owner:
+            labels.append(found.netc_label)
+            found = found.netc_parent
+        if found is None:
+            raise Refused(f"a {type(self).__name__} is applied that is no child of the module which applies it")
+        return ".".join(reversed(labels))
+
+    def __call__(self, *inputs: Any) -> Any:
+        """Run `forward` in a frame of its own, once for the same instance and inputs."""
+        outer = stage.frame
+        path = "" if outer.owner is None else self.netc_path()
+        key = (self.netc_token, tuple(map(types_of, inputs)), stage.training)
+        if key not in stage.seen:
+            stage.frame = inner = Frame(self.netc_token)
+            result = types_of(self.forward(*(wrapped(types_of(i)) for i in inputs)))  # type: ignore[attr-defined]
+            stage.frame = outer
+            stage.seen[key] = inner.steps, result
+        steps, result = stage.seen[key]
+        if path in outer.applied:
+            outer.steps.append(Step("", path, "again", first(result), {}))
+        elif outer.owner is None:
+            outer.steps.extend(steps)
+        else:
+            outer.applied.add(path)
+            outer.steps.extend(_below(path, step) for step in steps)
+        return wrapped(result)
+
+
+def _below(path: str, step: Step) -> Step:
+    frame = f"{path}.{step.frame}" if step.frame else path
+    return step._replace(frame=frame, path=f"{path}.{step.path}" if step.path else path)
+
+
+class Sequential(Module):
+    """An nn.Sequential; not a frame of its own."""
+
+    shared = False
+
+    def __init__(self, *children: Module) -> None:
+        super().__init__()
+        for child in children:
+            self.append(child)
+
+    def append(self, child: Module) -> Sequential:
+        self.add_module(str(len(self.netc_children)), child)
+        return self
+
+    def __len__(self) -> int:
+        return len(self.netc_children)
+
+    def __iter__(self) -> Iterator[Module]:
+        return self.children()
+
+    def __getitem__(self, at: int) -> Module:
+        return list(self.netc_children.values())[at]
+
+    def forward(self, value: Any) -> Any:
+        for child in self.netc_children.values():
+            value = child(value)
+        return value
+
+    def __call__(self, *inputs: Any) -> Any:
+        if type(self) is not Sequential:
+            return super().__call__(*inputs)
+        path, count = self.netc_path(), len(stage.frame.steps)
+        result = self.forward(*inputs)
+        if path in stage.frame.applied:
+            stage.frame.steps[count:] = [Step("", path, "again", first(types_of(result)), {})]
+        stage.frame.applied.add(path)
+        return result
+
+
+# --- layers of torch --------------------------------------------------------------------------------------------------
+
+
+class Layer(Module):
+    """A layer of the catalog; its subclasses are made by `layer_class`."""
+
+    shared = False
+    entry: Entry
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__()
+        entry, own = self.entry, self.__dict__
+        bound = bind(entry, args, kwargs)
+        values = {p.name: p.default for p in entry.params} | {n: layer_value(v) for n, v in bound.items()}
+        own["netc_values"] = values
+        rule = entry.rule
+        assert rule is not None
+        if rule.state is not None:
+            for name, shape in rule.state(values).items():
+                self.netc_parameters[name] = Parameter(Tensor(TensorType(tuple(shape))))
+        if rule.buffers is not None:
+            for name, (shape, dtype) in rule.buffers(values).items():
+                self.netc_buffers[name] = Tensor(TensorType(tuple(shape), dtype), constant=True), True
+
+    def __getattr__(self, name: str) -> Any:
+        values = self.__dict__.get("netc_values", {})
+        if name in values:
+            held = self.netc_parameters.get(name)
+            return values[name] if held is None and name != "bias" else held
+        if name in ("weight", "bias") and name not in self.netc_parameters:
+            return None  # torch's layers have the attribute where they have no such parameter
+        return super().__getattr__(name)
+
+    def __call__(self, *inputs: Any, **given: Any) -> Any:
+        entry, rule = self.entry, self.entry.rule
+        assert rule is not None
+        path = self.netc_path()
+        unknown = [n for n in given if all(p.name != n for p in rule.forward)]
+        if unknown:
+            raise TypeError(f"`{entry.name}` takes no `{unknown[0]}`")
+        types = tuple(t.type for t in tensors(inputs))
+        values = self.netc_values | {p.name: p.default for p in rule.forward}
+        values |= {n: v.type if isinstance(v, Tensor) else v for n, v in given.items()}
+        for name, infer in rule.infers.items():
+            size = infer({n: v for n, v in values.items() if n not in rule.infers}, types)
+            if isinstance(size, Reject) or not _agree(values[name], size):
+                arrives = size.reason if isinstance(size, Reject) else f"{size} arrives"
+                raise Refused(f"`{path}` is built with {name}={values[name]}, and {arrives}")
+        result = rule.shape(values, types)
+        if isinstance(result, Reject):
+            raise Refused(f"`{path}`: {result.reason}")
+        again = path in stage.frame.applied
+        stage.frame.applied.add(path)
+        stage.frame.steps.append(Step("", path, "again" if again else entry.name, first(result), {}))
+        return wrapped(result)
+
+
+def _agree(given: Any, arrives: Any) -> bool:
+    left, right = _flat(given), _flat(arrives)
+    return len(left) == len(right) and all(a == b or _may_be_same(a, b) for a, b in zip(left, right, strict=True))
+
+
+def _flat(value: Any) -> tuple[Any, ...]:
+    return tuple(value) if isinstance(value, (list, tuple)) else (value,)
+
+
+def _may_be_same(a: Any, b: Any) -> bool:
+    return isinstance(a, (int, Size)) and isinstance(b, (int, Size)) and same(a, b) is not False
+
+
+def layer_value(value: Any) -> Any:
+    """A layer or its class as an argument, for a rule."""
+    if isinstance(value, Layer):
+        return LayerValue(value.entry, value.netc_values)
+    given: dict[str, Any] = {}
+    while isinstance(value, partial):
+        given = {**value.keywords, **given}
+        value = value.func
+    if isinstance(value, type) and issubclass(value, Layer):
+        entry = value.entry
+        known = {p.name: p.default for p in entry.params if p.default is not REQUIRED}
+        return LayerValue(entry, known | {n: layer_value(v) for n, v in given.items()})
+    return value
+
+
+_classes: dict[str, type[Layer]] = {}
+
+
+def layer_class(name: str, home: str) -> type[Layer]:
+    """The class of a layer. Raises AttributeError for what its library doesn't have."""
+    if name not in _classes:
+        entry = catalog.layer(name)
+        if entry is None or entry.rule is None or entry.home != home:
+            raise AttributeError(f"`{home}` has no layer `{name}`")
+        _classes[name] = type(name, (Layer,), {"entry": entry})
+    return _classes[name]

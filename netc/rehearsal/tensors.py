@@ -1,0 +1,224 @@
+"""Tensors that have a type and no numbers, and the functions of torch on them.
+
+In: a call as generated code writes it. Out: a `Tensor` of the type that the catalog's rule gives, and a `Step` of the
+trace. Guarantees: arguments are bound by the signature of the function, and what its rule refuses raises `Refused`.
+Leaves to others: layers and modules (`modules`), and which names there are (`libraries`).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from netc import catalog
+from netc.catalog.entry import REQUIRED, Entry, LayerValue
+from netc.catalog.rules.arithmetic import binary
+from netc.catalog.rules.indexing import Slice, index
+from netc.shapes import Reject, Size, TensorType
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+
+class Refused(Exception):
+    """Generated code did what torch refuses."""
+
+
+class Step(NamedTuple):
+    """One application: the module in which it stands and the child, both as paths, what it is, and what it gives."""
+
+    frame: str
+    path: str
+    name: str
+    output: TensorType
+    values: Mapping[str, object]
+
+
+class Frame:
+    """One call of a module: its steps, and which children have been applied in it."""
+
+    def __init__(self, owner: object) -> None:
+        self.owner = owner
+        self.steps: list[Step] = []
+        self.applied: set[str] = set()
+
+
+class Stage:
+    """What a rehearsal keeps between the calls of generated code."""
+
+    def __init__(self) -> None:
+        self.training = False
+        self.frame = Frame(None)
+        self.built: dict[Any, Any] = {}  # class and arguments -> the instance that they gave
+        self.seen: dict[Any, tuple[list[Step], Any]] = {}  # instance, inputs and mode -> steps and result
+
+
+stage = Stage()
+
+
+def restart() -> None:
+    """Forget everything, for the next rehearsal."""
+    stage.__init__()  # type: ignore[misc]
+
+
+class DType(str):
+    """A type of tensor, by torch's name."""
+
+    __slots__ = ()
+
+
+class Tensor:
+    """A tensor's type; a `constant` one hangs on no input and no parameter, so that its computation is no step."""
+
+    __slots__ = ("constant", "type")
+
+    def __init__(self, type_: TensorType, constant: bool = False) -> None:
+        self.type = type_
+        self.constant = constant
+
+    @property
+    def shape(self) -> tuple[Any, ...]:
+        return self.type.shape
+
+    @property
+    def dtype(self) -> DType:
+        return DType(self.type.dtype)
+
+    def __getattr__(self, name: str) -> Callable[..., Any]:
+        entry = catalog.function(name)
+        if entry is None or entry.home == "torch.nn.functional" or entry.params[0].name not in ("input", "self"):
+            raise AttributeError(f"a tensor has no attribute `{name}`")
+        return lambda *args, **kwargs: call(entry, (self, *args), kwargs)
+
+    def __getitem__(self, subscripts: Any) -> Tensor:
+        items = subscripts if isinstance(subscripts, tuple) else (subscripts,)
+        given = tuple(_subscript(item) for item in items)
+        constant = self.constant and all(i.constant for i in items if isinstance(i, Tensor))
+        return _noted("index", index(self.type, given), constant)
+
+    def __neg__(self) -> Tensor:
+        return Tensor(self.type, self.constant)
+
+    def __bool__(self) -> bool:
+        raise Refused("the truth of a tensor is known only at run time")
+
+    __hash__ = object.__hash__
+
+
+def _subscript(item: Any) -> Any:
+    if isinstance(item, slice):
+        return Slice(item.start, item.stop, item.step)
+    return item.type if isinstance(item, Tensor) else item
+
+
+def _operator(op: str, turned: bool) -> Callable[[Tensor, Any], Tensor]:
+    def method(self: Tensor, other: Any) -> Tensor:
+        if not isinstance(other, (Tensor, int, float, Size)):
+            raise Refused(f"`{op}` of a tensor and {other!r}")
+        sides = (other, self) if turned else (self, other)
+        types = [s.type if isinstance(s, Tensor) else s for s in sides]
+        constant = all(s.constant for s in sides if isinstance(s, Tensor))
+        return _noted(op, binary(op, *types), constant)
+
+    return method
+
+
+for _name, _op in {
+    "add": "+", "sub": "-", "mul": "*", "truediv": "/", "floordiv": "//", "mod": "%", "pow": "**", "matmul": "@",
+}.items():  # fmt: skip
+    setattr(Tensor, f"__{_name}__", _operator(_op, turned=False))
+    setattr(Tensor, f"__r{_name}__", _operator(_op, turned=True))
+for _name, _op in {"lt": "<", "le": "<=", "gt": ">", "ge": ">=", "eq": "==", "ne": "!="}.items():
+    setattr(Tensor, f"__{_name}__", _operator(_op, turned=False))
+
+
+def _noted(name: str, result: Any, constant: bool, values: Mapping[str, object] | None = None) -> Any:
+    """The result of a function, which becomes a step unless only constants have a part in it."""
+    if isinstance(result, Reject):
+        raise Refused(f"`{name}`: {result.reason}")
+    if not constant:
+        stage.frame.steps.append(Step("", "", name, first(result), values or {}))
+    return wrapped(result, constant)
+
+
+def first(result: Any) -> TensorType:
+    """The first type of several."""
+    return result if isinstance(result, TensorType) else first(result[0])
+
+
+def wrapped(result: Any, constant: bool = False) -> Any:
+    """Types as tensors, nested as they are."""
+    if isinstance(result, TensorType):
+        return Tensor(result, constant)
+    return _nested(result, lambda part: wrapped(part, constant))
+
+
+def types_of(value: Any) -> Any:
+    """Tensors as their types, nested as they are."""
+    return value.type if isinstance(value, Tensor) else _nested(value, types_of)
+
+
+def _nested(value: Any, change: Callable[[Any], Any]) -> Any:
+    """The parts of several results changed; a result that is missing stays None."""
+    if value is None:
+        return None
+    if not isinstance(value, (tuple, list)):
+        raise Refused(f"{value!r} is no tensor")
+    parts = map(change, value)
+    return type(value)(*parts) if hasattr(value, "_fields") else tuple(parts)
+
+
+def tensors(value: Any) -> list[Tensor]:
+    """The tensors in a value, in order."""
+    if isinstance(value, Tensor):
+        return [value]
+    if isinstance(value, (list, tuple)) and not isinstance(value, LayerValue):
+        return [t for item in value for t in tensors(item)]
+    return []
+
+
+# --- functions --------------------------------------------------------------------------------------------------------
+
+
+def call(entry: Entry, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """What a function gives for the arguments of a call."""
+    bound = bind(entry, args, kwargs)
+    found = [t for value in bound.values() for t in tensors(value)]
+    values = {p.name: p.default for p in entry.params}
+    values |= {n: v.type if isinstance(v, Tensor) else v for n, v in bound.items()}
+    if entry.rule is None:
+        raise Refused(f"`{entry.name}` is not known")
+    constant = all(t.constant for t in found)
+    return _noted(entry.name, entry.rule.shape(values, tuple(t.type for t in found)), constant, values)
+
+
+_positions: dict[int, tuple[Entry, tuple[str, ...], str | None]] = {}
+
+
+def _positional(entry: Entry) -> tuple[Entry, tuple[str, ...], str | None]:
+    """The parameters that positions stand for, and the one that takes all that are left."""
+    key = id(entry)
+    if key not in _positions:
+        params = [p for p in entry.params if not p.keyword_only]
+        rest = next((p.name for p in params if p.type.startswith("*")), None)
+        names = [p.name for p in params]
+        _positions[key] = entry, tuple(names[: names.index(rest)] if rest else names), rest
+    return _positions[key]
+
+
+def bind(entry: Entry, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
+    """Arguments by parameter, as Python binds them. Raises TypeError for what doesn't fit."""
+    _, names, rest = _positional(entry)
+    bound = dict(zip(names, args, strict=False))
+    left = args[len(names) :]
+    if left and rest is None:
+        raise TypeError(f"`{entry.name}` takes {len(names)} positional arguments, and {len(args)} are given")
+    if left and rest is not None:
+        bound[rest] = left[0] if len(left) == 1 and isinstance(left[0], (list, tuple)) else left
+    for name, value in kwargs.items():
+        if name in bound or all(p.name != name for p in entry.params):
+            raise TypeError(f"`{entry.name}` has no argument `{name}`, or is given it twice")
+        bound[name] = value
+    for param in entry.params:
+        if param.default is REQUIRED and param.name not in bound:
+            raise TypeError(f"`{entry.name}` needs `{param.name}`")
+    return bound
