@@ -1,7 +1,7 @@
 """The whole compiler on one page: text to a checked program, and a checked program to the files that it makes.
 
 It reads and writes nothing but what it is given: the command line does that. Stages: parse, override, check, verify,
-emit.
+emit, rehearse.
 """
 
 from __future__ import annotations
@@ -76,8 +76,14 @@ def _analyse(text: str, name: str, stem: str, settings: Mapping[str, str], loade
 
 
 def emit(program: Program, networks: Sequence[Network] | None = None) -> Files:
-    """The files of a checked program; train.py only where it has both data and training."""
+    """The files of a checked program; train.py only where it has both data and training.
+
+    Raises `Disagreement` where model.py would not be what was checked, which is a bug of netc.
+    """
+    from netc.rehearsal import rehearse
+
     text = model.emit(program, networks)
+    rehearse(text, networks or program.networks)
     if program.train is None or program.data is None or program.trained is None:
         return Files(text, None)
     from netc.backends import training

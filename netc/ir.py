@@ -136,13 +136,17 @@ Types: TypeAlias = "TensorType | tuple[Types, ...]"
 
 
 class Row(NamedTuple):
-    """One application for the summary: path of the child ("" for a function), what it is, result, multiply-adds."""
+    """One application for the summary: path of the child ("" for a function), what it is, result, multiply-adds.
+
+    `values` are the arguments of a function by name, a tensor as its type; a layer's stand in its call.
+    """
 
     path: str
     name: str
     output: TensorType
     macs: Dim
     span: Span
+    values: Mapping[str, object] = {}
 
 
 class Output(NamedTuple):

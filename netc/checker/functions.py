@@ -275,7 +275,7 @@ def _result(c: Body, entry: Entry, bound: _Bound, step: s.Expr) -> Any:
     if c.rec is None:
         macs = rule.macs(values, arriving, result) if rule.macs else 0
         if not constant:
-            c.rows.append(ir.Row("", entry.name, first(result), macs, step.span))
+            c.rows.append(ir.Row("", entry.name, first(result), macs, step.span, values))
         return wrapped(result, ir.Value(""), Made(entry.name, step.span), constant)
     return wrapped(result, _code(c, entry, bound, result, step), Made(entry.name, step.span), constant)
 
@@ -452,7 +452,7 @@ def _operation(
         return ERROR
     constant = all(t.constant for _, t in sides if isinstance(t, Tensor))
     if c.rec is None and not constant:
-        c.rows.append(ir.Row("", op, result, 0, expr.span))
+        c.rows.append(ir.Row("", op, result, 0, expr.span, {"operands": operands}))
     (le, lv), (re_, rv) = sides
     made = ir.Operation(op, _operand(c, lv, le), _operand(c, rv, re_), result, expr.span)
     return Tensor(made, result, Made(op, expr.span), constant)
@@ -507,7 +507,7 @@ def index(c: Body, expr: s.Index, value: Any) -> Any:
         return ERROR
     constant = value.constant and all(t.constant for t in subscripts if isinstance(t, Tensor))
     if c.rec is None and not constant:
-        c.rows.append(ir.Row("", "index", result, 0, expr.span))
+        c.rows.append(ir.Row("", "index", result, 0, expr.span, {"subscripts": tuple(subscripts)}))
     return Tensor(ir.Item(value.expr, tuple(exprs), result), result, Made("index", expr.span), constant)
 
 

@@ -393,7 +393,8 @@ def _checked(
         _look_up(c, values, taken)
         first = functions.first(result)
         macs = rule.macs(values, types, result) if rule.macs else 0
-        c.rows.append(ir.Row(f"{c.prefix}{label}" if label else "", entry.name, first, macs, span))
+        path = f"{c.prefix}{label}" if label else ""
+        c.rows.append(ir.Row(path, entry.name, first, macs, span, {} if label else values))
     return layer, taken, (result, extra)
 
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from netc.rehearsal.comparison import Disagreement, compare_outputs, compare_steps, compare_tree
+from netc.rehearsal.comparison import Disagreement, Trees, compare_outputs, compare_steps
 from netc.rehearsal.libraries import namespace
 from netc.rehearsal.modules import Module
 from netc.rehearsal.tensors import Frame, Tensor, restart, stage, types_of
@@ -30,10 +30,11 @@ def rehearse(text: str, networks: Sequence[ir.Network]) -> None:
     restart()
     names = namespace()
     _run("the generated code", lambda: exec(compile(text, "model.py", "exec"), names))
+    trees = Trees()
     trains = "if self.training:" in text
     for network in networks:
         module = _run(network.name, lambda network=network: names[network.name]())
-        compare_tree(network, module)
+        trees.network(network, module)
         _compare_forward(network, module, trains)
 
 
@@ -44,7 +45,7 @@ def _compare_forward(network: ir.Network, module: Module, trains: bool) -> None:
         inputs = [Tensor(i.type) for i in network.inputs]
         result = _run(f"{network.name}.forward", lambda inputs=inputs: types_of(module(*inputs)))
         if stage.training or not trains:
-            compare_steps(network, stage.frame.steps, network.rows)
+            compare_steps(network, stage.frame.steps, stage.training)
         compare_outputs(network, result, stage.training)
 
 

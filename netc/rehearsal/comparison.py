@@ -16,9 +16,9 @@ from netc.rehearsal.modules import Layer, Module, Sequential
 from netc.shapes import TensorType
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
-    from netc.catalog.entry import Param
+    from netc.catalog.entry import Function, Param
     from netc.rehearsal.tensors import Step
 
 
@@ -26,23 +26,28 @@ class Disagreement(AssertionError):
     """Generated code isn't what the checker saw: a bug of netc, never a mistake of the user."""
 
 
+def _disagreement(where: str, what: str, seen: object, made: object) -> Disagreement:
+    return Disagreement(f"{where}: {what} is {made} in the generated code, and {seen} for the checker")
+
+
 def _require(same: bool, where: str, what: str, seen: object, made: object) -> None:
     if not same:
-        raise Disagreement(f"{where}: {what} is {made} in the generated code, and {seen} for the checker")
+        raise _disagreement(where, what, seen, made)
 
 
 # --- the tree ---------------------------------------------------------------------------------------------------------
 
 
-def compare_tree(network: ir.Network, module: Module) -> None:
-    """Compare the children, parameters and buffers of a network."""
-    _Trees().held(network.name, network.held, module)
-    _Trees().children(network.name, network.children, module)
+class Trees:
+    """Compares children, parameters and buffers; what one module is made of, once for all networks."""
 
-
-class _Trees:
     def __init__(self) -> None:
         self.done: set[tuple[int, int]] = set()
+
+    def network(self, network: ir.Network, module: Module) -> None:
+        """Raise `Disagreement` where a network is built of something else than the checker saw."""
+        self.held(network.name, network.held, module)
+        self.children(network.name, network.children, module)
 
     def children(self, where: str, seen: tuple[ir.Child, ...], module: Module) -> None:
         made = module.netc_children
@@ -83,10 +88,16 @@ def _kind(module: Module) -> str:
 
 def _layer(where: str, seen: ir.Layer, made: Module) -> None:
     entry = seen.call.entry
-    _require(isinstance(made, Layer) and made.entry is entry, where, "it", entry.name, _kind(made))
+    if not isinstance(made, Layer) or made.entry is not entry:
+        raise _disagreement(where, "it", entry.name, _kind(made))
+    wanted_args, values = seen.call.args, made.netc_values
     for param in entry.params:
-        wanted, got = seen.call.get(param.name), made.netc_values[param.name]
-        _require(equal(param, wanted, got), where, f"`{param.name}`", _shown(wanted), _shown(got))
+        name = param.name
+        if name not in wanted_args and name not in made.netc_given:
+            continue  # the default on both sides
+        wanted, got = seen.call.get(name), values[name]
+        if wanted is not got and not equal(param, wanted, got):
+            raise _disagreement(where, f"`{name}`", _shown(wanted), _shown(got))
 
 
 def _shown(value: object) -> str:
@@ -97,7 +108,7 @@ def equal(param: Param, a: Any, b: Any) -> bool:
     """Whether two values of a parameter are the same to torch: a number stands for as many as there are axes."""
     if isinstance(a, LayerValue) or isinstance(b, LayerValue):
         return _equal_layers(a, b)
-    return _spread(param, a) == _spread(param, b)  # type: ignore[no-any-return]
+    return bool(a == b or _spread(param, a) == _spread(param, b))
 
 
 def _equal_layers(a: Any, b: Any) -> bool:
@@ -128,9 +139,9 @@ def _axes(param: Param) -> int:
 # --- forward ----------------------------------------------------------------------------------------------------------
 
 
-def compare_steps(network: ir.Network, steps: Sequence[Step], rows: Sequence[ir.Row]) -> None:
+def compare_steps(network: ir.Network, steps: Sequence[Step], training: bool) -> None:
     """Compare what is applied, in order, with the shapes that it gives."""
-    for number, (row, step) in enumerate(zip_longest(rows, steps), 1):
+    for number, (row, step) in enumerate(zip_longest(network.rows, steps), 1):
         where = f"{network.name}, step {number} of forward"
         if row is None or step is None:
             said = f"`{step.path or step.name}` in the generated code, and nothing" if row is None else (
@@ -139,16 +150,46 @@ def compare_steps(network: ir.Network, steps: Sequence[Step], rows: Sequence[ir.
             raise Disagreement(f"{where}: there is {said} for the checker")
         fits = row.path in (step.path, step.frame) and step.name in _names(row)
         _require(fits, where, "what is applied", (row.path, row.name), (step.path or step.frame, step.name))
-        _require(row.output == step.output, f"{where} ({row.path or row.name})", "the result", row.output, step.output)
+        where = f"{where} ({row.path or row.name})"
+        _require(row.output == step.output, where, "the result", row.output, step.output)
+        if row.values:
+            _compare_values(where, row, step, training)
+
+
+def _form(row: ir.Row) -> Function | None:
+    """The function as which a layer without a label is applied."""
+    entry = catalog.layer(row.name) if row.name[:1].isupper() else None
+    return entry.rule.function if entry is not None and entry.rule is not None else None
 
 
 def _names(row: ir.Row) -> tuple[str, ...]:
-    """What a step may be called that a row stands for: a layer without a label is applied as its function."""
+    """What a step may be called that a row stands for."""
     if row.name.endswith(" again"):
         return ("again",)
-    entry = catalog.layer(row.name) if row.name[:1].isupper() else None
-    form = entry.rule.function if entry is not None and entry.rule is not None else None
+    form = _form(row)
     return (row.name,) if form is None else (row.name, form.callee.rpartition(".")[2])
+
+
+def _compare_values(where: str, row: ir.Row, step: Step, training: bool) -> None:
+    """Compare the arguments of a function; those by which training differs are the generated code's own affair."""
+    form = _form(row)
+    entry = catalog.function(step.name)
+    params = {p.name: p for p in entry.params} if entry is not None else {}
+    for name, seen in row.values.items():
+        own = name if form is None else form.keywords.get(name, name)
+        if own not in step.values or own == "training" or _holds_tensors(seen):
+            continue
+        made = step.values[own]
+        wanted = 0.0 if own == "dropout_p" and not training else seen
+        alike = equal(params[own], wanted, made) if own in params else bool(wanted == made)
+        _require(alike, where, f"`{own}`", _shown(wanted), _shown(made))
+
+
+def _holds_tensors(value: Any) -> bool:
+    """Whether a value is a list of tensors, whose shapes show in the result."""
+    if isinstance(value, (list, tuple)) and not hasattr(value, "_fields"):
+        return any(map(_holds_tensors, value))
+    return hasattr(value, "type") and hasattr(value, "constant")
 
 
 def compare_outputs(network: ir.Network, result: Any, training: bool) -> None:
@@ -171,11 +212,3 @@ def _flatten(result: Any, types: list[Any]) -> None:
     elif isinstance(result, (tuple, list)):
         for part in result:
             _flatten(part, types)
-
-
-def values_agree(seen: Mapping[str, object], made: Mapping[str, object], params: Sequence[Param]) -> str | None:
-    """The first argument of a function in which two calls differ, or None."""
-    for param in params:
-        if param.name in seen and param.name in made and not equal(param, seen[param.name], made[param.name]):
-            return param.name
-    return None

@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 PRIVATE = frozenset(
     """
     _parameters _buffers _modules _version _non_persistent_buffers_set _backward_hooks _backward_pre_hooks
-    _forward_hooks _forward_pre_hooks _state_dict_hooks _apply _call_impl _get_name _named_members _replicate_for_data_parallel
+    _forward_hooks _forward_pre_hooks _state_dict_hooks _apply _call_impl _get_name _named_members
+    _replicate_for_data_parallel
     """.split()
 )
 
@@ -44,7 +45,7 @@ class _Once(type):
     def __call__(cls, *args: Any, **kwargs: Any) -> Any:
         key = (cls, _key(args), _key(kwargs)) if cls.shared else None
         if key is not None and key in stage.built:
-            made = object.__new__(cls)
+            made: Any = object.__new__(cls)  # type: ignore[arg-type]
             made.__dict__.update(stage.built[key].__dict__, netc_parent=None, netc_label="")
             return made
         made = super().__call__(*args, **kwargs)
@@ -174,7 +175,7 @@ class Module(metaclass=_Once):
         key = (self.netc_token, tuple(map(types_of, inputs)), stage.training)
         if key not in stage.seen:
             stage.frame = inner = Frame(self.netc_token)
-            result = types_of(self.forward(*(wrapped(types_of(i)) for i in inputs)))  # type: ignore[attr-defined]
+            result = types_of(self.forward(*(wrapped(types_of(i)) for i in inputs)))
             stage.frame = outer
             stage.seen[key] = inner.steps, result
         steps, result = stage.seen[key]
@@ -214,7 +215,8 @@ class Sequential(Module):
         return self.children()
 
     def __getitem__(self, at: int) -> Module:
-        return list(self.netc_children.values())[at]
+        found: Module = list(self.netc_children.values())[at]
+        return found
 
     def forward(self, value: Any) -> Any:
         for child in self.netc_children.values():
@@ -246,7 +248,7 @@ class Layer(Module):
         entry, own = self.entry, self.__dict__
         bound = bind(entry, args, kwargs)
         values = {p.name: p.default for p in entry.params} | {n: layer_value(v) for n, v in bound.items()}
-        own["netc_values"] = values
+        own["netc_values"], own["netc_given"] = values, bound
         rule = entry.rule
         assert rule is not None
         if rule.state is not None:
@@ -260,7 +262,7 @@ class Layer(Module):
         values = self.__dict__.get("netc_values", {})
         if name in values:
             held = self.netc_parameters.get(name)
-            return values[name] if held is None and name != "bias" else held
+            return _attribute(self.entry, name, values[name]) if held is None and name != "bias" else held
         if name in ("weight", "bias") and name not in self.netc_parameters:
             return None  # torch's layers have the attribute where they have no such parameter
         return super().__getattr__(name)
@@ -287,6 +289,13 @@ class Layer(Module):
         stage.frame.applied.add(path)
         stage.frame.steps.append(Step("", path, "again" if again else entry.name, first(result), {}))
         return wrapped(result)
+
+
+def _attribute(entry: Entry, name: str, value: Any) -> Any:
+    """An argument as an attribute: layers with weights keep one number for several axes as a tuple."""
+    kind = next(p.type for p in entry.params if p.name == name)
+    spread = int(kind[4:5]) if kind.startswith("int*") and type(value) is int and entry.rule and entry.rule.state else 0
+    return (value,) * spread if spread else value
 
 
 def _agree(given: Any, arrives: Any) -> bool:

@@ -93,7 +93,8 @@ class Tensor:
         items = subscripts if isinstance(subscripts, tuple) else (subscripts,)
         given = tuple(_subscript(item) for item in items)
         constant = self.constant and all(i.constant for i in items if isinstance(i, Tensor))
-        return _noted("index", index(self.type, given), constant)
+        result: Tensor = _noted("index", index(self.type, given), constant, {"subscripts": given})
+        return result
 
     def __neg__(self) -> Tensor:
         return Tensor(self.type, self.constant)
@@ -117,7 +118,8 @@ def _operator(op: str, turned: bool) -> Callable[[Tensor, Any], Tensor]:
         sides = (other, self) if turned else (self, other)
         types = [s.type if isinstance(s, Tensor) else s for s in sides]
         constant = all(s.constant for s in sides if isinstance(s, Tensor))
-        return _noted(op, binary(op, *types), constant)
+        result: Tensor = _noted(op, binary(op, *types), constant, {"operands": tuple(types)})
+        return result
 
     return method
 

@@ -40,6 +40,7 @@ ORDER = (
     "netc.summary",
     "netc.checker",
     "netc.verify",
+    "netc.rehearsal",
     "netc.backends",
     "netc.compiler",
     "netc.runtime",
@@ -52,7 +53,9 @@ ORDER = (
 )
 FRONT_END = ("syntax", "lexer", "grammar", "builder", "syntax_errors", "parser", "formatter", "overrides", "checker")
 # The text of the file has no part in what comes after the checker.
-BEHIND_THE_CHECKER = ("netc.catalog", "netc.ir", "netc.verify", "netc.summary", "netc.backends", "netc.runtime")
+BEHIND_THE_CHECKER = (
+    "netc.catalog", "netc.ir", "netc.verify", "netc.rehearsal", "netc.summary", "netc.backends", "netc.runtime",
+)  # fmt: skip
 
 
 def modules() -> Iterator[tuple[str, Path]]:
