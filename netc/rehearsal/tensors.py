@@ -66,6 +66,12 @@ class DType(str):
     __slots__ = ()
 
 
+class Device:
+    """Where a tensor is; a tensor of numbers alone is made where an input is."""
+
+    __slots__ = ()
+
+
 class Tensor:
     """A tensor's type; a `constant` one hangs on no input and no parameter, so that its computation is no step."""
 
@@ -82,6 +88,10 @@ class Tensor:
     @property
     def dtype(self) -> DType:
         return DType(self.type.dtype)
+
+    @property
+    def device(self) -> Device:
+        return Device()
 
     def __getattr__(self, name: str) -> Callable[..., Any]:
         entry = catalog.function(name)
@@ -182,7 +192,9 @@ def tensors(value: Any) -> list[Tensor]:
 
 
 def call(entry: Entry, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    """What a function gives for the arguments of a call."""
+    """What a function gives for the arguments of a call; one that takes no tensor may be told the device."""
+    if isinstance(kwargs.get("device"), Device) and not tensors(args):
+        kwargs = {n: v for n, v in kwargs.items() if n != "device"}
     bound = bind(entry, args, kwargs)
     found = [t for value in bound.values() for t in tensors(value)]
     values = {p.name: p.default for p in entry.params}
