@@ -27,11 +27,7 @@ def generated(path: Path) -> tuple[str, tuple[ir.Network, ...]]:
     return model.emit(checked.program), checked.program.networks
 
 
-WAIT = {"maxvit", "swin3d"}  # whose model.py is wrong still
-MARKED = [pytest.param(p, id=p.stem, marks=[pytest.mark.xfail] if p.stem in WAIT else []) for p in PROGRAMS]
-
-
-@pytest.mark.parametrize("path", MARKED)
+@pytest.mark.parametrize("path", PROGRAMS, ids=lambda p: p.stem)
 def test_the_library_passes(path: Path) -> None:
     rehearse(*generated(path))
 
@@ -99,5 +95,5 @@ def test_the_command_line_says_that_it_is_a_bug(
     assert run(["build", str(ROOT / "models" / "lenet.net"), "--out", str(tmp_path / "out")]) == 70
     said = capsys.readouterr().err
     assert "netc has a bug" in said
-    assert "LeNet.fc1: `in_features` is 401 in the generated code, and 400 for the checker" in said
+    assert "LeNet5.fc1: `in_features` is 401 in the generated code, and 400 for the checker" in said
     assert not (tmp_path / "out").exists()
