@@ -450,7 +450,7 @@ class Class(NamedTuple):
 
 
 class Constant(NamedTuple):
-    """A name for a value at the top of the file; with `parameters` a small function, of tensors where it has `value`."""
+    """A name for a value at the top of the file; with `parameters` a small function, `value` where it is of tensors."""
 
     name: str
     code: str

@@ -116,7 +116,9 @@ def _constants(program: ir.Program, used: set[str]) -> list[str]:
 def _formula(name: str, constant: ir.Constant) -> Iterator[str]:
     """A formula of tensors as a function."""
     assert constant.value is not None
-    shown = [f"{a.name}: {a.annotation}{'' if a.default is None else f' = {a.default}'}" for a in constant.parameters or ()]
+    shown = [
+        f"{a.name}: {a.annotation}{'' if a.default is None else f' = {a.default}'}" for a in constant.parameters or ()
+    ]
     yield from _signature(f"def {name}(", shown, ") -> Tensor:", indent=0)
     value = _expression(constant.value, lambda n: python_name(str(n)), str)
     yield from _indent(value.lines(4, "return "))
@@ -243,7 +245,7 @@ class _Class:
                 yield from self.line(name, "return ", statement.value, indent)
                 return
             if isinstance(statement, ir.FlowIf) and isinstance(following, ir.Return) and self._has_all(statement):
-                every, *otherwise = self.result(following, indent)
+                _, *otherwise = self.result(following, indent)
                 yield from [f"if {self.code(statement.condition)}:"]
                 yield from _indent(self.body(statement.then, indent + 4))
                 inner = [line for line in otherwise if line.startswith("    ")]
@@ -299,7 +301,7 @@ class _Class:
                 value = Text(value.flat[1:-1])
             yield from value.lines(indent, "return ")
             return
-        conditions = {name: condition for name, condition in self.made.fields}
+        conditions = dict(self.made.fields)
         values = sorted(statement.values, key=lambda v: bool(conditions[v[0]]))
         found = sorted(set(conditions.values()) - {""})
         texts = [self.expr(e) for _, e in values]

@@ -290,7 +290,8 @@ def describe(type_: str) -> str:
     words = {
         "int": "an integer", "float": "a number", "bool": "`True` or `False`", "str": "a string", "None": "`None`",
         "ints": "an integer or a list of integers", "*ints": "integers", "floats": "a number or a list of numbers",
-        "dtype": "a dtype", "tensor": "a tensor", "tensors": "tensors", "*tensors": "tensors", "layer": "a layer", "factory": "a layer",
+        "dtype": "a dtype", "tensor": "a tensor", "tensors": "tensors",
+        "*tensors": "tensors", "layer": "a layer", "factory": "a layer",
         "any": "anything",
     }  # fmt: skip
     parts = [words.get(one) or f"an integer or {one[4:]} integers" for one in type_.split("|")]

@@ -63,6 +63,7 @@ class Body(Evaluator):
         self.argument_spans: dict[str, Span] = {}  # of the call that is being checked
         self.labels: dict[str, Any] = {}
         self.results: dict[str, Any] = {}  # label of a module -> the types that it gives
+        self.built_from: dict[str, tuple[Definition, dict[str, Any], dict[str, Any]]] = {}  # label -> module, arguments
         self.codes: dict[str, str] = {}  # label -> the Python that names the child
         self.children: list[ir.Child] = []
         self.held: list[ir.Held] = []
@@ -149,8 +150,9 @@ class Body(Evaluator):
             return self.varies(expr.condition)
         if isinstance(expr, s.Boolean):
             return self.varies(expr.left)
-        picks = isinstance(expr, s.Index) and not isinstance(expr.value, s.Attribute)
-        return picks and any(self.varies(item) for item in expr.subscripts)
+        if not isinstance(expr, s.Index) or isinstance(expr.value, s.Attribute):
+            return False
+        return any(self.varies(item) for item in expr.subscripts)
 
     def varies(self, node: object) -> bool:
         """Whether a part of an expression hangs on the instance, the shape of a tensor included."""

@@ -260,12 +260,13 @@ def _read_constants(statements: tuple[Any, ...], constants: set[str], live: set[
         if isinstance(statement, (ir.BuildIf, ir.FlowIf)):
             then = _read_constants(statement.then, constants, live)
             otherwise = _read_constants(statement.otherwise, constants, live)
-            statement = statement._replace(then=then, otherwise=otherwise)
+            statement = type(statement)(statement.condition, then, otherwise)
             if not then and not otherwise:
                 continue
         elif isinstance(statement, (ir.BuildFor, ir.FlowFor)):
             live |= _variables(statement.body)
-            statement = statement._replace(body=_read_constants(statement.body, constants, live))
+            inner = _read_constants(statement.body, constants, live)
+            statement = type(statement)(statement.targets, statement.iterable, inner)
             if not statement.body:
                 continue
         else:
@@ -336,7 +337,9 @@ class _Names:
         top = {n for st in self.rec.flow if isinstance(st, ir.Let) and ".shape" not in st.code for n in _targets(st)}
         sized = set(self.body.sizes)
         for _ in range(len(counts)):  # and what hangs on them
-            more = {n for let in _lets(tuple(self.rec.flow)) if sized & set(MARK.findall(let.code)) for n in _targets(let)}
+            more = {
+                n for let in _lets(tuple(self.rec.flow)) if sized & set(MARK.findall(let.code)) for n in _targets(let)
+            }
             if more <= sized:
                 break
             sized |= more
@@ -494,7 +497,9 @@ def build_class(session: Session, general: General) -> ir.Class:
 def _on_cpu(node: Any) -> Any:
     """What a constructor makes has no input's device."""
     if isinstance(node, ir.Function):
-        kept = tuple((n, _on_cpu(a)) for n, a in node.arguments if n != "device" or a != ir.Value(f"{mark(DEVICE)}.device"))
+        kept = tuple(
+            (n, _on_cpu(a)) for n, a in node.arguments if n != "device" or a != ir.Value(f"{mark(DEVICE)}.device")
+        )
         return ir.Function(node.callee, kept, node.type, node.span)
     if isinstance(node, tuple) and not isinstance(node, TensorType):
         items = [_on_cpu(item) for item in node]

@@ -21,8 +21,8 @@ from netc.shapes import Reject, Size, TensorType
 
 if TYPE_CHECKING:
     from netc.catalog.entry import Entry, Param
-    from netc.checker.values import Formula
     from netc.checker.body import Body
+    from netc.checker.values import Formula
 
 
 def unknown(c: Body, callee: s.Name) -> Any:
@@ -243,7 +243,12 @@ def fits(c: Body, entry: Entry, param: Param, value: Any, argument: s.Argument) 
     kinds = param.type.split("|")
     if "tensor" in kinds and isinstance(value, Tensor):
         return True
-    if {"tensors", "*tensors"} & set(kinds) and isinstance(value, (list, tuple)) and not isinstance(value, Tensor) and value:
+    if (
+        {"tensors", "*tensors"} & set(kinds)
+        and isinstance(value, (list, tuple))
+        and not isinstance(value, Tensor)
+        and value
+    ):
         items = value.items if isinstance(value, TensorTuple) else value
         if all(isinstance(item, Tensor) for item in items):
             return True

@@ -20,7 +20,7 @@ from netc.checker.python_text import names
 from netc.checker.recorder import mark
 from netc.checker.units import Definition
 from netc.checker.values import LayerRef, Made, Tensor, TensorTuple, tensors
-from netc.diagnostics import Label, suggestion
+from netc.diagnostics import Label, Report, suggestion
 from netc.identifiers import python_name
 from netc.shapes import Size, TensorType, substitute
 
@@ -175,6 +175,7 @@ def _built(
     instance = c.session.instance(definition, witness, arriving, c, span, taken)
     if instance is None:
         return ERROR
+    c.built_from[label.text] = definition, witness, {n: v for n, (v, _) in given.items()}
     made = Made(label.text or definition.name, span)
     child = ir.Instance(label.text, definition.name, instance.held, instance.children, arriving, instance.types, span)
     if c.rec is None:
@@ -301,6 +302,9 @@ def again(
     arriving = types if c.rec is None else c.rec.witness(types)
     if len(arriving) == len(child.inputs) and all(_like(a, b) for a, b in zip(arriving, child.inputs, strict=True)):
         return c.results.get(child.label, child.output), 0
+    found = _at_other_sizes(c, child, arriving, types, taken, span)
+    if found is not None:
+        return found
     c.report.add(
         "E0405",
         f"`{child.label}` can't be applied again here: it was built for {_shown(child.inputs)}"
@@ -310,6 +314,46 @@ def again(
         help="shared modules need inputs of the same size; use a module of its own here",
     )
     return None
+
+
+def _at_other_sizes(
+    c: Body, child: ir.Instance, arriving: tuple[TensorType, ...], types: tuple[TensorType, ...],
+    taken: tuple[Tensor, ...], span: Span,
+) -> tuple[Any, Dim] | None:  # fmt: skip
+    """What a module gives for inputs of other sizes, if it would be built the same for them."""
+    if child.label not in c.built_from:
+        return None
+    definition, witness, given = c.built_from[child.label]
+    outer, c.report = c.report, Report()
+    instance = c.session.instance(definition, witness, arriving, c, span, taken)
+    c.report = outer
+    if instance is None or instance.held != child.held or not _same_parts(instance.children, child.children):
+        return None
+    if c.rec is None:
+        macs: Dim = 0
+        for row in instance.rows:
+            macs = macs + row.macs
+        return instance.types, macs
+    general = c.session.general(definition)
+    path = c.codes.get(child.label, "")
+    return _result(c, general, given, types, instance.types, [definition], path, ()), 0
+
+
+def _same_parts(ours: tuple[ir.Child, ...], theirs: tuple[ir.Child, ...]) -> bool:
+    """Whether children are the same, whatever they are applied to."""
+    return len(ours) == len(theirs) and all(map(_same_part, ours, theirs))
+
+
+def _same_part(a: ir.Child, b: ir.Child) -> bool:
+    if a.label != b.label:
+        return False
+    if isinstance(a, ir.Layer) or isinstance(b, ir.Layer):
+        if not (isinstance(a, ir.Layer) and isinstance(b, ir.Layer)) or a.call.entry is not b.call.entry:
+            return False
+        ours, theirs = ({n: arg.value for n, arg in layer.call.args.items()} for layer in (a, b))
+        return ours == theirs
+    held = [child.held if isinstance(child, ir.Instance) else None for child in (a, b)]
+    return held[0] == held[1] and _same_parts(a.children, b.children)
 
 
 def _like(a: TensorType, b: TensorType) -> bool:

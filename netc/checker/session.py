@@ -132,7 +132,7 @@ class Session:
                 "E0408", f"`{definition.name}` takes {takes}, and {len(inputs)} arrive", span, secondary=labels,
                 help="give several inputs as `(a, b) -> …`" if count > len(inputs) else None,
             )  # fmt: skip
-            self.known[key] = None
+            self.remember(key, None, caller)
             return None
         if foreign and report.failed:
             first = report.errors[0]
@@ -141,8 +141,14 @@ class Session:
                 "E0409", f"`{definition.name}` can't be built like this: {first.message}", span,
                 notes=[f"in {definition.unit.source.name}, line {line}"],
             )  # fmt: skip
-        self.known[key] = self.finished(definition, body, values, inputs, span, caller.report)
-        return self.known[key]
+        made = self.finished(definition, body, values, inputs, span, caller.report)
+        self.remember(key, made, caller)
+        return made
+
+    def remember(self, key: Any, made: Instance | None, caller: Body) -> None:
+        """Keep an instance; a mistake in it only where it has been reported."""
+        if made is not None or caller.report is self.report:
+            self.known[key] = made
 
     def follow(
         self, definition: Definition, values: dict[str, Any], inputs: tuple[TensorType, ...] | None, report: Report,

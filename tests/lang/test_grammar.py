@@ -94,7 +94,7 @@ def test_every_kind_of_node_is_seen_in_a_program() -> None:
     texts = [path.read_text() for path in PROGRAMS] + [case.program for case in cases() if not case.expect]
     texts.append(
         "use 'a.py'\nf(x, y = 2) = [i for i in range(x) if not i > 1 and y is None]\nimport 'b.net'\n"
-        "network A { input x: [N, 4]; x[..., 1:] -> y: Linear(1); c, (a, b) = x; output o = x\n"
+        "network A { input x: [N, 4]; x[..., 1:] -> y: Linear(1); c, (a, b) = x; layer l: Linear(1); output o = x\n"
         "init { 'a.*' ~ ones_() } }\nt = (1, 2) if f(1) else ()\ntrain { ema { decay = 0.9 } }\n"
     )
     seen: set[str] = set()
