@@ -133,12 +133,13 @@ def _calls(node: object) -> set[str]:
 
 def _from_code(code: str) -> Text:
     """Python as text that can be broken at its outermost bracket."""
-    if code[:1] not in "([" or code[-1:] not in ")]":
+    match = re.match(r"[\w.]*[(\[]", code)
+    if match is None or code[-1:] not in ")]":
         return Text(code)
-    items = _split(code[1:-1])
-    if items is None:
+    items = _split(code[match.end() : -1])
+    if not items or (len(items) == 1 and match.group() == "("):
         return Text(code)
-    return call(code[0], [_from_code(i) for i in items], code[-1])
+    return call(match.group(), [_from_code(i) for i in items], code[-1])
 
 
 def _split(inner: str) -> list[str] | None:
@@ -378,16 +379,23 @@ def _types_text(types: object) -> str:
 
 def _header(statement: ir.FlowFor | ir.BuildFor, body: str) -> tuple[str, str]:
     """The head of a loop with no more names than its body reads."""
-    targets = statement.targets.split(", ") if "(" not in statement.targets else [statement.targets]
-    read = [t for t in targets if "(" in t or re.search(rf"\b{re.escape(t)}\b", body)]
+    names = re.findall(r"\w+", statement.targets)
+    read = {n for n in names if re.search(rf"\b{re.escape(n)}\b", body)}
+    targets = _split(statement.targets) or [statement.targets]
     match = re.fullmatch(r"enumerate\(([\w.]+)\)", statement.iterable)
     if match and len(targets) == 2:
-        if read == [targets[0]]:
+        used = [t for t in targets if read & set(re.findall(r"\w+", t))]
+        if used == [targets[0]]:
             return targets[0], f"range(len({match.group(1)}))"
-        if read == [targets[1]]:
-            return targets[1], match.group(1)
-    shown = ["_" if t not in read and "(" not in t else t for t in targets]
-    return ", ".join(shown), statement.iterable
+        if used == [targets[1]]:
+            inner = targets[1][1:-1] if targets[1].startswith("(") else targets[1]
+            return _unread(inner, read), match.group(1)
+    return _unread(statement.targets, read), statement.iterable
+
+
+def _unread(targets: str, read: set[str]) -> str:
+    """The names of a loop, `_` for those that its body doesn't read."""
+    return re.sub(r"\w+", lambda m: m.group() if m.group() in read else "_", targets)
 
 
 def _expression(expr: ir.Expr, name: Callable[[ir.Target], str], code: Callable[[str], str]) -> Text:
@@ -398,7 +406,7 @@ def _expression(expr: ir.Expr, name: Callable[[ir.Target], str], code: Callable[
         case ir.Var():
             return Text(name(expr.name))
         case ir.Value():
-            return Text(code(expr.code))
+            return _from_code(code(expr.code))
         case ir.Items():
             return call("[" if expr.is_list else "(", [go(item) for item in expr.items], "]" if expr.is_list else ")")
         case ir.Item():
@@ -677,7 +685,7 @@ def _series_text(series: ir.Series, indent: int) -> Text | None:
 def _made(made: ir.Made) -> Text:
     """The Python that builds a child."""
     if isinstance(made, ir.Code):
-        return Text(made.code)
+        return _from_code(made.code)
     assert isinstance(made, ir.New)
     return call(f"{made.callee}(", [join("" if n is None else f"{n}=", _made(a)) for n, a in made.arguments], ")")
 
