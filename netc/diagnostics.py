@@ -58,6 +58,17 @@ class Report:
         self._found.setdefault((code, span), diagnostic)
 
     @property
+    def count(self) -> int:
+        return len(self._found)
+
+    def explain(self, since: int, codes: Iterable[str], label: Label) -> None:
+        """Give those of these codes that came after the first `since` a further place, unless one says the same."""
+        wanted = set(codes)
+        for key, found in list(self._found.items())[since:]:
+            if found.code in wanted and all(other.text != label.text for other in found.secondary):
+                self._found[key] = found._replace(secondary=(*found.secondary, label))
+
+    @property
     def diagnostics(self) -> tuple[Diagnostic, ...]:
         """All of them, in the order of their places."""
         return tuple(sorted(self._found.values(), key=lambda d: (d.primary.span, d.code)))
@@ -73,6 +84,8 @@ class Report:
 
 def nearest(word: str, candidates: Iterable[str]) -> str | None:
     """The candidate that a typist most probably meant, or None: at most a third of the letters wrong."""
+    if len(word) < 2:
+        return None
     lowered = word.lower()
     best: tuple[float, str] | None = None
     for candidate in sorted(set(candidates)):

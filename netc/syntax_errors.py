@@ -34,7 +34,7 @@ _STATEMENT_WORDS = {
 def describe(tokens: list[Token], at: int, expected: set[str], report: Report) -> None:
     """Report the token at `at`."""
     token, before = tokens[at], tokens[at - 1] if at else None
-    for rule in (_dangling_arrow, _small_name, _python_word, _star, _missing_comma):
+    for rule in (_dangling_arrow, _small_name, _python_word, _as_in_others, _star, _missing_comma):
         if rule(tokens, at, expected, report):
             return
     choices = _choices(expected)
@@ -63,7 +63,21 @@ def _found(token: Token) -> str:
 
 def _choices(expected: set[str]) -> str:
     """What could stand there, in words; at most four, the ones that people mean first."""
-    order = ("COLON", "EQUAL", "LBRACE", "RPAR", "RSQB", "COMMA", "ARROW", "CNAME", "NAME", "STRING", "NUMBER", "_NL")
+    order = (
+        "COLON",
+        "EQUAL",
+        "LBRACE",
+        "RPAR",
+        "RSQB",
+        "COMMA",
+        "TILDE",
+        "ARROW",
+        "CNAME",
+        "NAME",
+        "STRING",
+        "NUMBER",
+        "_NL",
+    )
     names = [_NAMES[t] for t in order if t in expected]
     if {"NAME", "CNAME", "NUMBER", "LPAR"} <= expected:
         names = ["a layer, a function or a value"] + [n for n in names if n in ("`)`", "`]`")]
@@ -111,6 +125,39 @@ def _python_word(tokens: list[Token], at: int, expected: set[str], report: Repor
         "E0108", f"`{before.text}` is not a word of the language", before.span, help=_STATEMENT_WORDS[before.text]
     )
     return True
+
+
+def _as_in_others(tokens: list[Token], at: int, expected: set[str], report: Report) -> bool:
+    """What other languages write here: `else if`, `import name`, `a += b`, a chain in parentheses."""
+    token, before = tokens[at], tokens[at - 1] if at else None
+    if before is None:
+        return False
+    help_text = None
+    if before.type == "ELSE" and token.type == "IF":
+        help_text = "write `elif`"
+    elif before.text in ("import", "use") and token.type in ("NAME", "CNAME"):
+        help_text = (
+            f'a file stands in quotes: `{before.text} "{token.text}.{"net" if before.text == "import" else "py"}"`'
+        )
+    elif token.type == "EQUAL" and before.type in ("PLUS", "MINUS", "STAR", "SLASH"):
+        help_text = f"write `name = name {before.text} …`, or for the current value `_ {before.text} …`"
+    elif token.type == "ARROW" and _open_brackets(tokens[:at]):
+        help_text = "a chain stands on its own: give what it computes a name first, `y = … -> …`"
+    elif token.type == "COLON" and expected == {"LBRACE"}:
+        help_text = "a block stands in braces: `{ … }`"
+    if help_text is None:
+        return False
+    report.add("E0106", f"{_found(token)} does not fit here", token.span, help=help_text,
+               secondary=[Label(before.span, "after this")])  # fmt: skip
+    return True
+
+
+def _open_brackets(tokens: list[Token]) -> bool:
+    """Whether a parenthesis or bracket is open at the end of the tokens."""
+    depth = 0
+    for token in tokens:
+        depth = max(0, depth + (token.type in ("LPAR", "LSQB")) - (token.type in ("RPAR", "RSQB")))
+    return depth > 0
 
 
 def _star(tokens: list[Token], at: int, expected: set[str], report: Report) -> bool:

@@ -75,6 +75,16 @@ class Function(NamedTuple):
     spread: Mapping[str, int] = {}
 
 
+# The layers whose `forward` takes more than one tensor; all others take one.
+SEVERAL = frozenset(
+    """
+    Bilinear CosineSimilarity DeformConv2d EmbeddingBag GRU GRUCell LSTM LSTMCell MaxUnpool1d MaxUnpool2d MaxUnpool3d
+    MultiheadAttention PSRoIAlign PSRoIPool PairwiseDistance RNN RNNCell RoIAlign RoIPool Transformer TransformerDecoder
+    TransformerDecoderLayer
+    """.split()
+)
+
+
 class Rule(NamedTuple):
     """How a layer or function acts on shapes.
 

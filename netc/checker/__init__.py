@@ -108,10 +108,12 @@ def _link(session: Session, unit: Unit, report: Report) -> None:
         assert isinstance(node, s.Variant)
         callee = node.value.callee if isinstance(node.value, s.Call) else node.value
         mother = unit.definitions.get(callee.text) if isinstance(callee, s.Name) else None
-        if mother is None or mother is definition:
+        if mother is None or mother.kind == "module" or modules.base(mother) is definition:
+            what = "" if mother is None else ", and this is a module" if mother.kind == "module" else " before it"
             report.add(
-                "E0202", "a variant is written as `network A = B(…)`, where B is a network of this file", callee.span
-            )
+                "E0202", f"a variant is written as `network A = B(…)`, where B is a network of the file{what}",
+                callee.span,
+            )  # fmt: skip
             continue
         definition.base = mother
     for definition in unit.own:
@@ -124,6 +126,9 @@ def _fix(session: Session, definition: Definition, report: Report) -> None:
     if definition.name in unit.fixed:
         return
     unit.fixed[definition.name] = {}
+    if modules.base(definition).kind == "variant":  # which is wrong itself
+        session.broken.add(definition)
+        return
     if definition.base.kind == "variant" and definition.base.unit is unit:
         _fix(session, definition.base, report)
     holder = Definition(s.Inline(s.Body((), definition.span), definition.span), definition.name, unit, "inline")
@@ -132,7 +137,9 @@ def _fix(session: Session, definition: Definition, report: Report) -> None:
     assert isinstance(node, s.Variant)
     given = node.value.arguments if isinstance(node.value, s.Call) else ()
     values = modules.arguments(body, definition.base, given, LayerRef(definition.base), node.span, partly=True)
-    if values is not None:
+    if values is None:
+        session.broken.add(definition)
+    else:
         unit.fixed[definition.name] = values
 
 
@@ -149,13 +156,20 @@ def _networks(session: Session, unit: Unit, report: Report) -> list[ir.Network]:
     for definition in unit.own:
         if definition.kind not in ("network", "variant") or (definition.kind == "variant" and definition.base is None):
             continue
+        if definition in session.broken:
+            continue
         if definition.kind == "network":
             _check_name(definition.node.name, report)  # type: ignore[union-attr]
         needed = [p for p in modules.open_params(definition) if p.default is None]
         if needed:
             used = any(d.base is definition for d in unit.own)
-            if not used:
-                name = needed[0].name
+            name = needed[0].name
+            if not used and definition.base is not None:
+                report.add(
+                    "E0224", f"`{definition.name}` gives `{definition.base.name}` no `{name.text}`, which has no default",
+                    definition.span, help=f"give it, as in `{definition.base.name}(…, {name.text}=…)`",
+                )  # fmt: skip
+            elif not used:
                 report.add(
                     "E0224", f"the parameter `{name.text}` has no default", name.span,
                     help=f"give it one, as in `{name.text} = 10`, so that the network can be built",

@@ -50,7 +50,7 @@ def branch(c: Body, statement: s.If) -> None:
         )  # fmt: skip
         value = ERROR
     if value is not ERROR and c.rec is None and isinstance(value, Size):
-        value = c.fail(condition.span, "the sizes can't be compared before the network runs")
+        value = c.open_size(condition.span, "a condition", value)  # `if T`
     if value is ERROR:
         c.current = ERROR
         return
@@ -101,6 +101,7 @@ def loop(c: Body, statement: s.For) -> None:
         _record_loop(c, statement, items)
         return
     c.nested += 1
+    outer, c.turn = c.turn, _idents(statement.targets)[0].text
     before = len(c.report.errors) if c.report.failed else 0
     for item in items:
         if not c.bind(statement.targets, item, statement.iterable.span):
@@ -110,6 +111,7 @@ def loop(c: Body, statement: s.For) -> None:
         if c.report.failed and len(c.report.errors) > before:
             break
     c.nested -= 1
+    c.turn = outer
 
 
 def _idents(targets: tuple[s.Target, ...]) -> list[s.Ident]:

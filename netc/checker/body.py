@@ -81,6 +81,7 @@ class Body(Evaluator):
         self.in_seq = False
         self.in_training = False
         self.nested = 0  # in how many `for` and `if`
+        self.turn: str | None = None  # the name that the innermost loop counts with
         self.comprehended: set[str] = set()  # names of the comprehension that is being followed
         self.lasting: dict[str, dict[int, str]] = {}  # bound in a loop, read behind it: the variables of its sizes
         self.untaken = False  # in a branch that the instance doesn't take
@@ -90,6 +91,7 @@ class Body(Evaluator):
         self.spans: dict[str, Span] = {}
         self.started = False
         self.declared = 0  # inputs, right or wrong
+        self.refused = False  # an input doesn't fit its pattern
         self.broken = False  # an output is wrong
         self.is_seq = False  # the whole body is one nn.Sequential
         self.version: int | None = None  # of the state dict
@@ -228,6 +230,8 @@ class Body(Evaluator):
             self.report.add(
                 "E0203", "an `input` stands after the first layer", statement.span, help="declare the inputs first"
             )
+            self.env[name.text] = ERROR
+            return
         if self.declare(name.text, name.span, "input"):
             self.take_input(name.text, statement, statement.span)
 
@@ -240,6 +244,7 @@ class Body(Evaluator):
                 self.env[name] = ERROR
                 return
             arriving = self.arriving[index]
+        self.refused = False
         dtype = self.input_type(statement, arriving)
         if statement is None:
             assert arriving is not None
@@ -257,7 +262,7 @@ class Body(Evaluator):
                 "E0403", "an input has at least one axis, the batch", statement.shape.span,
                 help="write the batch first, as in `[N, 3, 32, 32]`",
             )  # fmt: skip
-        if (not dims and statement is not None) or ERROR in dims:
+        if (not dims and statement is not None) or ERROR in dims or self.refused:
             self.env[name] = ERROR
         else:
             type_ = TensorType(tuple(dims), dtype)
@@ -289,6 +294,7 @@ class Body(Evaluator):
     def refuse_input(self, message: str, statement: s.Input) -> None:
         """Report that what arrives doesn't fit the pattern, at the place of the call where that is known."""
         site = self.session.site
+        self.refused = True
         if site is None:
             self.report.add("E0407", message, statement.span)
             return
@@ -408,6 +414,12 @@ class Body(Evaluator):
             state.version(self, statement, value)
             return
         if not all(self.may_bind(target) for target in _idents(statement.targets)):
+            for target in _idents(statement.targets):
+                if target.text not in self.env:
+                    self.env[target.text] = ERROR
+            return
+        if self.in_seq and isinstance(value, (Tensor, TensorTuple)):
+            self.report.add("E0220", "a `seq` holds layers only", statement.span, help="move this out of the `seq`")
             return
         if len(statement.targets) > 1 or isinstance(statement.targets[0], s.TargetTuple):
             self.take_apart(statement, value)
@@ -426,8 +438,9 @@ class Body(Evaluator):
     def may_bind(self, name: s.Ident) -> bool:
         if name.text == "_":
             self.report.add(
-                "E0207", "`_` is the current value and can't be bound", name.span, help="write the chain without `_ =`"
-            )
+                "E0207", "`_` is the current value and can't be bound", name.span,
+                help="write the chain without `_ =`, or bind another name and write that on a line of its own",
+            )  # fmt: skip
             return False
         if not valid_name(name.text, name.span, self.report):
             self.env[name.text] = ERROR
@@ -456,7 +469,7 @@ class Body(Evaluator):
             return
         if isinstance(value, Tensor):
             self.report.add(
-                "E0226", f"{len(statement.targets)} names stand for one tensor", statement.targets[0].span,
+                "E0226", f"{len(statement.targets)} names stand for one tensor", _whole(statement.targets),
                 help="split it first, with `chunk`, `split` or `unbind`",
             )  # fmt: skip
         elif value is not ERROR and value is not None and self.bind(statement.targets, value, statement.chain.span):
@@ -474,6 +487,7 @@ class Body(Evaluator):
                 f"{len(targets)} names stand for {'one tensor' if items is None else f'{len(items)} values'}",
                 targets[0].span.to(targets[-1].span),
                 secondary=[Label(value.made.span, "gives them")] if value.made is not None else (),
+                help=_nested(targets, items),
             )
             for ident in _idents(targets):
                 self.env[ident.text] = ERROR
@@ -537,13 +551,14 @@ class Body(Evaluator):
         if not valid_name(name, span, self.report):
             self.env[name] = ERROR
             return False
-        if name in self.spans:
+        declared = {p.name.text: p.name.span for p in self.owner.params} | self.spans
+        if name in declared:
             self.report.add(
                 "E0208",
                 f"the {what} `{name}` is declared twice",
                 span,
                 "again",
-                secondary=[Label(self.spans[name], "first here")],
+                secondary=[Label(declared[name], "first here")],
                 help="rename one of them",
             )
             return False
@@ -652,6 +667,15 @@ class Body(Evaluator):
             return ERROR
         return super().eval_name(expr)
 
+    def unknown(self, expr: s.Name) -> Any:
+        if self.owner.unit.incomplete:
+            return ERROR
+        why = elsewhere(self, expr.text)
+        if why is None:
+            return super().unknown(expr)
+        self.report.add("E0201", f"`{expr.text}` is not defined", expr.span, help=why)
+        return ERROR
+
     def eval_binary(self, expr: s.Binary) -> Any:
         left, right = self.evaluate(expr.left), self.evaluate(expr.right)
         if isinstance(left, Tensor) or isinstance(right, Tensor):
@@ -720,6 +744,8 @@ class Body(Evaluator):
             name = expr.callee.text
             if name in self.labels:
                 return functions.called_label(self, expr, name)
+            if self.env.get(name) is ERROR:
+                return ERROR
             known = name in BUILTINS or isinstance(self.env.get(name), (Formula, LayerRef)) or name[0].isupper()
             if not known or (name in BUILTINS and functions.has_tensor(self, expr)):
                 if catalog.function(name) is not None:
@@ -798,6 +824,37 @@ class Body(Evaluator):
         return base if base not in taken else next(f"{base}{i}" for i in range(2, 10**6) if f"{base}{i}" not in taken)
 
 
+def elsewhere(c: Body, name: str) -> str | None:
+    """What to say of a name that the body has, but not here."""
+    if name in (p.name.text for p in c.owner.params):
+        return "a default uses constants of the file only; bind the value in the body"
+    layer = next((n for n in catalog.layers() if n.lower() == name.replace("_", "")), None)
+    if layer is not None and catalog.function(name) is not None:
+        return f"a layer as an argument is written `{layer}`"
+    if name in ("break", "continue", "pass"):
+        return "a loop takes all of its turns; leave some out with `if`"
+    if any(name == bound for bound in _bound_names(c.owner.body, within=False)):
+        return f"`{name}` is bound in a block that is not taken here, or in `if training`, which nothing leaves"
+    return None
+
+
+def _bound_names(body: s.Body, within: bool) -> list[str]:
+    """The names of values and labels in the blocks of a body."""
+    out: list[str] = []
+    for statement in body.statements:
+        if isinstance(statement, s.If):
+            blocks_ = [b for _, b in statement.branches] + ([statement.otherwise] if statement.otherwise else [])
+            out += [n for b in blocks_ for n in _bound_names(b, within=True)]
+        elif isinstance(statement, s.For):
+            out += _bound_names(statement.body, within=True)
+        elif within and isinstance(statement, s.Bind):
+            out += [t.text for t in _idents(statement.targets)]
+        if within and isinstance(statement, (s.Flow, s.Bind)):
+            labels = [link.label for link in statement.chain.links]
+            out += [label.text for label in labels if isinstance(label, s.Ident)]
+    return out
+
+
 def _has_size(value: Any) -> bool:
     if isinstance(value, (list, tuple)) and not hasattr(value, "_fields"):
         return any(map(_has_size, value))
@@ -809,6 +866,24 @@ def _idents(targets: tuple[s.Target, ...]) -> list[s.Ident]:
     for target in targets:
         out += _idents(target.items) if isinstance(target, s.TargetTuple) else [target]
     return out
+
+
+def _whole(targets: tuple[s.Target, ...]) -> Span:
+    spans = [ident.span for ident in _idents(targets)]
+    return spans[0].to(spans[-1])
+
+
+def _nested(targets: tuple[s.Target, ...], items: tuple[Any, ...] | None) -> str | None:
+    """How to take apart values of which one is several itself."""
+    names_ = [t.text for t in _idents(targets)]
+    count = sum(len(i.items) if isinstance(i, TensorTuple) else 1 for i in items or ())
+    if items is None or count != len(names_) or len(targets) != len(names_):
+        return None
+    out, rest = [], iter(names_)
+    for item in items:
+        inner = [next(rest) for _ in item.items] if isinstance(item, TensorTuple) else []
+        out.append(f"({', '.join(inner)})" if inner else next(rest))
+    return f"write `{', '.join(out)} = …`"
 
 
 def _target(targets: tuple[s.Target, ...]) -> Any:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from netc import catalog
 from netc import syntax as s
-from netc.checker.values import DTYPES, DType, Formula, LayerRef
+from netc.checker.values import DTYPES, DType, Formula, LayerRef, TensorTuple
 from netc.diagnostics import Label, suggestion
 from netc.shapes import Size, at_most, less, same
 
@@ -38,6 +38,10 @@ class Fail(Exception):
 
 
 DEEPEST: Final = 50  # formulas that call formulas
+
+
+class Open(Fail):
+    """Raised where a size of run time would have to be known."""
 
 
 def _bounded(value: Any) -> Any:
@@ -74,7 +78,7 @@ BINARY: dict[str, Callable[[Any, Any], Any]] = {
 
 def _decided(answer: bool | None) -> bool:
     if answer is None:
-        raise Fail("the sizes can't be compared before the network runs")
+        raise Open("these sizes can't be compared when the network is built, for they are known only at run time")
     return answer
 
 
@@ -242,7 +246,10 @@ class Evaluator:
         value = self.evaluate(expr)
         if value is ERROR or (isinstance(value, (list, tuple)) and not hasattr(value, "_fields")):
             return value
-        help_text = "write `range(n)` to count to a number" if isinstance(value, (int, Size)) else None
+        if isinstance(value, Size):
+            return self.open_size(expr.span, "a loop", value)
+        count = expr.text if isinstance(expr, s.Name) else "n"
+        help_text = f"write `range({count})` to count to a number" if isinstance(value, int) else None
         self.report.add(
             "E0225", f"a loop goes over a list or a range, and this is {kind_of(value)}", expr.span, help=help_text
         )
@@ -271,7 +278,9 @@ class Evaluator:
         self.env[target.text] = value
 
     def eval_attribute(self, expr: s.Attribute) -> Any:
-        return self.fail(expr.span, f"there is no attribute `{expr.name.text}` here")
+        return self.fail(
+            expr.span, f"there is no attribute `{expr.name.text}` here", "a tensor has its sizes, as `.shape`"
+        )
 
     def eval_index(self, expr: s.Index) -> Any:
         value = self.evaluate(expr.value)
@@ -289,6 +298,8 @@ class Evaluator:
         name = expr.callee.text if isinstance(expr.callee, s.Name) else None
         if name is not None and isinstance(self.env.get(name), Formula):
             return self.call_formula(self.env[name], expr)
+        if name is not None and self.env.get(name) is ERROR:
+            return ERROR
         if name is not None and name[0].isupper():
             value = self.layer_call(expr, expr.callee)
             if value is not None:
@@ -352,13 +363,31 @@ class Evaluator:
             return ERROR
         try:
             return _bounded(operation(*operands))
+        except Open as problem:
+            self.report.add("E0402", str(problem), expr.span, help="give the input these sizes as numbers")
+            return ERROR
         except Fail as problem:
             return self.fail(expr.span, str(problem))
         except ZeroDivisionError:
             return self.fail(expr.span, "this divides by zero")
+        except IndexError:
+            count, at = len(operands[0]), operands[1]
+            has = f"has 0 to {count - 1}" if count else "has none"
+            return self.fail(expr.span, f"there is no item {at}: {kind_of(operands[0])} of {count} {has}")
         except (TypeError, ValueError, OverflowError, IndexError, KeyError, AttributeError):
+            size = next((o for o in operands if isinstance(o, Size)), None)
+            if size is not None and what == "`range`":
+                return self.open_size(expr.span, what, size)
             kinds = " and ".join(kind_of(operand) for operand in operands)
             return self.fail(expr.span, f"{what} can't be done with {kinds}")
+
+    def open_size(self, span: Span, what: str, size: Size) -> Any:
+        """Report a size of run time where the compiler needs a number."""
+        self.report.add(
+            "E0402", f"{what} needs a number when the network is built, and `{size}` is known only at run time", span,
+            help="give the input this size as a number; what goes over a sequence is a layer, such as `LSTM`",
+        )  # fmt: skip
+        return ERROR
 
     def fail(self, span: Span, message: str, help: str | None = None) -> Any:
         self.report.add("E0301", message, span, help=help)
@@ -379,7 +408,7 @@ def kind_of(value: object) -> str:
     """A value's kind in words, for messages."""
     names = {bool: "a truth value", int: "an integer", float: "a number", str: "a string", list: "a list"}
     names |= {tuple: "a tuple", type(None): "None", Size: "a size", LayerRef: "a layer", Formula: "a formula"}
-    names |= {DType: "a type of tensor"}
+    names |= {DType: "a type of tensor", TensorTuple: "several tensors"}
     return names.get(type(value), "a tensor")
 
 

@@ -38,12 +38,17 @@ def unknown(c: Body, callee: s.Name) -> Any:
             help=f"begin a new line with it: `{name} -> …`",
         )
         return ERROR
+    from netc.checker.body import elsewhere
+
+    if c.owner.unit.incomplete and name not in c.env:
+        return ERROR
     near = capital or nearest(name, candidates)
     c.report.add(
         "E0221",
         f"there is no function or layer `{name}`",
         callee.span,
-        help=f"did you mean `{near}`?" if near else "functions have the names of torch.nn.functional and torch",
+        help=elsewhere(c, name)
+        or (f"did you mean `{near}`?" if near else "functions have the names of torch.nn.functional and torch"),
     )
     return ERROR
 

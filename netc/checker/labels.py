@@ -89,9 +89,13 @@ def _value(c: Body, text: str, span: Span) -> tuple[Any, str]:
     value = c.evaluate(expr)
     shown = value if c.rec is None else c.rec.witness(value)
     if value is not ERROR and (not isinstance(shown, (int, str)) or isinstance(shown, bool)):
-        c.report.add("E0232", f"`{{{text}}}` in a label is {kind_of(value)}, not a number or a string", span)
+        c.report.add("E0232", f"`{{{text}}}` in a label is {_kind(value)}, not an integer or a string", span)
         return ERROR, ""
     return (ERROR, "") if value is ERROR else (shown, c.forward_code(expr, value))
+
+
+def _kind(value: Any) -> str:
+    return "a fraction" if isinstance(value, float) else kind_of(value)
 
 
 _expressions: dict[str, s.Expr | None] = {}

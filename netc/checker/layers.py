@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from netc import catalog, ir
 from netc import syntax as s
-from netc.catalog.entry import REQUIRED, Entry, LayerValue
+from netc.catalog.entry import REQUIRED, SEVERAL, Entry, LayerValue
 from netc.catalog.unsupported import REASONS as UNSUPPORTED
 from netc.checker import blocks, functions, modules
 from netc.checker.arguments import bind, ordered
@@ -45,13 +45,15 @@ def find(c: Body, callee: s.Name) -> LayerRef | None:
         if held is not ERROR:
             c.report.add(
                 "E0202", f"`{name}` is {kind_of(held)}, not a layer", callee.span,
-                help=f"test it first: `if {name} is not None {{ … }}`" if held is None else None,
+                help=_not_a_layer(name, held),
             )  # fmt: skip
         return None
     target = c.definition(name) or catalog.layer(name)
     if target is not None:
         ref = LayerRef(target)
         return ref if _usable(c, ref, callee) else None
+    if c.owner.unit.incomplete:
+        return None
     if name in UNSUPPORTED:
         c.report.add("E0900", f"`{name}` can't be used: {UNSUPPORTED[name]}", callee.span)
     elif catalog.loss(name) is not None:
@@ -66,6 +68,15 @@ def find(c: Body, callee: s.Name) -> LayerRef | None:
         help_text = f"did you mean `{near}`?" if near else "layers have the names that torch.nn gives them"
         c.report.add("E0202", f"there is no layer `{name}`", callee.span, help=help_text)
     return None
+
+
+def _not_a_layer(name: str, held: Any) -> str | None:
+    """The way out where a name should be a layer and isn't."""
+    if held is None:
+        return f"test it first: `if {name} is not None {{ … }}`"
+    return (
+        f"layers are given without quotes: `{name}={held}`" if isinstance(held, str) and catalog.layer(held) else None
+    )
 
 
 def _usable(c: Body, ref: LayerRef, callee: s.Name) -> bool:
@@ -250,15 +261,26 @@ def _fresh(c: Body, label: Named, span: Span) -> bool:
     if label.text not in c.labels:
         return True
     key = f"label {label.text}"
+    again = c.turn is not None and c.spans.get(key) in (None, span)
     c.report.add(
         "E0214",
         f"two layers are called `{label.text}`",
         span,
         "again",
         secondary=[Label(c.spans[key], "first here")] if key in c.spans and c.spans[key] != span else (),
-        help=f"rename one; to apply the first one again, write `{label.text}` without a colon",
+        help=_another_label(c, label, span)
+        if again
+        else f"rename one; to apply the first one again, write `{label.text}` without a colon",
     )
     return False
+
+
+def _another_label(c: Body, label: Named, span: Span) -> str:
+    """How a label differs from turn to turn."""
+    computed = "{" in c.source_text(span)
+    return "each turn needs a label of its own" if computed else (
+        f'in a loop a label is computed: `"{label.text}{{{c.turn}}}"`'
+    )  # fmt: skip
 
 
 def build(c: Body, step: s.Expr, callee: s.Name, label: Named, value: Any) -> Any:
@@ -325,6 +347,13 @@ def _taken(c: Body, entry: Entry, value: Any, span: Span) -> tuple[Tensor, ...] 
         c.report.add("E0206", f"a layer takes a tensor, and this is {kind_of(value)}", span)
         return None
     assert entry.rule is not None
+    if len(found) > 1 and entry.name not in SEVERAL:
+        labels = dict.fromkeys(Label(t.made.span, "given here") for t in found if t.made is not None)
+        c.report.add(
+            "E0408", f"`{entry.name}` takes 1 input, and {len(found)} arrive", span, secondary=labels,
+            help="join them first, with `cat([a, b], 1)` or `a + b`, or apply the layer to each",
+        )  # fmt: skip
+        return None
     return found * entry.rule.repeat if len(found) == 1 else found
 
 
@@ -570,7 +599,7 @@ def _rejected(c: Body, entry: Entry, reject: Reject, tensors: tuple[Tensor, ...]
     who = f"`{label}` ({entry.name})" if label and label != entry.name else f"`{entry.name}`"
     place = c.argument_spans.get(reject.argument or "", span)
     came = _came_from(tensors)
-    notes = [] if came else [f"it receives {_type(t.type)}" for t in tensors]
+    notes = [] if came else dict.fromkeys(f"it receives {_type(t.type)}" for t in tensors)
     code = "E0309" if reject.argument in c.argument_spans else "E0404"
     expected = f"expected {reject.expected}, got {reject.got}" if reject.expected else ""
     c.report.add(
@@ -622,6 +651,8 @@ def _own_label(c: Body, callee: s.Name) -> Named:
 
 def _label_please(c: Body, name: str, step: s.Expr, callee: s.Name) -> None:
     label = c.free_label(name)
+    if c.turn is not None:  # in a loop a label of its own for each turn
+        label = f'"{label}{{{c.turn}}}"'
     c.report.add(
         "E0205",
         f"`{name}` has weights and needs a label" if catalog.layer(name) else f"the module `{name}` needs a label",
@@ -774,9 +805,9 @@ def attribute(c: Body, expr: s.Attribute, label: str) -> Any:
         if name in state:
             type_ = TensorType(tuple(state[name]))
             return Tensor(ir.Value(f"{c.codes.get(label, '')}.{name}"), type_, Made(f"{label}.{name}", expr.span))
-        if name in args:
+        if name in args and name != "bias":
             return args[name]
-        near = nearest(name, [*state, *args])
+        near = nearest(name, [*state, *(n for n in args if n != name)])
     elif isinstance(child, ir.Instance):
         held = next((h for h in child.held if h.name == name), None)
         if held is not None:

@@ -22,6 +22,10 @@ if TYPE_CHECKING:
     from netc.source import Span
 
 
+# The mistakes that hang on what a module is given, so that the call has a part in them.
+OF_SIZES = ("E0309", "E0401", "E0402", "E0404", "E0405", "E0406")
+
+
 class Instance(NamedTuple):
     """A module with its arguments and inputs: what it is made of, and what it gives."""
 
@@ -81,6 +85,7 @@ class Session:
 
     def __init__(self, report: Report) -> None:
         self.report = report
+        self.broken: set[Definition] = set()  # variants whose arguments are wrong
         self.site: Span | None = None  # of the call whose module is being followed
         self.open: list[Definition] = []
         self.known: dict[Any, Instance | None] = {}
@@ -115,18 +120,24 @@ class Session:
             return self.known[key]
         if definition in self.open:
             circle = " -> ".join([d.name for d in self.open[self.open.index(definition) :]] + [definition.name])
-            caller.report.add("E0238", f"the module `{definition.name}` holds itself", span, notes=[circle])
+            caller.report.add(
+                "E0238", f"the module `{definition.name}` holds itself", span, notes=[circle],
+                help="a module is built with all that it holds: repeat a block with `for`",
+            )  # fmt: skip
             return None
         foreign = definition.unit is not caller.owner.unit
         report = Report() if foreign else caller.report
         outer, self.site = self.site, None if foreign else span
         self.open.append(definition)
+        before = report.count
         body = self.follow(definition, values, inputs, report)
         self.open.pop()
+        if definition.kind == "module" and not foreign:
+            report.explain(before, OF_SIZES, Label(span, "with these arguments and inputs"))
         self.site = outer
         count = body.declared
         if count != len(inputs) and not report.failed:
-            labels = [Label(t.made.span, "given here") for t in taken if t.made is not None]
+            labels = dict.fromkeys(Label(t.made.span, "given here") for t in taken if t.made is not None)
             takes = f"{count} input{'s' * (count != 1)}"
             caller.report.add(
                 "E0408", f"`{definition.name}` takes {takes}, and {len(inputs)} arrive", span, secondary=labels,
@@ -180,7 +191,12 @@ class Session:
         """What a body that was followed is made of; None where a mistake was found in it."""
         result = result_of(body)
         if result is None or body.report.failed or body.broken:
-            if not body.report.failed and not report.failed:
+            if not body.report.failed and not report.failed and body.outputs:
+                report.add(
+                    "E0223", f"the {definition.kind} `{definition.name}` has outputs in training only",
+                    definition.span, help="give one that evaluation has as well, outside of `if training`",
+                )  # fmt: skip
+            elif not body.report.failed and not report.failed:
                 report.add(
                     "E0223", f"the {definition.kind} `{definition.name}` computes nothing", definition.span,
                     help="write its layers as a chain: `conv1: Conv2d(6, 5) -> ReLU`",

@@ -33,15 +33,22 @@ def output(c: Body, statement: s.Output) -> None:
     name = statement.name
     value = c.chain(statement.chain, bound=True)
     if any(name.text == n for n, _, _ in c.outputs):
-        c.report.add("E0208", f"the output `{name.text}` is given twice", name.span, help="rename one of them")
+        c.report.add(
+            "E0208", f"the output `{name.text}` is given twice", name.span, "again",
+            secondary=[Label(c.spans[f"output {name.text}"], "first here")], help="rename one of them",
+        )  # fmt: skip
         return
+    c.spans[f"output {name.text}"] = name.span
     if value is ERROR or value is None:
         c.outputs.append((name.text, Tensor(ir.Value(""), TensorType(())), c.in_training))
         c.broken = True
         return
     if not isinstance(value, Tensor):
         what = "several tensors" if isinstance(value, TensorTuple) else kind_of(value)
-        c.report.add("E0206", f"an output is a tensor, and this is {what}", statement.chain.span)
+        c.report.add(
+            "E0206", f"an output is a tensor, and this is {what}", statement.chain.span,
+            help="take them apart first: `a, b = …`" if isinstance(value, TensorTuple) else None,
+        )  # fmt: skip
         c.broken = True
         return
     inputs = {i.name for i in c.inputs}
@@ -105,10 +112,14 @@ def _initialiser(c: Body, value: s.Expr | None, type_: TensorType, name: s.Ident
         near = nearest(callee.text, catalog.initializers()) if isinstance(callee, s.Name) else None
         c.report.add(
             "E0234", "a parameter is filled by an initialiser of torch.nn.init", value.span,
-            help=f"did you mean `{near}`?" if near else f"write `param {name.text}[…] = zeros_()`",
+            help=f"did you mean `{near}`?" if near else f"write `param {name.text}[…] = {_filled_with(c, value)}`",
         )  # fmt: skip
         return None
     return fill_call(c, entry, value, type_.shape, c.code)
+
+
+def _filled_with(c: Body, value: s.Expr) -> str:
+    return f"constant_({c.source_text(value.span)})" if isinstance(value, (s.Number, s.Unary)) else "zeros_()"
 
 
 def fill_call(c: Any, entry: Entry, value: s.Expr, shape: tuple[Any, ...] | None, code: Any) -> ir.New | None:

@@ -21,6 +21,8 @@ from netc.source import Source, Span
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from netc.diagnostics import Diagnostic
+
     Loader = Callable[[str, Source], "Source | str"]  # the file of an import, or the reason why there is none
 
 
@@ -51,6 +53,7 @@ class Unit:
         self.definitions: dict[str, Definition] = {}
         self.own: list[Definition] = []
         self.brought: list[Unit] = []
+        self.incomplete = False  # an import is missing, so that a name that isn't there may be its
         self.fixed: dict[str, dict[str, tuple[Any, str]]] = {}  # of each variant: parameters, with values and code
 
 
@@ -97,6 +100,11 @@ class _Loading:
 
     def bring(self, unit: Unit, node: s.Import) -> None:
         path = node.path.value
+        failed = self.report.count
+        self.look_up(unit, node, path)
+        unit.incomplete = unit.incomplete or self.report.count > failed
+
+    def look_up(self, unit: Unit, node: s.Import, path: str) -> None:
         if self.loader is None:
             self.report.add("E0228", f'"{path}" can\'t be imported: this text has no place on the disk', node.span)
             return
@@ -128,13 +136,20 @@ class _Loading:
             self.report = outer
             if own.failed:
                 self.report.add(
-                    "E0230", f'"{path}" has mistakes', node.path.span, notes=[own.errors[0].message],
+                    "E0230", f'"{path}" has mistakes', node.path.span, notes=[_reason(own.errors[0])],
                     help=f"run `netc check {found.name}`",
                 )  # fmt: skip
         brought = self.units[found.name]
         unit.brought.append(brought)
         unit.definitions |= brought.definitions
         unit.constants |= brought.constants
+
+
+def _reason(found: Diagnostic) -> str:
+    """A mistake of another file in one sentence; behind several files the last one's."""
+    if found.code == "E0230" and found.notes:
+        return found.notes[0]
+    return f"{found.message}: {found.notes[0]}" if found.code == "E0229" and found.notes else found.message
 
 
 class _Constants(Evaluator):
@@ -156,7 +171,8 @@ class _Constants(Evaluator):
         if node is None or name in self.env:
             return
         if name in self.open:
-            self.report.add("E0227", f"the constant `{name}` needs itself", node.name.span)
+            what = "constant" if node.params is None else "formula"
+            self.report.add("E0227", f"the {what} `{name}` needs itself", node.name.span)
             self.env[name] = ERROR
             return
         self.open.append(name)
@@ -180,6 +196,9 @@ class _Constants(Evaluator):
 
     def definition(self, name: str) -> Definition | None:
         return self.unit.definitions.get(name)
+
+    def unknown(self, expr: s.Name) -> Any:
+        return ERROR if self.unit.incomplete else super().unknown(expr)
 
     def layer_call(self, expr: s.Call, callee: s.Expr) -> Any:
         from netc.checker.layers import reference

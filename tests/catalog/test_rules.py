@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 import re
 from collections import Counter, defaultdict
@@ -9,10 +10,12 @@ from typing import Any
 
 import pytest
 import torch
+import torchvision
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from netc import catalog
+from netc.catalog.entry import SEVERAL
 from netc.shapes import Reject, substitute
 from tests.catalog import draws, function_draws, layer_draws, sequence_draws, window_draws
 from tests.catalog.referee import (
@@ -244,3 +247,19 @@ def test_every_layer_is_refereed() -> None:
     drawn |= {name for kind, name in window_draws.NAMES if kind == "layer"}
     entries = {name: e for name in catalog.layers() if (e := catalog.layer(name)) and e.home != "torchvision.ops"}
     assert {name for name, e in entries.items() if e.rule is not None} == drawn
+
+
+def test_the_layers_of_several_inputs_are_those_whose_forward_takes_several_tensors() -> None:
+    found = set()
+    for name in catalog.layers():
+        entry = catalog.layer(name)
+        assert entry is not None
+        if entry.rule is None:
+            continue
+        of_calls = {p.name for p in entry.rule.forward}
+        home = torchvision.ops if entry.home.startswith("torchvision") else torch.nn
+        parameters = list(inspect.signature(getattr(home, name).forward).parameters.values())[1:]
+        tensors = [p for p in parameters if p.annotation is p.empty or "Tensor" in str(p.annotation)]
+        if sum(p.name not in of_calls for p in tensors) > 1:
+            found.add(name)
+    assert found == SEVERAL
