@@ -105,7 +105,8 @@ def test_an_imported_file_that_does_not_parse(tmp_path: Path) -> None:
     assert text == SYNTAX
 
 
-BUILT = """error[E0409]: `Block` can't be built like this: `conv` (Conv2d): 8 output channels can't be split into 3 equal groups
+BUILT = """error[E0409]: `Block` can't be built like this: \
+`conv` (Conv2d): 8 output channels can't be split into 3 equal groups
   --> main.net:5:10
    |
  5 |   block: Block(8)
