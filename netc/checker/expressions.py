@@ -129,6 +129,9 @@ BUILTINS: dict[str, Callable[..., Any]] = {
 }
 
 
+_METHODS: dict[type, str] = {}  # of a kind of expression
+
+
 class Evaluator:
     """Evaluates expressions in which no tensor has a part. `env` maps the names that are known."""
 
@@ -140,8 +143,11 @@ class Evaluator:
 
     def evaluate(self, expr: s.Expr) -> Any:
         """The value of an expression, or ERROR with the reason in the report."""
-        method = getattr(self, f"eval_{type(expr).__name__.lower()}")
-        return method(expr)
+        kind = type(expr)
+        method = _METHODS.get(kind)
+        if method is None:
+            method = _METHODS[kind] = f"eval_{kind.__name__.lower()}"
+        return getattr(self, method)(expr)
 
     def eval_number(self, expr: s.Number) -> Any:
         return ERROR if expr.value is None else expr.value

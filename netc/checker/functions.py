@@ -18,6 +18,7 @@ from netc.checker.recorder import DEVICE, mark
 from netc.checker.values import DType, LayerRef, Made, Tensor, TensorTuple, tensors
 from netc.diagnostics import Label, nearest, suggestion
 from netc.shapes import Reject, Size, TensorType
+from netc.source import Span
 
 if TYPE_CHECKING:
     from netc.catalog.entry import Entry, Param
@@ -77,14 +78,14 @@ def mentions_tensor(c: Body, expr: object) -> bool:
         return False
     if isinstance(expr, s.Attribute) and isinstance(expr.value, s.Name) and expr.value.text in c.labels:
         return True
-    return isinstance(expr, tuple) and any(mentions_tensor(c, item) for item in expr)
+    return isinstance(expr, tuple) and type(expr) is not Span and any(mentions_tensor(c, item) for item in expr)
 
 
 def mentions_shape(c: Body, expr: object) -> bool:
     """Whether the shape of a tensor has a part in an expression."""
     if isinstance(expr, s.Name):
         return expr.text == "_" or isinstance(c.env.get(expr.text), (Tensor, TensorTuple))
-    return isinstance(expr, tuple) and any(mentions_shape(c, item) for item in expr)
+    return isinstance(expr, tuple) and type(expr) is not Span and any(mentions_shape(c, item) for item in expr)
 
 
 def as_expr(value: Any) -> ir.Expr:

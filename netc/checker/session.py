@@ -97,6 +97,7 @@ class Session:
         self.asking: list[list[Asked]] = []  # of the modules that are being followed in general
         self.noted: dict[tuple[int, Span], list[Definition]] = {}
         self.optional: dict[int, bool] = {}
+        self.states: dict[int, tuple[ir.Layer, dict[str, Any]]] = {}  # of layers by their identity
         self.formulas: dict[str, tuple[ir.Expr, dict[str, str]]] = {}  # of tensors: the body, and what it is given
         self.instead: dict[int, int] = {}  # rule of a path -> the rule of a type before it that it stands in for
         self.names: dict[Definition, str] = {}

@@ -224,7 +224,7 @@ def _overlaps(c: Body, rules: tuple[s.Rule, ...]) -> None:
         for i, other in types.items() if module is not None else ():
             kind, _, filled = other.selector.text.partition(".")
             target = c.definition(kind) or catalog.layer(kind)
-            if target is None or filled != attribute or not _is(module, target):  # type: ignore[arg-type]
+            if target is None or filled != attribute or not _is(c, module, target):  # type: ignore[arg-type]
                 continue
             if i > at:
                 c.report.add(
@@ -267,8 +267,8 @@ def _type_rule(c: Body, rule: s.Rule, entry: Entry) -> ir.FillRule | None:
             help=f"did you mean `{near}.{attribute or 'weight'}`?" if near else "write it as in `Conv2d.weight`",
         )  # fmt: skip
         return None
-    found = [m for m in _modules(c.children) if _is(m, target)] if c.rec is None else []
-    shapes = [_shape(m, attribute) for m in found]
+    found = [m for m in _modules(c.children, set()) if _is(c, m, target)] if c.rec is None else []
+    shapes = [_shape(c, m, attribute) for m in found]
     if c.rec is None and not any(sh is not None for sh in shapes):
         has = "there is no layer of that type" if not found else f"`{kind}` has no `{attribute}` here"
         c.report.add("E0237", f"`{rule.selector.text}` matches nothing: {has}", rule.selector.span,
@@ -320,41 +320,50 @@ def _tupled(name: str, value: Any) -> Any:
     return value
 
 
-def _modules(children: tuple[ir.Child, ...] | list[ir.Child]) -> Iterator[ir.Child]:
+def _modules(children: tuple[ir.Child, ...] | list[ir.Child], seen: set[int]) -> Iterator[ir.Child]:
+    """All modules below; where one instance stands in several places, what is in it comes once."""
     for child in children:
         yield child
-        if not isinstance(child, ir.Layer):
-            yield from _modules(child.children)
+        if not isinstance(child, ir.Layer) and id(child.children) not in seen:
+            seen.add(id(child.children))
+            yield from _modules(child.children, seen)
 
 
-def _is(module: ir.Child, target: Entry | Definition) -> bool:
+def _is(c: Body, module: ir.Child, target: Entry | Definition) -> bool:
     if isinstance(target, Entry):
         if not isinstance(module, ir.Layer):
             return False
-        return module.call.entry is target or _holds(module, target)
+        return module.call.entry is target or _holds(c, module)
     return isinstance(module, ir.Instance) and module.name == target.name
 
 
-def _holds(module: ir.Layer, target: Entry) -> bool:
+def _holds(c: Body, module: ir.Layer) -> bool:
     """Whether a layer is made of others, one of which may be of the type."""
     rule = module.call.entry.rule
-    return rule is not None and rule.state is not None and any("." in n for n in _state(module))
+    return rule is not None and rule.state is not None and any("." in n for n in _state(c, module))
 
 
-def _state(module: ir.Layer) -> dict[str, Any]:
-    rule = module.call.entry.rule
-    if rule is None or rule.state is None:
-        return {}
-    return dict(rule.state({p.name: module.call.get(p.name) for p in module.call.entry.params}))
+def _state(c: Body, module: ir.Layer) -> dict[str, Any]:
+    """The parameters of a layer, computed once: every rule asks for them."""
+    known = c.session.states.get(id(module))
+    if known is not None:
+        return known[1]
+    call, rule = module.call, module.call.entry.rule
+    state: dict[str, Any] = {}
+    if rule is not None and rule.state is not None:
+        given = {n: a.value for n, a in call.args.items()}
+        state = dict(rule.state({p.name: p.default for p in call.entry.params} | given))
+    c.session.states[id(module)] = module, state
+    return state
 
 
-def _shape(module: ir.Child, attribute: str) -> tuple[Any, ...] | None:
+def _shape(c: Body, module: ir.Child, attribute: str) -> tuple[Any, ...] | None:
     if isinstance(module, ir.Instance):
         held = next((h for h in module.held if h.name == attribute), None)
         return held.type.shape if held is not None else None
     if not isinstance(module, ir.Layer):
         return None
-    state = _state(module)
+    state = _state(c, module)
     return state.get(attribute) or next((sh for n, sh in state.items() if n.endswith(f".{attribute}")), None)
 
 
