@@ -21,8 +21,9 @@ def _require(condition: bool, what: str) -> None:
 
 def verify(program: ir.Program) -> None:
     """Raise `Violation` where a program breaks a rule of the IR."""
+    seen: set[int] = set()
     for network in program.networks:
-        _network(network)
+        _network(network, seen)
     _require(program.train is None or program.trained is not None, "a train section without a network")
     for call in _calls(program):
         _call(call)
@@ -31,18 +32,24 @@ def verify(program: ir.Program) -> None:
     _require(all(n.name in names for n in program.networks), "a network without a class")
 
 
-def _network(network: ir.Network) -> None:
+def _network(network: ir.Network, seen: set[int]) -> None:
     labels = {child.label for child in network.children}
     _require(len(labels) == len(network.children), f"{network.name}: a label twice")
     for child in network.children:
-        _child(child)
+        _child(child, seen)
 
 
-def _child(child: ir.Child) -> None:
+def _child(child: ir.Child, seen: set[int]) -> None:
+    """Verify a child and what is in it; what several children share, once."""
     if not isinstance(child, ir.Layer):
-        for inner in child.children:
-            _child(inner)
+        if id(child.children) not in seen:
+            seen.add(id(child.children))
+            for inner in child.children:
+                _child(inner, seen)
         return
+    if id(child.call) in seen:
+        return
+    seen.add(id(child.call))
     _call(child.call)
     for name, arg in child.call.args.items():
         _require(not _open(arg.value), f"{child.label}.{name} is not known when the network is built")

@@ -135,13 +135,13 @@ class Body(Evaluator):
 
     def evaluate(self, expr: s.Expr) -> Any:
         value = super().evaluate(expr)
-        if self.rec is not None and isinstance(value, Size) and self.chooses(expr):
+        if self.rec is None:
+            return value
+        if isinstance(value, Size) and self.chooses(expr):
             hidden = self.formula or self.comprehended & set(names(expr)) or functions.mentions_shape(self, expr)
             number = self.rec.witness(value)
             return self.rec.unknown(number) if hidden else self.rec.opaque(self.code(expr, value), number)
-        general = self.rec is not None and type(value) is int and not isinstance(expr, (s.Number, s.Paren))
-        if general and self.depends(expr):
-            assert self.rec is not None
+        if type(value) is int and not isinstance(expr, (s.Number, s.Paren)) and self.depends(expr):
             hidden = self.formula or self.comprehended & set(names(expr))
             return self.rec.unknown(value) if hidden else self.rec.opaque(self.code(expr, value), value)
         return value

@@ -78,14 +78,20 @@ def mentions_tensor(c: Body, expr: object) -> bool:
         return False
     if isinstance(expr, s.Attribute) and isinstance(expr.value, s.Name) and expr.value.text in c.labels:
         return True
-    return isinstance(expr, tuple) and type(expr) is not Span and any(mentions_tensor(c, item) for item in expr)
+    for item in expr if isinstance(expr, tuple) and type(expr) is not Span else ():
+        if isinstance(item, tuple) and mentions_tensor(c, item):
+            return True
+    return False
 
 
 def mentions_shape(c: Body, expr: object) -> bool:
     """Whether the shape of a tensor has a part in an expression."""
     if isinstance(expr, s.Name):
         return expr.text == "_" or isinstance(c.env.get(expr.text), (Tensor, TensorTuple))
-    return isinstance(expr, tuple) and type(expr) is not Span and any(mentions_shape(c, item) for item in expr)
+    for item in expr if isinstance(expr, tuple) and type(expr) is not Span else ():
+        if isinstance(item, tuple) and mentions_shape(c, item):
+            return True
+    return False
 
 
 def as_expr(value: Any) -> ir.Expr:

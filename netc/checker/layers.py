@@ -13,7 +13,7 @@ from netc import catalog, ir
 from netc import syntax as s
 from netc.catalog.entry import REQUIRED, SEVERAL, Entry, LayerValue
 from netc.catalog.unsupported import REASONS as UNSUPPORTED
-from netc.checker import blocks, functions, modules
+from netc.checker import blocks, functions, memory, modules
 from netc.checker.arguments import bind, ordered
 from netc.checker.expressions import ERROR, kind_of
 from netc.checker.labels import Named, name_of
@@ -25,6 +25,8 @@ from netc.node import replace
 from netc.shapes import Reject, Size, TensorType, same
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from netc.checker.body import Body
     from netc.checker.expressions import Evaluator
     from netc.checker.units import Definition
@@ -324,6 +326,24 @@ def call(
     assert isinstance(entry, Entry)
     assert entry.rule is not None
     taken = _taken(c, entry, value, step.span)
+    key = memory.key(c, step, taken)
+    known = c.session.calls.get(key) if key is not None else None
+    if known is not None and taken is not None:
+        layer = known.layer if known.layer.label == label else replace(known.layer, label=label)
+        c.rows.append(ir.Row(f"{c.prefix}{label}" if label else "", *known.row[1:]))
+        _look_up(c, layer.call.args, taken)
+        return layer, taken, (layer.output, {})
+    found = _called(c, ref, entry, step, label, taken)
+    if key is not None and found is not None and not found[2][1] and not c.report.failed:
+        c.session.calls[key] = memory.Remembered(step, found[0], c.rows[-1])
+    return found
+
+
+def _called(
+    c: Body, ref: LayerRef, entry: Entry, step: s.Expr, label: str, taken: tuple[Tensor, ...] | None
+) -> tuple[ir.Layer, tuple[Tensor, ...], Any] | None:
+    """Bind the arguments of a call, and follow it."""
+    assert entry.rule is not None
     arguments = step.arguments if isinstance(step, s.Call) else ()
     of_forward = {p.name for p in entry.rule.forward}
     own = tuple(a for a in arguments if a.name is None or a.name.text not in of_forward)
@@ -412,14 +432,17 @@ def _checked(
         if name not in args:
             args[name] = Arg(size, c.inferred_code(size, name), positional=True)
         values[name] = size
-    args = {n: a._replace(value=_layer_value(a.value, types)) for n, a in args.items()}
+    args = {
+        n: a._replace(value=_layer_value(a.value, types)) if isinstance(a.value, LayerRef) else a
+        for n, a in args.items()
+    }
     result = shape(c, rule.shape, values, types)
     if isinstance(result, Reject):
         _rejected(c, entry, result, taken, label, span)
         return None
     layer = ir.Layer(label, ir.Call(entry, ordered(entry, args), span), types, result, span)
     if c.rec is None:
-        _look_up(c, values, taken)
+        _look_up(c, args, taken)
         first = functions.first(result)
         macs = rule.macs(values, types, result) if rule.macs else 0
         path = f"{c.prefix}{label}" if label else ""
@@ -427,9 +450,11 @@ def _checked(
     return layer, taken, (result, extra)
 
 
-def _look_up(c: Body, values: dict[str, Any], taken: tuple[Tensor, ...]) -> None:
+def _look_up(c: Body, args: Mapping[str, Arg], taken: tuple[Tensor, ...]) -> None:
     """Note how many entries the table has in which an input is looked up."""
-    count = values.get("num_embeddings")
+    if "num_embeddings" not in args:
+        return
+    count = args["num_embeddings"].value
     inputs = {i.name for i in c.inputs}
     for tensor in taken:
         if isinstance(count, int) and isinstance(tensor.expr, ir.Var) and tensor.expr.name in inputs:

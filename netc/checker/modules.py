@@ -79,19 +79,20 @@ def _captured(c: Body, step: s.Inline) -> tuple[str, ...]:
     own = {st.name.text for st in step.body.statements if isinstance(st, s.Input)}
     shapes = {n for st in step.body.statements if isinstance(st, s.Input) for n in names(st.shape) if n[0].isupper()}
     out: dict[str, None] = {}
-    for name in _all_names(step.body):
+    for name in all_names(step.body):
         known = name in c.env and name not in c.constants and not isinstance(c.env[name], (Tensor, TensorTuple))
         if known and name not in own and (name not in shapes or name in c.parameters):
             out[name] = None
     return tuple(out)
 
 
-def _all_names(node: object) -> list[str]:
+def all_names(node: object) -> list[str]:
+    """The names in a piece of the tree, those of callees and of computed labels among them."""
     if isinstance(node, s.Name):
         return [node.text]
     if isinstance(node, s.String) and "{" in node.value:
         return re.findall(r"[A-Za-z_]\w*", " ".join(re.findall(r"\{([^{}]*)\}", node.value)))
-    return [n for item in node for n in _all_names(item)] if isinstance(node, tuple) else []
+    return [n for item in node for n in all_names(item)] if isinstance(node, tuple) else []
 
 
 def arguments(
@@ -182,7 +183,7 @@ def _built(
         c.labels[label.text] = child
         c.children.append(child)
         c.rows.extend(
-            row._replace(path=f"{c.prefix}{label.text}{'.' if row.path else ''}{row.path}") for row in instance.rows
+            ir.Row(f"{c.prefix}{label.text}{'.' if row.path else ''}{row.path}", *row[1:]) for row in instance.rows
         )
         return wrapped(instance.types, ir.Value(""), made)
     return _recorded(c, definition, given, callee, label, value, child, instance, made, span)

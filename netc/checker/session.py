@@ -14,11 +14,12 @@ from netc.checker.body import Body
 from netc.checker.expressions import ERROR
 from netc.checker.recorder import Recorder
 from netc.checker.units import Definition
-from netc.checker.values import LayerRef, Tensor, TensorTuple
+from netc.checker.values import Tensor, TensorTuple, key_of
 from netc.diagnostics import Label, Report
 from netc.shapes import TensorType
 
 if TYPE_CHECKING:
+    from netc.checker.memory import Remembered
     from netc.source import Span
 
 
@@ -96,6 +97,8 @@ class Session:
         self.followed: dict[Definition, Followed] = {}
         self.asking: list[list[Asked]] = []  # of the modules that are being followed in general
         self.noted: dict[tuple[int, Span], list[Definition]] = {}
+        self.calls: dict[Any, Remembered] = {}
+        self.words: dict[int, tuple[s.Expr, tuple[str, ...]]] = {}  # the names in a step, by its identity
         self.optional: dict[int, bool] = {}
         self.states: dict[int, tuple[ir.Layer, dict[str, Any]]] = {}  # of layers by their identity
         self.formulas: dict[str, tuple[ir.Expr, dict[str, str]]] = {}  # of tensors: the body, and what it is given
@@ -116,7 +119,7 @@ class Session:
 
         values = {n: v for d, n, v in _fixed(definition, values)} | values
         definition = modules.base(definition)
-        key = (definition, _key(values), inputs)
+        key = (definition, key_of(values), inputs)
         if key in self.known and (self.known[key] is not None or caller.report is self.report):
             return self.known[key]
         if definition in self.open:
@@ -323,17 +326,6 @@ def _fixed(definition: Definition, values: dict[str, Any]) -> list[tuple[Definit
         out = [(definition, n, v) for n, (v, _) in fixed.items()] + out
         definition = definition.base
     return out
-
-
-def _key(value: Any) -> Any:
-    """A value as a key: what can be hashed, and tells 1 from True and 1.0."""
-    if isinstance(value, dict):
-        return tuple((n, _key(v)) for n, v in sorted(value.items()))
-    if isinstance(value, LayerRef):
-        return value
-    if isinstance(value, (list, tuple)) and not hasattr(value, "_fields"):
-        return (type(value).__name__, *map(_key, value))
-    return (type(value).__name__, value)
 
 
 def result_of(body: Body) -> tuple[Any, tuple[ir.Output, ...]] | None:

@@ -60,7 +60,7 @@ class LayerRef(NamedTuple):
         return not self == other
 
     def __hash__(self) -> int:
-        return hash((id(self.target), repr(self.args)))
+        return hash((id(self.target), *(name for name, _, _ in self.args)))  # values may be lists
 
     @property
     def name(self) -> str:
@@ -99,3 +99,14 @@ def tensors(value: Any) -> tuple[Tensor, ...]:
     if isinstance(value, (list, tuple)) and not isinstance(value, (LayerRef, Formula, DType)):
         return tuple(t for item in value for t in tensors(item))
     return ()
+
+
+def key_of(value: Any) -> Any:
+    """A value as a key: what can be hashed, and tells 1 from True and 1.0."""
+    if isinstance(value, dict):
+        return tuple((n, key_of(v)) for n, v in sorted(value.items()))
+    if isinstance(value, LayerRef):
+        return value
+    if isinstance(value, (list, tuple)) and not hasattr(value, "_fields"):
+        return (type(value).__name__, *map(key_of, value))
+    return (type(value).__name__, value)
