@@ -88,6 +88,26 @@ def without_data(case: Case, classes: int = 1000) -> Pair:
         return Pair(ours(case, classes=classes), theirs(case, num_classes=classes))
 
 
+def sharing(pair: Pair) -> Pair:
+    """Both networks of the meta device with one set of weights in memory, random ones of a fit spread.
+
+    It serves networks whose only buffers are those of batch norms, and whose drawing would take too long.
+    """
+    noise = torch.Generator().manual_seed(1)
+    state = pair.theirs.state_dict()  # with the versions of its modules
+    for key, value in state.items():
+        if not value.is_floating_point():
+            state[key] = torch.zeros(value.shape, dtype=value.dtype)
+            continue
+        spread = (3 / max(1, value[0].numel())) ** 0.5 if value.dim() > 1 else 0.1
+        state[key] = torch.empty(value.shape, dtype=value.dtype).uniform_(-spread, spread, generator=noise)
+        if value.dim() == 1 and not key.endswith(("bias", "running_mean")):  # scales and variances
+            state[key] += 1
+    for model in pair:
+        model.load_state_dict(state, assign=True)
+    return pair
+
+
 # --- structure --------------------------------------------------------------------------------------------------------
 
 

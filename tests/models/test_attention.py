@@ -5,16 +5,21 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
+import torch
 from torch import nn
 from torchvision.models import maxvit, swin_transformer, vision_transformer
 
 from tests.models.referee import (
     Case,
+    Pair,
     assert_same_outputs,
     assert_same_state,
     assert_same_structure,
     built,
+    ours,
     program_lines,
+    sharing,
+    theirs,
     torchvision_lines,
     unsettle,
     without_data,
@@ -35,8 +40,10 @@ CASES = {
     for file, networks in BUILDERS.items()
     for network, (builder, size) in networks.items()
 }
-# Of networks that differ in their sizes alone, the small ones are computed.
-COMPUTED = ["ViT_B_32", "SwinT", "SwinV2T", "MaxViT_T"]
+# Of networks that differ in their sizes alone, the small ones draw their weights; of ViT the others are given some, and
+# Swin, whose buffers have to be computed, is built as it is.
+COMPUTED = ["ViT_B_32", *BUILDERS["swin"], "MaxViT_T"]
+GIVEN = {"ViT_B_16": 64, "ViT_L_16": 64, "ViT_L_32": 64, "ViT_H_14": 56}  # with the size of the image
 
 
 @pytest.mark.parametrize("network", CASES)
@@ -51,6 +58,18 @@ def test_numbers(network: str) -> None:
     assert_same_state(pair)
     unsettle(pair)
     assert_same_outputs(pair, case.inputs)
+
+
+@pytest.mark.parametrize("network", GIVEN)
+def test_outputs(network: str) -> None:
+    case, size = CASES[network], GIVEN[network]
+    with torch.device("meta"):
+        pair = Pair(ours(case, size=size), theirs(case, image_size=size))
+    assert_same_outputs(sharing(pair), (1, 3, size, size))
+
+
+def test_every_network_is_computed() -> None:
+    assert {*COMPUTED, *GIVEN} == CASES.keys()
 
 
 def vit() -> nn.Module:

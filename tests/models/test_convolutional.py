@@ -15,6 +15,7 @@ from tests.models.referee import (
     assert_same_structure,
     built,
     program_lines,
+    sharing,
     torchvision_lines,
     unsettle,
     without_data,
@@ -75,7 +76,7 @@ CASES = {
     for file, networks in BUILDERS.items()
     for network, name in networks.items()
 }
-# Of networks that differ in their sizes alone, the small ones are computed.
+# Of networks that differ in their sizes alone, the small ones draw their weights; the others are given some.
 COMPUTED = """
     AlexNet VGG11 VGG11BN ResNet18 ResNet50 ResNeXt50_32x4d WideResNet50_2 SqueezeNet1_0 SqueezeNet1_1 DenseNet121
     DenseNet161 GoogLeNet InceptionV3 MobileNetV2 MobileNetV3Large MobileNetV3Small MNASNet0_5 MNASNet1_3
@@ -125,6 +126,11 @@ def test_numbers(network: str) -> None:
     assert_same_outputs(pair, case.inputs)
     if network in TRAINED:
         assert_same_outputs(pair, TRAINED[network], training=True)
+
+
+@pytest.mark.parametrize("network", [network for network in CASES if network not in COMPUTED])
+def test_outputs(network: str) -> None:
+    assert_same_outputs(sharing(without_data(CASES[network])), CASES[network].inputs)
 
 
 def test_every_network_that_is_trained_is_computed() -> None:

@@ -40,8 +40,6 @@ CASES = {
     for file, networks in BUILDERS.items()
     for network, builder in networks.items()
 }
-# Of networks that differ in their depth alone, one is computed.
-COMPUTED = [network for network in CASES if "101" not in network]
 
 
 def with_equal_weights(case: Case) -> Pair:
@@ -58,7 +56,7 @@ def test_structure(network: str) -> None:
     assert_same_structure(without_data(CASES[network], classes=21))
 
 
-@pytest.mark.parametrize("network", COMPUTED)
+@pytest.mark.parametrize("network", CASES)
 def test_numbers(network: str) -> None:
     case = CASES[network]
     pair = with_equal_weights(case)
