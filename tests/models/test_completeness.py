@@ -36,7 +36,7 @@ def waiting() -> set[str]:
     ids=["classification", "segmentation", "video"],
 )
 def test_every_builder_of_torchvision_has_a_network(kind: object, count: int) -> None:
-    builders = set(torchvision.models.list_models(module=kind)) - ABSENT  # type: ignore[arg-type]
+    builders = set(torchvision.models.list_models(module=kind)) - ABSENT
     tested = [case.builder for case in CASES if case.builder in builders]
     assert sorted(tested) == sorted(builders)
     assert len(tested) == count
