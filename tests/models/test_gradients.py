@@ -1,4 +1,4 @@
-"""One step of training against torchvision's: from equal weights, seed and batch, all gradients are equal to the bit."""
+"""One step of training against torchvision's: from equal weights, seed and batch, every gradient is equal."""
 
 from __future__ import annotations
 
