@@ -70,7 +70,8 @@ def _imports(used: set[str], text: str) -> list[str]:
     standard = ["import math"] if "math." in text else []
     standard += ["from collections.abc import Callable"] if "Callable" in used else []
     standard += ["from functools import partial"] if "partial" in used else []
-    standard += ["from typing import NamedTuple"] if "(NamedTuple)" in text else []
+    typed = ["Any"] * ("**options: Any" in text) + ["NamedTuple"] * ("(NamedTuple)" in text)
+    standard += [f"from typing import {', '.join(typed)}"] if typed else []
     if "fnmatch(" in text:
         standard.insert(0, "from fnmatch import fnmatch")
     standard.sort(key=lambda line: (line.startswith("from"), line))
@@ -168,6 +169,15 @@ class _Class:
     """One class."""
 
     def __init__(self, made: ir.Class) -> None:
+        self.variant = made.base not in ("nn.Module", "nn.Sequential")
+        self.hoisted: dict[str, str] = {}  # defaults that must not stand in a signature
+        if not self.variant:
+            upper = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", made.name).upper()
+            calls = {a.name: a.default for a in made.arguments if (a.default or "").startswith("partial(")}
+            names = {n: f"{upper}_{n.strip('_').upper()}" for n in calls}
+            self.hoisted = {names[n]: code for n, code in calls.items() if code is not None}
+            arguments = (a._replace(default=names.get(a.name, a.default)) for a in made.arguments)
+            made = made._replace(arguments=tuple(arguments))
         self.made = made
         self.flow = _flow_name(made)
 
@@ -180,6 +190,9 @@ class _Class:
                 yield f"    {python_name(name)}: Tensor{' | None = None' if condition else ''}"
             yield ""
             yield ""
+        for name, code in self.hoisted.items():
+            yield from _from_code(code).lines(0, f"{name} = ")
+            yield from ("", "")
         yield f"class {made.name}({made.base}):"
         if made.version is not None:
             yield f"    _version = {made.version}"
@@ -195,10 +208,16 @@ class _Class:
         parameters = [
             f"{a.name}: {a.annotation}" + ("" if a.default is None else f" = {a.default}") for a in self.made.arguments
         ]
+        forwarded = self.made.forwarded
+        long = not fits(f"def __init__({', '.join(['self', *parameters])}) -> None:", 4)
+        if self.variant and (long or any("partial(" in p for p in parameters)):
+            kept = {f"{a.name}={a.name}" for a in self.made.arguments if a.default is not None}
+            parameters = [p for p, a in zip(parameters, self.made.arguments, strict=True) if a.default is None]
+            parameters.append("**options: Any")
+            forwarded = (*(f for f in forwarded if f not in kept), "**options")
         yield from _signature("def __init__(", ["self", *parameters], ") -> None:", indent=4)
-        if self.made.base not in ("nn.Module", "nn.Sequential"):
-            yield from _indent(call("super().__init__(", [_from_code(f) if f[:1] in "([" else Text(f)
-                               for f in self.made.forwarded], ")").lines(8, ""))  # fmt: skip
+        if self.variant:
+            yield from _indent(call("super().__init__(", [_from_code(f) for f in forwarded], ")").lines(8, ""))
             return
         build = self.made.build
         if self.made.base == "nn.Sequential":
@@ -766,7 +785,7 @@ def _fill_path(rule: ir.FillRule, indent: int) -> Iterator[str]:
         yield from _made(_filled(rule.call, path)).lines(indent, "")
         return
     read = set(re.findall(r"\w+", _made(rule.call).flat))
-    name, parameter = ("name", "p") if not read & {"name", "p"} else ("path", "parameter")
+    name, parameter = ("path", "parameter") if not read & {"path", "parameter"} else ("name", "p")
     yield f"for {name}, {parameter} in self.named_parameters():"
     yield f"    if fnmatch({name}, {literal(rule.attribute)}):"
     yield from (f"        {line}" for line in _made(_filled(rule.call, parameter)).lines(indent + 8, ""))

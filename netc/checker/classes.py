@@ -167,6 +167,10 @@ def _live(statements: tuple[Any, ...], live: set[str]) -> tuple[tuple[Any, ...],
         if isinstance(statement, ir.Let):
             if not _targets(statement) & live:
                 continue
+            if "," in statement.target:
+                unread = _targets(statement) - live
+                statement = ir.Let(re.sub(r"[\wǀ]+", lambda m, u=unread: "_" if m.group() in u else m.group(),  # type: ignore[misc]
+                                          statement.target), statement.code)  # fmt: skip
             live = (live - _targets(statement)) | set(_reads(statement))
             out.append(statement)
         elif isinstance(statement, (ir.BuildIf, ir.FlowIf)):
@@ -527,7 +531,8 @@ def _resolved(node: Any, names: Any, of: _Names) -> Any:
     if isinstance(node, TensorType):
         return of.shown(node)
     if isinstance(node, ir.Let):
-        target = ", ".join(names(n) if n not in of.body.parameters else n for n in node.target.split(", "))
+        kept = {*of.body.parameters, "_"}
+        target = re.sub(r"[\wǀ]+", lambda m: m.group() if m.group() in kept else names(m.group()), node.target)
         return ir.Let(target, _resolved(node.code, names, of))
     if isinstance(node, tuple):
         if hasattr(node, "_fields"):

@@ -106,7 +106,7 @@ def _libraries() -> dict[str, Any]:
     return {
         "torch": torch, "torch.nn": nn, "torch.nn.functional": functional, "torchvision": _Names(ops=ops),
         "torchvision.ops": ops, "math": math, "functools": _Names(partial=functools.partial),
-        "fnmatch": _Names(fnmatch=fnmatch), "typing": _Names(NamedTuple=NamedTuple),
+        "fnmatch": _Names(fnmatch=fnmatch), "typing": _Names(Any=Any, NamedTuple=NamedTuple),
         "collections.abc": _Names(Callable=callable_, Sequence=callable_),
     }  # fmt: skip
 
