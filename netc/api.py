@@ -14,7 +14,7 @@ from netc.render import render
 from netc.runtime.errors import UserError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from os import PathLike
 
     from torch import nn
@@ -65,15 +65,22 @@ def load(path: str | PathLike[str], network: str | None, parameters: Mapping[str
     if chosen not in names:
         said = f"there is no network `{chosen}` in {path}" if chosen else f"{path} has several networks"
         raise UserError(said, help=f"say which one: {', '.join(names)}")
-    module = execute(compiler.emit(checked.program).model, path.stem)
+    files = compiler.emit(checked.program)
+    module = execute(files.model, path.stem, [source for source, _ in files.shipped])
     built: nn.Module = getattr(module, chosen)()
     return built
 
 
-def execute(text: str, stem: str) -> ModuleType:
-    """Run the text of model.py as a module of its own, registered so that its classes can be pickled and inspected."""
+def execute(text: str, stem: str, beside: Sequence[Path] = ()) -> ModuleType:
+    """Run the text of model.py as a module of its own, registered so that its classes can be pickled and inspected.
+
+    `beside` are the Python files that it may import.
+    """
+    from netc.foreign.importing import importable
+
     name = f"netc_generated_{''.join(c if c.isalnum() else '_' for c in stem)}"
     module = ModuleType(name, f"The network of {stem}.net.")
     sys.modules[name] = module
-    exec(compile(text, f"<model.py of {stem}.net>", "exec"), module.__dict__)
+    with importable(beside):
+        exec(compile(text, f"<model.py of {stem}.net>", "exec"), module.__dict__)
     return module

@@ -171,6 +171,7 @@ def build(
     program, _ = analysed(path, settings)
     files = compiler.emit(program, _chosen(program, network, path))
     texts = {"model.py": files.model} | ({"train.py": files.train} if files.train is not None else {})
+    copies = [target for _, target in files.shipped if target.endswith(".py")]
     if stdout:
         for name, text in texts.items():
             click.echo(f"# --- {name} ---\n{text}", nl=False)
@@ -180,6 +181,8 @@ def build(
     if not quiet:
         for name, text in texts.items():
             click.echo(f"wrote {folder / name} ({text.count(chr(10))} lines)")
+        for name in copies:
+            click.echo(f"copied {folder / name}")
         _version_note()
 
 

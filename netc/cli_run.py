@@ -92,7 +92,7 @@ def train(file: str | None, device: str, resume: str | None, settings: dict[str,
         arguments += ["--resume", str(run)]
     try:
         with _program_errors(program, text, path):
-            _run_script(run / "train.py", arguments, quiet)
+            _run_script(run / "train.py", arguments, quiet, [Path(t).stem for _, t in script.shipped])
     finally:
         if resume is None and not (run / "last.pt").exists():  # it ended before it began: no device, no data
             shutil.rmtree(run, ignore_errors=True)
@@ -102,7 +102,9 @@ def train(file: str | None, device: str, resume: str | None, settings: dict[str,
 
 def _same_program(run: Path, path: Path, text: str, script: compiler.Files, settings: dict[str, str]) -> None:
     """A run goes on as it began; say so where the file or the settings are others now."""
-    now, then = (script.model, script.train), tuple(_read(run / name) for name in ("model.py", "train.py"))
+    python = [(source, target) for source, target in script.shipped if target.endswith(".py")]
+    now = (script.model, script.train, *(_read(source) for source, _ in python))
+    then = tuple(_read(run / name) for name in ("model.py", "train.py", *(target for _, target in python)))
     if now == then:
         return
     if settings:
@@ -110,6 +112,10 @@ def _same_program(run: Path, path: Path, text: str, script: compiler.Files, sett
             f"`{run}` was started with other settings, and a run goes on as it began",
             help="leave out --set, or start a new run without --resume",
         )
+    if now[:2] == then[:2]:
+        click.echo(f"note: a Python file of {path} has changed since; the run goes on with the copy in its folder",
+                   err=True)  # fmt: skip
+        return
     same = _read(run / path.name) == text
     reason = f"{run} was started with --set, or by another version of netc" if same else f"{path} has changed since"
     click.echo(f"note: {reason}; the run goes on with the scripts in its folder", err=True)
@@ -124,14 +130,15 @@ def _read(path: Path) -> str:
         ) from None
 
 
-def _run_script(script: Path, arguments: list[str], quiet: bool) -> None:
-    """Run a generated script in this process, as `python train.py` would."""
+def _run_script(script: Path, arguments: list[str], quiet: bool, modules: list[str]) -> None:
+    """Run a generated script in this process, as `python train.py` would. `modules` may lie beside it."""
     import runpy
 
     before = sys.argv, list(sys.path)
     sys.argv = [str(script), *arguments]
     sys.path.insert(0, str(script.parent))
-    sys.modules.pop("model", None)
+    for name in ("model", *modules):
+        sys.modules.pop(name, None)
     try:
         with contextlib.ExitStack() as stack:
             if quiet:
@@ -156,6 +163,10 @@ def _program_errors(program: ir.Program, text: str, path: Path) -> Iterator[None
         if problem.help is not None:
             raise
         _with_place(problem.message, program, text, path)
+    except OSError as problem:
+        if type(problem).__module__ != "urllib.error":
+            raise
+        raise _no_weights(problem) from None
     except (RuntimeError, ImportError) as problem:
         from netc.catalog.versions import explain_import_error
 
@@ -163,6 +174,18 @@ def _program_errors(program: ir.Program, text: str, path: Path) -> Iterator[None
         if known is None:
             raise
         raise UserError(known) from None
+
+
+def _no_weights(problem: OSError) -> UserError:
+    """Weights of a pretrained model that can't be fetched."""
+    address = getattr(problem, "url", None) or ""
+    said = getattr(problem, "reason", None) or problem
+    return UserError(
+        f"the weights of a pretrained model can't be downloaded: {said}",
+        help="connect this machine to the network, or put the file into the folder `checkpoints` of "
+        "torch.hub.get_dir(); with weights=None the model starts untrained",
+        details=address,
+    )
 
 
 def _with_place(message: str, program: ir.Program, text: str, path: Path) -> None:
@@ -211,7 +234,7 @@ def _script(program: ir.Program, path: Path) -> ModuleType:
     files = compiler.emit(program)
     if files.train is None:
         raise UserError(f"`{path}` has no `data` and `train` sections", help="add both; they say what to evaluate on")
-    return load_script(files.train, files.model)
+    return load_script(files.train, files.model, beside=[source for source, _ in files.shipped])
 
 
 def _weights(given: str | None, stem: str) -> Path:
@@ -392,11 +415,13 @@ def _trained(
 ) -> tuple[nn.Module, list[str] | None]:
     """The module with its weights, and the names of the classes where the checkpoint has them."""
     from netc.api import execute
-    from netc.runtime.script import fit, read_checkpoint
+    from netc.runtime.script import fit, form_only, read_checkpoint
 
     checkpoint = {} if weights is None else read_checkpoint(weights)
-    generated = execute(compiler.emit(program).model, path.stem)
-    module: nn.Module = getattr(generated, network.name)()
+    files = compiler.emit(program)
+    generated = execute(files.model, path.stem, [source for source, _ in files.shipped])
+    with form_only("" if weights is None else files.model):
+        module: nn.Module = getattr(generated, network.name)()
     if weights is not None:
         state = checkpoint.get("model", checkpoint)
         fit(module, state, weights, checkpoint)

@@ -7,6 +7,7 @@ emit, rehearse.
 from __future__ import annotations
 
 import gc
+from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from netc import parser
@@ -20,7 +21,6 @@ from netc.verify import verify
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from pathlib import Path
 
     from netc.checker.units import Loader
 
@@ -83,9 +83,11 @@ def emit(program: Program, networks: Sequence[Network] | None = None) -> Files:
     from netc.rehearsal import rehearse
 
     text = model.emit(program, networks)
-    rehearse(text, networks or program.networks)
+    rehearse(text, networks or program.networks, program.python)
+    python = tuple((Path(p), Path(p).name) for file in model.python_files(program, text) for p in file.paths)
     if program.train is None or program.data is None or program.trained is None:
-        return Files(text, None)
+        return Files(text, None, python)
     from netc.backends import training
 
-    return Files(text, *training.emit_program(program))
+    train, shipped = training.emit_program(program)
+    return Files(text, train, (*shipped, *python))

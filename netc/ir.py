@@ -235,6 +235,22 @@ class Register:
 
 
 @node
+class Replace:
+    """`self.backbone.fc = nn.Linear(…)`: another layer in the place of a part of a child."""
+
+    target: str
+    made: Made
+
+
+@node
+class Remove:
+    """`del self.backbone.classifier[6]`; with a name `delattr(self.backbone.classifier, name)`."""
+
+    target: str
+    name: str | None = None
+
+
+@node
 class Absent:
     """`self.downsample = None`: a child that only one branch builds."""
 
@@ -263,9 +279,13 @@ class Hold:
 
 @node
 class Fill:
-    """Initialisers of a module: `rules` are (class, attribute, call, optional), or a path and its call."""
+    """Initialisers of a module: `rules` are (class, attribute, call, optional), or a path and its call.
+
+    `kept` are the classes of children whose own weights the rules for types leave as they are.
+    """
 
     rules: tuple[FillRule, ...]
+    kept: tuple[str, ...] = ()
 
 
 class FillRule(NamedTuple):
@@ -307,7 +327,8 @@ class Refuse:
     message: str
 
 
-Build: TypeAlias = "Refuse | Let | Assign | Register | Absent | Store | Hold | Fill | BuildIf | BuildFor"
+Line: TypeAlias = "Register | Replace | Remove | Absent | Store | Hold | Fill"
+Build: TypeAlias = "Refuse | Let | Assign | Line | BuildIf | BuildFor"
 
 # --- a class: `forward` -----------------------------------------------------------------------------------------------
 
@@ -458,6 +479,18 @@ class Constant(NamedTuple):
     value: Expr | None = None
 
 
+class PythonFile(NamedTuple):
+    """A file that model.py imports: its module's name, its path with those that it needs, and what is taken from it.
+
+    `names` are (name, name in model.py), and `entries` what they stand for.
+    """
+
+    module: str
+    paths: tuple[str, ...]
+    names: tuple[tuple[str, str], ...]
+    entries: tuple[Entry, ...]
+
+
 class Program(NamedTuple):
     """A checked file. `trained` is the network that `train` is for, where there is one.
 
@@ -471,6 +504,7 @@ class Program(NamedTuple):
     trained: Network | None
     data: Data | None
     train: Train | None
+    python: tuple[PythonFile, ...] = ()
 
 
 # --- data and training ------------------------------------------------------------------------------------------------

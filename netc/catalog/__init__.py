@@ -59,6 +59,28 @@ def dataset(name: str) -> Entry | None:
     return _entry("dataset", name)
 
 
+def model(name: str) -> Entry | None:
+    """A model of torchvision, such as "vgg16"; `home` is the module that has its builder."""
+    return _entry("model", name)
+
+
+def model_class(name: str) -> str:
+    """The class that a model of torchvision is an instance of, as generated code names it: `models.VGG`."""
+    return str(_facts(name)[0])
+
+
+def model_weights(name: str) -> dict[str, str]:
+    """The enumerations behind the arguments of a model that take weights: {"weights": "models.VGG16_Weights"}."""
+    found = _facts(name)[1]
+    assert isinstance(found, dict)
+    return found
+
+
+def models() -> list[str]:
+    """The names of all models of torchvision that netc builds, sorted."""
+    return _names("model")
+
+
 def layers() -> list[str]:
     """The names of all layers, sorted."""
     return _names("layer")
@@ -97,6 +119,12 @@ def transforms() -> list[str]:
 def datasets() -> list[str]:
     """The names of all data sets of torchvision, sorted."""
     return _names("dataset")
+
+
+def _facts(name: str) -> list[object]:
+    with open(join(_FOLDER, "model.json"), encoding="utf-8") as file:
+        found: list[object] = json.load(file)["facts"][name]
+    return found
 
 
 def _kind(kind: str) -> tuple[dict[str, list[object]], dict[str, str]]:

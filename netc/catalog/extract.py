@@ -32,7 +32,7 @@ from torch.optim import lr_scheduler
 from torchvision.transforms import v2
 
 from netc.catalog import builtin_signatures as by_hand
-from netc.catalog import rules, unsupported
+from netc.catalog import extract_models, rules, unsupported
 from netc.catalog.entry import REQUIRED, Param
 
 Signatures = dict[str, tuple[str, list[Param]]]
@@ -140,7 +140,7 @@ def texts() -> dict[str, str]:
         rule_families = f'"rules":{_json(_families(kind, signatures))}'
         lines = (f'"{name}":{_json([home, *map(_packed, ps)])}' for name, (home, ps) in sorted(signatures.items()))
         files[kind] = f'{{{head},{rule_families},"entries":{{\n' + ",\n".join(lines) + "\n}}\n"
-    return files
+    return files | {"model": extract_models.text(head)}
 
 
 def _families(kind: str, names: Signatures) -> dict[str, str]:

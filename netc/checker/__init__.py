@@ -14,7 +14,7 @@ from netc import ir
 from netc import syntax as s
 from netc.checker import classes, layers, modules, sections
 from netc.checker.body import Body
-from netc.checker.expressions import ERROR, Evaluator
+from netc.checker.expressions import ERROR
 from netc.checker.python_text import text
 from netc.checker.session import Session, _fixed
 from netc.checker.units import Definition, load
@@ -34,9 +34,6 @@ def check(file: s.File, source: Source, report: Report, stem: str, loader: Loade
     """Check a file. `stem` is the name that builds and runs are filed under."""
     unit = load(file, source, report, loader)
     session = Session(report)
-    for definition in file.definitions:
-        if isinstance(definition, s.Use):
-            Evaluator(report, {}).not_yet(definition.span, "a `use`")
     for own in unit.own:
         _parameters(own, unit, report)
     _link(session, unit, report)
@@ -44,8 +41,13 @@ def check(file: s.File, source: Source, report: Report, stem: str, loader: Loade
     found = sections.collect(file, report)
     if not any(isinstance(d, (s.Network, s.Variant, s.Module, s.Broken)) for d in file.definitions):
         _no_network(file, source, report)
-    complete = not report.failed
-    data, train, trained = sections.check(found, networks, complete, unit.constants, report)
+    complete = not report.failed and not session.deferred
+    python = frozenset(unit.python)
+    data, train, trained = sections.check(found, networks, complete, unit.constants, report, python)
+    if session.deferred and not report.failed:  # all else has passed: now torch is asked
+        session = Session(report, probing=True, reserved=_reserved(unit))
+        networks = _networks(session, unit, report)
+        data, train, trained = sections.check(found, networks, not report.failed, unit.constants, report, python)
     if report.failed:
         return None
     try:
@@ -57,7 +59,25 @@ def check(file: s.File, source: Source, report: Report, stem: str, loader: Loade
         )  # fmt: skip
         return None
     constants = tuple(_constant(session, unit, node) for node in _all_constants(unit))
-    return ir.Program(stem, constants, made, tuple(networks), trained, data, train)
+    return ir.Program(stem, constants, made, tuple(networks), trained, data, train, _python(session, unit))
+
+
+def _reserved(unit: Unit) -> frozenset[str]:
+    """The names that the file and its imports define at the top of model.py."""
+    own = {*unit.definitions, *unit.constants, *(d.name for d in unit.own)}
+    return frozenset(own).union(*(_reserved(brought) for brought in unit.brought))
+
+
+def _python(session: Session, unit: Unit) -> tuple[ir.PythonFile, ...]:
+    """The Python files of a program that it uses, with the names that it takes from them."""
+    out: dict[str, ir.PythonFile] = {}
+    for one in (unit, *unit.brought):
+        for file in one.files:
+            names = sorted((n, alias) for (home, n), alias in session.used.items() if home == f"python:{file.path}")
+            if names:
+                own = tuple(one.python[n] for n, _ in names)
+                out[file.module] = ir.PythonFile(file.module, tuple(map(str, file.companions)), tuple(names), own)
+    return tuple(out[name] for name in sorted(out))
 
 
 def _all_constants(unit: Unit) -> list[s.Constant]:

@@ -708,8 +708,10 @@ def _member(c: Body, link: s.Link) -> Any:
     if isinstance(link.step, s.Inline):
         return modules.inline(c, link.step, position, c.current)
     if isinstance(link.step, s.Edited):
-        return c.not_yet(link.step.span, "editing a layer in braces")
+        return layers.python_layers().built(c, link.step, position, c.current)
     callee = link.step.callee if isinstance(link.step, s.Call) else link.step
+    if isinstance(callee, s.Attribute):
+        return layers.dotted(c, link.step, callee, position, c.current)
     named = isinstance(callee, s.Name) and (callee.text[0].isupper() or isinstance(c.env.get(callee.text), LayerRef))
     if not named:
         c.report.add(

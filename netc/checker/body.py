@@ -29,6 +29,7 @@ from netc.shapes import Size, TensorType, same, symbol
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from netc.catalog.entry import Entry
     from netc.checker.recorder import Recorder
     from netc.checker.session import Session
     from netc.checker.units import Definition
@@ -121,6 +122,13 @@ class Body(Evaluator):
 
     def definition(self, name: str) -> Definition | None:
         return self.owner.unit.definitions.get(name)
+
+    def python(self, name: str) -> Entry | None:
+        return self.owner.unit.python.get(name)
+
+    def function(self, name: str) -> Entry | None:
+        """A function of a `use`d file, or of torch."""
+        return self.owner.unit.python.get(name) or catalog.function(name)
 
     def layer_call(self, expr: s.Call, callee: s.Expr) -> Any:
         return layers.reference(self, expr, callee)
@@ -396,6 +404,8 @@ class Body(Evaluator):
         if isinstance(value, TensorTuple):
             names_ = ir.Var(target, value.items[0].type if isinstance(value.items[0], Tensor) else TensorType(()))
             items = tuple(self.part(names_, i, item) for i, item in enumerate(value.items))
+            if value.names:
+                return layers.python_layers().with_names(TensorTuple(items, names_, value.made), value.names)
             return TensorTuple(items, names_, value.made)
         return Tensor(ir.Var(target, value.type), value.type, value.made, value.constant)
 
@@ -445,6 +455,12 @@ class Body(Evaluator):
         if not valid_name(name.text, name.span, self.report):
             self.env[name.text] = ERROR
             return False
+        if name.text in self.owner.unit.python:
+            self.report.add(
+                "E0208", f"`{name.text}` is a function of a Python file, and can't be bound", name.span,
+                help="choose another name",
+            )  # fmt: skip
+            return False
         if name.text in self.constants or name.text in self.parameters or name.text in self.sizes:
             self.report.add(
                 "E0208",
@@ -458,6 +474,9 @@ class Body(Evaluator):
     def take_apart(self, statement: s.Bind, value: Any) -> None:
         """`out, (h, c) = …`: a line of `forward` that binds several names, or several values known at building."""
         idents = _idents(statement.targets)
+        if isinstance(value, TensorTuple) and value.names:
+            layers.python_layers().not_one(self, value, statement.chain.span)
+            value = ERROR
         if isinstance(value, TensorTuple):
             value = layers.with_all(value)
             target = _target(statement.targets)
@@ -595,7 +614,7 @@ class Body(Evaluator):
             )  # fmt: skip
             return ERROR
         if isinstance(step, s.Edited):
-            return self.not_yet(step.span, "editing a layer in braces")
+            return layers.python_layers().built(self, step, None, value)
         while isinstance(step, s.Paren) and not head:
             step = step.inner
         return self.step(step, value, head)
@@ -615,7 +634,7 @@ class Body(Evaluator):
                 return layers.again(self, step, name, value)
             if name[0].isupper() or isinstance(self.env.get(name), LayerRef):
                 return layers.unnamed(self, step, callee, value)
-            if catalog.function(name) is not None and (name not in BUILTINS or not head or self.is_torch(step)):
+            if self.function(name) is not None and (name not in BUILTINS or not head or self.is_torch(step)):
                 return functions.apply(self, step, callee, value, head)
             if not head:
                 return functions.unknown(self, callee)
@@ -748,7 +767,7 @@ class Body(Evaluator):
                 return ERROR
             known = name in BUILTINS or isinstance(self.env.get(name), (Formula, LayerRef)) or name[0].isupper()
             if not known or (name in BUILTINS and functions.has_tensor(self, expr)):
-                if catalog.function(name) is not None:
+                if self.function(name) is not None:
                     return functions.apply(self, expr, expr.callee, None, head=False)
                 return functions.unknown(self, expr.callee)
         return super().eval_call(expr)

@@ -19,6 +19,7 @@ from netc.shapes import Size, at_most, less, same
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from netc.catalog.entry import Entry
     from netc.diagnostics import Report
     from netc.source import Span
 
@@ -178,11 +179,15 @@ class Evaluator:
         """The module or network of a name, where there are any."""
         return None
 
+    def python(self, name: str) -> Entry | None:
+        """The class or function of a name in a `use`d file, where there are any."""
+        return None
+
     def layer_value(self, expr: s.Name) -> LayerRef | None:
         """A layer or module that is named as a value."""
         if not expr.text[0].isupper():
             return None
-        target = self.definition(expr.text) or catalog.layer(expr.text)
+        target = self.definition(expr.text) or self.python(expr.text) or catalog.layer(expr.text)
         return None if target is None else LayerRef(target)
 
     def unknown(self, expr: s.Name) -> Any:
@@ -333,6 +338,7 @@ class Evaluator:
         inner = Evaluator(self.report, dict(formula.env))
         inner.depth = self.depth + 1
         inner.definition = self.definition  # type: ignore[method-assign]
+        inner.python = self.python  # type: ignore[method-assign]
         for param in formula.params:
             if param.name.text not in given:
                 if param.default is None:

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 def unknown(c: Body, callee: s.Name) -> Any:
     """Report a function that there isn't."""
     name = callee.text
-    candidates = [*catalog.functions(), *c.labels]
+    candidates = [*catalog.functions(), *c.labels, *(n for n in c.owner.unit.python if not n[0].isupper())]
     capital = next((n for n in catalog.layers() if n.lower() == name.replace("_", "").lower()), None)
     if name in c.env:
         c.report.add(
@@ -38,6 +38,8 @@ def unknown(c: Body, callee: s.Name) -> Any:
             callee.span,
             help=f"begin a new line with it: `{name} -> …`",
         )
+        return ERROR
+    if c.owner.unit.files and _python().misnamed(c, callee):
         return ERROR
     from netc.checker.body import elsewhere
 
@@ -130,11 +132,14 @@ def wrapped(result: Any, expr: ir.Expr, made: Made, constant: bool = False) -> A
 
 def apply(c: Body, step: s.Expr, callee: s.Name, value: Any, head: bool) -> Any:
     """A call of a function, the flowing value put in front where the call has no tensor of its own."""
-    entry = catalog.function(callee.text)
+    entry = c.function(callee.text)
     assert entry is not None
     given = step.arguments if isinstance(step, s.Call) else ()
     arguments = [(a.name, c.evaluate(a.value), a) for a in given]
     complete = any(_holds_tensor(v) for _, v, _ in arguments) or not _takes_tensor(entry)
+    if entry.rule is not None and entry.rule.probed:
+        complete = complete or not _python().wants_more(entry, given)
+        entry = _python().for_call(entry, given, 0 if complete and (head or value is None) else 1)
     flows = value is not None and not (head and complete)
     if head and value is None and not complete:
         value = ERROR if any(v is ERROR for _, v, _ in arguments) else c.the_current(step.span)
@@ -143,6 +148,13 @@ def apply(c: Body, step: s.Expr, callee: s.Name, value: Any, head: bool) -> Any:
     if bound is None or value is ERROR:
         return ERROR
     return _result(c, entry, bound, step)
+
+
+def _python() -> Any:
+    """The part for Python files, loaded where there are any."""
+    from netc.checker import python_layers
+
+    return python_layers
 
 
 def _takes_tensor(entry: Entry) -> bool:
@@ -281,7 +293,11 @@ def _result(c: Body, entry: Entry, bound: _Bound, step: s.Expr) -> Any:
     rule = entry.rule
     if rule is None:
         return c.not_yet(step.span, f"the function `{entry.name}`")
-    values = {p.name: p.default for p in entry.params} | {n: type_or_value(v) for n, (v, _, _) in bound.items()}
+    if rule.probed and not c.session.probing:
+        c.session.deferred = True
+        return ERROR
+    plain = _python().plain if rule.probed else type_or_value
+    values = {p.name: p.default for p in entry.params} | {n: plain(v) for n, (v, _, _) in bound.items()}
     arriving = tuple(t.type for t in found)
     from netc.checker.layers import shape
 
@@ -312,9 +328,10 @@ def _rejected(c: Body, entry: Entry, reject: Reject, tensors: list[Tensor], boun
     argument = bound.get(reject.argument or "", (None, None, False))[1]
     came = [Label(t.made.span, f"gives {t.type}".replace("$", "")) for t in tensors if t.made is not None]
     notes = [] if came else [f"it receives {', '.join(str(t.type) for t in tensors)}".replace("$", "")]
+    notes += getattr(reject, "notes", ())
     expected = f"expected {reject.expected}, got {reject.got}" if reject.expected else ""
     c.report.add(
-        "E0309" if argument else "E0404",
+        "E0309" if argument else getattr(reject, "code", "E0404"),
         f"`{entry.name}`: {reject.reason}".replace("$", ""),
         argument.span if argument else step.span,
         expected.replace("$", ""),
@@ -326,8 +343,9 @@ def _rejected(c: Body, entry: Entry, reject: Reject, tensors: list[Tensor], boun
 
 def _code(c: Body, entry: Entry, bound: _Bound, type_: ir.Types, step: s.Expr) -> ir.Function:
     """The call in Python: a method where torch's tensors have it and people write it so, else the function."""
-    callee = {"torch.nn.functional": "F.", "torch": "torch.", "torch.Tensor": "."}[entry.home] + entry.name
-    first = next(iter(bound.values()))[0]
+    lead = {"torch.nn.functional": "F.", "torch": "torch.", "torch.Tensor": "."}.get(entry.home)
+    callee = c.session.python_name(entry) if lead is None else lead + entry.name
+    first = next((v for v, _, _ in bound.values()), None)
     if callee.startswith("torch.") and entry.name in _METHODS and isinstance(_expr(c, first, None), _FLUENT):
         callee = f".{entry.name}"
     arguments: list[tuple[str | None, ir.Expr]] = []
@@ -484,6 +502,11 @@ def index(c: Body, expr: s.Index, value: Any) -> Any:
     if isinstance(value, TensorTuple):
         (subscript, *more) = expr.subscripts
         at = None if isinstance(subscript, (s.Slice, s.Dots)) else c.evaluate(subscript)
+        if value.names and at is not ERROR:
+            if at in value.names and not more:
+                return value.items[value.names.index(at)]
+            keys = ", ".join(f'"{n}"' for n in value.names)
+            return c.fail(expr.span, f"this is a dictionary with the keys {keys}", suggestion(str(at), value.names))
         position = at if c.rec is None else c.rec.witness(at)
         if at is ERROR:
             return ERROR

@@ -50,10 +50,12 @@ def find(c: Body, callee: s.Name) -> LayerRef | None:
                 help=_not_a_layer(name, held),
             )  # fmt: skip
         return None
-    target = c.definition(name) or catalog.layer(name)
+    target = c.definition(name) or c.python(name) or catalog.layer(name)
     if target is not None:
         ref = LayerRef(target)
         return ref if _usable(c, ref, callee) else None
+    if c.owner.unit.files and python_layers().misnamed(c, callee):
+        return None
     if c.owner.unit.incomplete:
         return None
     if name in UNSUPPORTED:
@@ -66,7 +68,8 @@ def find(c: Body, callee: s.Name) -> LayerRef | None:
             help=f"name it in the `train` section: `loss = {name}`",
         )
     else:
-        near = _nearest_layer(name) or nearest(name, [n for n in c.owner.unit.definitions if n[0].isupper()])
+        own = [n for n in (*c.owner.unit.definitions, *c.owner.unit.python) if n[0].isupper()]
+        near = _nearest_layer(name) or nearest(name, own)
         help_text = f"did you mean `{near}`?" if near else "layers have the names that torch.nn gives them"
         c.report.add("E0202", f"there is no layer `{name}`", callee.span, help=help_text)
     return None
@@ -86,7 +89,15 @@ def _usable(c: Body, ref: LayerRef, callee: s.Name) -> bool:
         reason = UNSUPPORTED.get(ref.name, "its shapes are not known to netc")
         c.report.add("E0900", f"`{ref.name}` can't be used: {reason}", callee.span)
         return False
-    return True
+    probed = isinstance(ref.target, Entry) and ref.target.rule is not None and ref.target.rule.probed
+    return not probed or python_layers().usable(c, ref.target, callee)
+
+
+def python_layers() -> Any:
+    """The part for Python layers, loaded where there are any."""
+    from netc.checker import python_layers as part
+
+    return part
 
 
 # What other libraries call torch's layers.
@@ -109,7 +120,9 @@ def reference(c: Evaluator, expr: s.Call, callee: s.Expr) -> LayerRef | Any:
     """`BatchNorm2d(eps=0.001)` as a value: the layer with some of its arguments. None where the name is no layer."""
     assert isinstance(callee, s.Name)
     held = c.env.get(callee.text)
-    target = held.target if isinstance(held, LayerRef) else c.definition(callee.text) or catalog.layer(callee.text)
+    target = held.target if isinstance(held, LayerRef) else (
+        c.definition(callee.text) or c.python(callee.text) or catalog.layer(callee.text)
+    )
     if target is None:
         return None
     given: dict[str, tuple[Any, str]] = {}
@@ -165,6 +178,8 @@ def reference_code(c: Body, ref: LayerRef, own: str | None) -> str:
 def callee_code(c: Body, target: Entry | Definition) -> str:
     """The Python that names a layer's class."""
     if isinstance(target, Entry):
+        if target.rule is not None and target.rule.probed:
+            return str(python_layers().code_of(c, target))
         return f"ops.{target.name}" if target.home.startswith("torchvision") else f"nn.{target.name}"
     return c.session.class_name(target)
 
@@ -242,10 +257,10 @@ def _labelled(c: Body, link: s.Link, label: Named, value: Any) -> Any:
     if isinstance(step, s.Inline):
         return modules.inline(c, step, label, value)
     if isinstance(step, s.Edited):
-        return c.not_yet(step.span, "editing a layer in braces")
+        return python_layers().built(c, step, label, value)
     callee = step.callee if isinstance(step, s.Call) else step
     if isinstance(callee, s.Attribute):
-        return dotted(c, step, callee)
+        return dotted(c, step, callee, label, value)
     layer = isinstance(callee, s.Name) and (callee.text[0].isupper() or isinstance(c.env.get(callee.text), LayerRef))
     if not isinstance(callee, s.Name) or not layer:
         shown = f"`{callee.text}` is a function" if isinstance(callee, s.Name) else "this is an expression"
@@ -297,6 +312,8 @@ def build(c: Body, step: s.Expr, callee: s.Name, label: Named, value: Any) -> An
         return ERROR
     layer, _, result = made
     register(c, label, layer, new(c, ref, callee, layer))
+    if ref.target.rule is not None and ref.target.rule.probed:
+        return python_layers().applied(c, layer, value, result, label, step.span)
     return applied(c, ref.target, value, result, label, step.span)
 
 
@@ -325,6 +342,8 @@ def call(
     entry = ref.target
     assert isinstance(entry, Entry)
     assert entry.rule is not None
+    if entry.rule.probed:
+        return python_layers().call(c, ref, step, label, value)  # type: ignore[no-any-return]
     taken = _taken(c, entry, value, step.span)
     key = memory.key(c, step, taken)
     known = c.session.calls.get(key) if key is not None else None
@@ -363,11 +382,14 @@ def _taken(c: Body, entry: Entry, value: Any, span: Span) -> tuple[Tensor, ...] 
         c.the_current(span)
         return None
     found = tensors(value)
+    if isinstance(value, TensorTuple) and value.names:
+        python_layers().not_one(c, value, span)
+        return None
     if not found:
         c.report.add("E0206", f"a layer takes a tensor, and this is {kind_of(value)}", span)
         return None
     assert entry.rule is not None
-    if len(found) > 1 and entry.name not in SEVERAL:
+    if len(found) > 1 and entry.name not in SEVERAL and not entry.rule.probed:
         labels = dict.fromkeys(Label(t.made.span, "given here") for t in found if t.made is not None)
         c.report.add(
             "E0408", f"`{entry.name}` takes 1 input, and {len(found)} arrive", span, secondary=labels,
@@ -497,7 +519,8 @@ def shape(c: Body, rule: Any, values: dict[str, Any], types: tuple[TensorType, .
     if isinstance(concrete, Reject) or (plain == types and numbers == values):
         return concrete
     try:
-        general = rule(values, types)
+        probed = getattr(rule, "file", rule) is not rule
+        general = python_layers().general(c, rule, values, types) if probed else rule(values, types)
     except (TypeError, ValueError, ZeroDivisionError, AttributeError):
         general = concrete
     return reconciled(c, general, concrete)
@@ -624,8 +647,9 @@ def _rejected(c: Body, entry: Entry, reject: Reject, tensors: tuple[Tensor, ...]
     who = f"`{label}` ({entry.name})" if label and label != entry.name else f"`{entry.name}`"
     place = c.argument_spans.get(reject.argument or "", span)
     came = _came_from(tensors)
-    notes = [] if came else dict.fromkeys(f"it receives {_type(t.type)}" for t in tensors)
-    code = "E0309" if reject.argument in c.argument_spans else "E0404"
+    notes = [] if came else list(dict.fromkeys(f"it receives {_type(t.type)}" for t in tensors))
+    code = "E0309" if reject.argument in c.argument_spans else getattr(reject, "code", "E0404")
+    notes += getattr(reject, "notes", ())
     expected = f"expected {reject.expected}, got {reject.got}" if reject.expected else ""
     c.report.add(
         code,
@@ -653,7 +677,13 @@ def unnamed(c: Body, step: s.Expr, callee: s.Name, value: Any) -> Any:
     made = call(c, ref, step, callee, "", value)
     rule = ref.target.rule
     assert rule is not None
-    if rule.state is not None or rule.buffers is not None:
+    if made is None and rule.probed:
+        return ERROR
+    if made is not None and rule.probed:
+        has_state = bool(_state_of(made[0]))
+    else:
+        has_state = rule.state is not None or rule.buffers is not None
+    if has_state:
         _label_please(c, ref.name, step, callee)
         return ERROR
     if made is None:
@@ -663,10 +693,21 @@ def unnamed(c: Body, step: s.Expr, callee: s.Name, value: Any) -> Any:
         types, _ = result
         return functions.wrapped(types, function_form(layer, taken), Made(ref.name, step.span))
     label = _own_label(c, callee)
+    if rule.probed:
+        register(c, label, replace(layer, label=label.text), new(c, ref, callee, layer))
+        return python_layers().applied(c, layer, value, result, label, step.span)
     if label.text in c.labels:
         return applied(c, ref.target, value, result, label, step.span)
     register(c, label, replace(layer, label=label.text), new(c, ref, callee, layer))
     return applied(c, ref.target, value, result, label, step.span)
+
+
+def _state_of(layer: ir.Layer) -> list[str]:
+    """The parameters and buffers of a Python layer."""
+    rule = layer.call.entry.rule
+    assert rule is not None
+    args = {p.name: layer.call.get(p.name) for p in layer.call.entry.params}
+    return [*(rule.state(args) if rule.state else ()), *(rule.buffers(args) if rule.buffers else ())]
 
 
 def _own_label(c: Body, callee: s.Name) -> Named:
@@ -847,12 +888,12 @@ def attribute(c: Body, expr: s.Attribute, label: str) -> Any:
     return ERROR
 
 
-def dotted(c: Body, step: s.Expr, callee: s.Attribute) -> Any:
+def dotted(c: Body, step: s.Expr, callee: s.Attribute, label: Named | None = None, value: Any = None) -> Any:
     """`nn.Conv2d(…)`, `torch.relu`, `torchvision.models.vgg16(…)`."""
     parts = c.source_text(callee.span).split(".")
-    if parts[0] == "torchvision":
-        return c.not_yet(callee.span, "a model of torchvision as a layer")
-    if parts[0] in ("nn", "torch", "F") or "nn" in parts:
+    if parts[0] == "torchvision" and parts[1:2] == ["models"]:
+        return python_layers().built(c, step, label, value)
+    if parts[0] in ("nn", "torch", "F", "torchvision") or "nn" in parts:
         c.report.add(
             "E0219",
             f"layers and functions go by their last name: `{parts[-1]}`",

@@ -117,10 +117,12 @@ def check(
     complete: bool,
     constants: dict[str, Any],
     report: Report,
+    python: frozenset[str] = frozenset(),
 ) -> tuple[ir.Data | None, ir.Train | None, ir.Network | None]:
     """Check both sections, and how they fit the network. `complete` says that every network was understood."""
     before = len(report.errors)
     reader = _Reader(report, constants)
+    reader.python = python
     misspelt_section = any(d.code == "E0501" for d in report.errors)
     data = train = None
     if "data" in found:
@@ -148,6 +150,7 @@ class _Reader:
     def __init__(self, report: Report, constants: dict[str, Any]) -> None:
         self.report = report
         self.evaluator = Evaluator(report, constants)
+        self.python: frozenset[str] = frozenset()  # what `use`d files define
 
     # --- data --------------------------------------------------------------------------------------------------------
 
@@ -174,6 +177,8 @@ class _Reader:
             return ERROR
         name = callee.text
         entry = DIGITS if name == DIGITS.name else catalog.dataset(name)
+        if entry is None and name in self.python:
+            return self.evaluator.not_yet(callee.span, "a data set of a Python file")
         if entry is None:
             self.report.add(
                 "E0507",
@@ -242,7 +247,10 @@ class _Reader:
                 ok = False
                 continue
             entry = catalog.transform(callee.text)
-            if entry is None:
+            if entry is None and callee.text in self.python:
+                self.evaluator.not_yet(callee.span, "a transform of a Python file")
+                ok = False
+            elif entry is None:
                 self.unknown_transform(callee)
                 ok = False
             elif callee.text in UNSUITED:
@@ -464,6 +472,8 @@ class _Reader:
                 )
             return ERROR
         entry = find(callee.text)
+        if entry is None and callee.text in self.python:
+            return self.evaluator.not_yet(callee.span, f"a {kind} of a Python file")
         if entry is None:
             near = nearest(callee.text, known())
             self.report.add(

@@ -19,6 +19,7 @@ from netc.diagnostics import Label, Report
 from netc.shapes import TensorType
 
 if TYPE_CHECKING:
+    from netc.catalog.entry import Entry
     from netc.checker.memory import Remembered
     from netc.source import Span
 
@@ -84,7 +85,7 @@ class Followed(NamedTuple):
 class Session:
     """The memory of one check."""
 
-    def __init__(self, report: Report) -> None:
+    def __init__(self, report: Report, probing: bool = False, reserved: frozenset[str] = frozenset()) -> None:
         self.report = report
         self.broken: set[Definition] = set()  # variants whose arguments are wrong
         self.site: Span | None = None  # of the call whose module is being followed
@@ -104,9 +105,16 @@ class Session:
         self.formulas: dict[str, tuple[ir.Expr, dict[str, str]]] = {}  # of tensors: the body, and what it is given
         self.instead: dict[int, int] = {}  # rule of a path -> the rule of a type before it that it stands in for
         self.names: dict[Definition, str] = {}
-        self.taken: dict[str, Definition] = {}
+        self.taken: dict[str, Definition | None] = {}
         self.demanded: dict[Definition, list[tuple[str, int, int]]] = {}  # role, input, axis
         self.exports: dict[Definition, dict[tuple[tuple[int, ...], int], str]] = {}
+        self.probing = probing  # layers that have to be run to know their shapes may be run
+        self.deferred = False  # such a layer was met, and not run
+        self.reserved = reserved
+        self.models: dict[str, Entry] = {}
+        self.used: dict[tuple[str, str], str] = {}  # home and name of what is Python's -> its name in model.py
+        self.sizes: dict[tuple[int, str], set[int]] = {}  # inferred sizes of an edit's layer, over all instances
+        self.foreign: dict[Definition, dict[str, None]] = {}  # the Python of classes that init rules pass over
 
     # --- instances ---------------------------------------------------------------------------------------------------
 
@@ -195,16 +203,21 @@ class Session:
         """What a body that was followed is made of; None where a mistake was found in it."""
         result = result_of(body)
         if result is None or body.report.failed or body.broken:
-            if not body.report.failed and not report.failed and body.outputs:
+            if not body.report.failed and not report.failed and body.outputs and not self.deferred:
                 report.add(
                     "E0223", f"the {definition.kind} `{definition.name}` has outputs in training only",
                     definition.span, help="give one that evaluation has as well, outside of `if training`",
                 )  # fmt: skip
-            elif not body.report.failed and not report.failed:
+            elif not body.report.failed and not report.failed and not self.deferred:
                 report.add(
                     "E0223", f"the {definition.kind} `{definition.name}` computes nothing", definition.span,
                     help="write its layers as a chain: `conv1: Conv2d(6, 5) -> ReLU`",
                 )  # fmt: skip
+            return None
+        if isinstance(body.current, TensorTuple) and body.current.names and not body.outputs:
+            from netc.checker.python_layers import not_one
+
+            not_one(body, body.current, body.owner.body.statements[-1].span)
             return None
         types, outputs = result
         made = Instance(
@@ -237,6 +250,20 @@ class Session:
             self.names[definition] = name
             self.taken[name] = definition
         return self.names[definition]
+
+    def python_name(self, entry: Entry) -> str:
+        """The name of a Python class or function in model.py; one that is taken gets a number."""
+        key = entry.home, entry.name
+        if key not in self.used:
+            base = name = entry.name
+            number = 2
+            reserved = {*self.taken, *self.used.values(), *self.reserved, *_OWN_NAMES}
+            while name in reserved:
+                name, number = f"{base}{number}", number + 1
+            self.used[key] = name
+            if name[0].isupper():
+                self.taken[name] = None
+        return self.used[key]
 
     def note_target(self, owner: Definition, callee: s.Name, definition: Definition) -> None:
         """Remember which modules a step with a module as a parameter builds."""
@@ -316,6 +343,13 @@ class Session:
 def _alike(a: General, b: General) -> bool:
     """Whether two forms of a module are the same to those that build it."""
     return a is b or a[3:] == b[3:]
+
+
+# What generated code may import or define by itself.
+_OWN_NAMES = (
+    "Tensor", "F", "NamedTuple", "Callable", "partial", "fnmatch", "nn", "torch", "math", "models", "ops", "self", "m",
+    "part", "kept", "name", "p",
+)  # fmt: skip
 
 
 def _fixed(definition: Definition, values: dict[str, Any]) -> list[tuple[Definition, str, Any]]:

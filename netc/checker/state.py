@@ -200,6 +200,8 @@ def version(c: Body, statement: s.Bind, value: Any) -> None:
 
 def fills(c: Body) -> None:
     """The `init` blocks of a body, when all of it is built."""
+    if c.session.deferred:
+        return  # not all layers are known yet
     for statement in c.fills:
         made = {id(r): rule for r in statement.rules if (rule := _rule(c, r)) is not None}
         if c.rec is None:
@@ -212,7 +214,7 @@ def fills(c: Body) -> None:
                 of_type = c.session.instead[key]
                 made[of_type] = general._replace(instead=(*made[of_type].instead, (place, rule.call)))
                 del made[key]
-        c.rec.build.append(ir.Fill(tuple(made.values())))
+        c.rec.build.append(ir.Fill(tuple(made.values()), tuple(c.session.foreign.get(c.owner, ()))))
 
 
 def _overlaps(c: Body, rules: tuple[s.Rule, ...]) -> None:
@@ -259,6 +261,12 @@ def _rule(c: Body, rule: s.Rule) -> ir.FillRule | None:
 
 def _type_rule(c: Body, rule: s.Rule, entry: Entry) -> ir.FillRule | None:
     kind, _, attribute = rule.selector.text.partition(".")
+    if c.python(kind) is not None:
+        c.report.add("E0236", f"a Python layer such as `{kind}` is reached by its path only", rule.selector.span,
+                     help=f'write it as in `"child.{attribute or "weight"}" ~ …`')  # fmt: skip
+        return None
+    if c.rec is None:
+        _note_foreign(c)
     target = c.definition(kind) or catalog.layer(kind)
     if target is None or not attribute:
         near = nearest(kind, [*catalog.layers(), *c.owner.unit.definitions])
@@ -329,9 +337,19 @@ def _modules(children: tuple[ir.Child, ...] | list[ir.Child], seen: set[int]) ->
             yield from _modules(child.children, seen)
 
 
+def _note_foreign(c: Body) -> None:
+    """Remember whose weights the rules for types leave as they are: those of pretrained and Python layers."""
+    for module in _modules(c.children, set()):
+        rule = module.call.entry.rule if isinstance(module, ir.Layer) else None
+        if isinstance(module, ir.Layer) and rule is not None and rule.probed and _state(c, module):
+            from netc.checker.python_layers import class_code
+
+            c.session.foreign.setdefault(c.owner, {})[class_code(c, module.call.entry)] = None
+
+
 def _is(c: Body, module: ir.Child, target: Entry | Definition) -> bool:
     if isinstance(target, Entry):
-        if not isinstance(module, ir.Layer):
+        if not isinstance(module, ir.Layer) or (module.call.entry.rule is not None and module.call.entry.rule.probed):
             return False
         return module.call.entry is target or _holds(c, module)
     return isinstance(module, ir.Instance) and module.name == target.name

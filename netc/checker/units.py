@@ -21,7 +21,9 @@ from netc.source import Source, Span
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from netc.catalog.entry import Entry
     from netc.diagnostics import Diagnostic
+    from netc.foreign.source import PythonFile
 
     Loader = Callable[[str, Source], "Source | str"]  # the file of an import, or the reason why there is none
 
@@ -51,6 +53,8 @@ class Unit:
         self.constants: dict[str, Any] = {}
         self.order: list[s.Constant] = []  # the constants in an order in which each needs only those before it
         self.definitions: dict[str, Definition] = {}
+        self.python: dict[str, Entry] = {}  # classes and functions of `use`d files
+        self.files: list[PythonFile] = []
         self.own: list[Definition] = []
         self.brought: list[Unit] = []
         self.incomplete = False  # an import is missing, so that a name that isn't there may be its
@@ -67,6 +71,7 @@ class _Loading:
         self.report = report
         self.loader = loader
         self.units: dict[str, Unit] = {}
+        self.files: dict[str, PythonFile] = {}
         self.open: list[str] = []
 
     def unit(self, file: s.File, source: Source) -> Unit:
@@ -76,6 +81,12 @@ class _Loading:
         for definition in file.definitions:
             if isinstance(definition, s.Import):
                 self.bring(unit, definition)
+            elif isinstance(definition, s.Use):
+                from netc.checker.python_files import use
+
+                failed = self.report.count
+                use(self.report, self.loader, self.files, unit, definition)
+                unit.incomplete = unit.incomplete or self.report.count > failed
         for definition in file.definitions:
             if not isinstance(definition, (s.Import, s.Use, s.Section, s.Broken)):
                 self.define(unit, definition, places)
@@ -199,6 +210,9 @@ class _Constants(Evaluator):
 
     def unknown(self, expr: s.Name) -> Any:
         return ERROR if self.unit.incomplete else super().unknown(expr)
+
+    def python(self, name: str) -> Entry | None:
+        return self.unit.python.get(name)
 
     def layer_call(self, expr: s.Call, callee: s.Expr) -> Any:
         from netc.checker.layers import reference

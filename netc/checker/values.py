@@ -35,13 +35,15 @@ class Tensor(NamedTuple):
 class TensorTuple(NamedTuple):
     """Several values at once, nested as torch nests them. `expr` computes all of them, where one expression does.
 
-    Those `of_layer` of torch stand for the first one where they are not taken apart.
+    Those `of_layer` of torch stand for the first one where they are not taken apart. `names` are the keys of a
+    dictionary, whose values they are.
     """
 
     items: tuple[Any, ...]
     expr: ir.Expr | None = None
     made: Made | None = None
     of_layer: bool = False
+    names: tuple[str, ...] = ()
 
 
 class LayerRef(NamedTuple):

@@ -25,10 +25,13 @@ if TYPE_CHECKING:
 __all__ = ["Disagreement", "rehearse"]
 
 
-def rehearse(text: str, networks: Sequence[ir.Network]) -> None:
-    """Raise `Disagreement` where the networks in a text aren't those that were checked."""
+def rehearse(text: str, networks: Sequence[ir.Network], python: Sequence[ir.PythonFile] = ()) -> None:
+    """Raise `Disagreement` where the networks in a text aren't those that were checked.
+
+    `python` are the files that the text imports, for which stand-ins are made.
+    """
     restart()
-    names = namespace()
+    names = namespace(python)
     _run("the generated code", lambda: exec(compile(text, "model.py", "exec"), names))
     trees = Trees()
     trains = "if self.training" in text

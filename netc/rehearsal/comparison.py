@@ -88,6 +88,9 @@ def _kind(module: Module) -> str:
 
 def _layer(where: str, seen: ir.Layer, made: Module) -> None:
     entry = seen.call.entry
+    probed = entry.rule is not None and entry.rule.probed
+    if probed and isinstance(made, Layer) and (made.entry.home, made.entry.name) == (entry.home, entry.name):
+        made.__dict__["entry"] = entry  # that of this call, with its edits
     if not isinstance(made, Layer) or made.entry is not entry:
         raise _disagreement(where, "it", entry.name, _kind(made))
     wanted_args, values = seen.call.args, made.netc_values

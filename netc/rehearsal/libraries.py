@@ -19,14 +19,17 @@ from netc.rehearsal.tensors import DType, Refused, Tensor, bind, call
 from netc.shapes import TensorType
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
+
+    from netc.ir import PythonFile
 
 DTYPES = (
     "float32", "float64", "float16", "bfloat16", "int64", "int32", "int16", "int8", "uint8", "bool", "complex64",
 )  # fmt: skip
 HARMLESS = (
-    "abs all any bool dict enumerate float int isinstance len list max min object print range repr reversed round set "
-    "sorted str sum super tuple type zip property staticmethod ValueError TypeError None True False __build_class__"
+    "abs all any bool delattr dict enumerate float int isinstance len list max min object print range repr reversed "
+    "round set sorted str sum super tuple type zip property staticmethod ValueError TypeError None True False "
+    "__build_class__"
 ).split()
 
 
@@ -66,6 +69,8 @@ class _Initialisers:
             raise AttributeError(f"torch.nn.init has no `{name}`")
 
         def fill(tensor: Any, *args: Any, **kwargs: Any) -> Any:
+            if type(tensor).__name__ == "Part":  # of a model whose edits are not followed here
+                return tensor
             if not isinstance(tensor, Tensor):
                 raise Refused(f"`{name}` is given {tensor!r} to fill")
             values = {p.name: p.default for p in entry.params} | bind(entry, args, kwargs)
@@ -82,6 +87,17 @@ class _Names:
 
     def __init__(self, **own: Any) -> None:
         self.__dict__.update(own)
+
+
+class _Vision(_Names):
+    """torchvision; its models are looked for where they are named."""
+
+    def __getattr__(self, name: str) -> Any:
+        if name != "models":
+            raise AttributeError(f"torchvision has no `{name}`")
+        from netc.rehearsal.foreign import Models
+
+        return Models()
 
 
 def _drawn(*size: Any, dtype: Any = None) -> Tensor:
@@ -104,16 +120,20 @@ def _libraries() -> dict[str, Any]:
     ops = _Layers("torchvision.ops")
     callable_ = type("Callable", (), {"__class_getitem__": classmethod(lambda cls, item: cls)})
     return {
-        "torch": torch, "torch.nn": nn, "torch.nn.functional": functional, "torchvision": _Names(ops=ops),
+        "torch": torch, "torch.nn": nn, "torch.nn.functional": functional, "torchvision": _Vision(ops=ops),
         "torchvision.ops": ops, "math": math, "functools": _Names(partial=functools.partial),
         "fnmatch": _Names(fnmatch=fnmatch), "typing": _Names(Any=Any, NamedTuple=NamedTuple),
         "collections.abc": _Names(Callable=callable_, Sequence=callable_),
     }  # fmt: skip
 
 
-def importer() -> Callable[..., Any]:
+def importer(python: Sequence[PythonFile] = ()) -> Callable[..., Any]:
     """`__import__` for generated code."""
     known = _libraries()
+    if python:
+        from netc.rehearsal.foreign import Files
+
+        known |= {file.module: Files(file) for file in python}
 
     def find(name: str, globals_: Any = None, locals_: Any = None, wanted: Any = (), level: int = 0) -> Any:
         if level or name not in known:
@@ -123,7 +143,7 @@ def importer() -> Callable[..., Any]:
     return find
 
 
-def namespace() -> dict[str, Any]:
-    """The globals of generated code."""
+def namespace(python: Sequence[PythonFile] = ()) -> dict[str, Any]:
+    """The globals of generated code that may import some Python files."""
     allowed = {name: getattr(builtins, name) for name in HARMLESS if hasattr(builtins, name)}
-    return {"__name__": "model", "__builtins__": {**allowed, "__import__": importer()}}
+    return {"__name__": "model", "__builtins__": {**allowed, "__import__": importer(python)}}

@@ -103,7 +103,7 @@ class Tensor:
         items = subscripts if isinstance(subscripts, tuple) else (subscripts,)
         given = tuple(_subscript(item) for item in items)
         constant = self.constant and all(i.constant for i in items if isinstance(i, Tensor))
-        result: Tensor = _noted("index", index(self.type, given), constant, {"subscripts": given})
+        result: Tensor = noted("index", index(self.type, given), constant, {"subscripts": given})
         return result
 
     def __neg__(self) -> Tensor:
@@ -128,7 +128,7 @@ def _operator(op: str, turned: bool) -> Callable[[Tensor, Any], Tensor]:
         sides = (other, self) if turned else (self, other)
         types = [s.type if isinstance(s, Tensor) else s for s in sides]
         constant = all(s.constant for s in sides if isinstance(s, Tensor))
-        result: Tensor = _noted(op, binary(op, *types), constant, {"operands": tuple(types)})
+        result: Tensor = noted(op, binary(op, *types), constant, {"operands": tuple(types)})
         return result
 
     return method
@@ -143,7 +143,7 @@ for _name, _op in {"lt": "<", "le": "<=", "gt": ">", "ge": ">=", "eq": "==", "ne
     setattr(Tensor, f"__{_name}__", _operator(_op, turned=False))
 
 
-def _noted(name: str, result: Any, constant: bool, values: Mapping[str, object] | None = None) -> Any:
+def noted(name: str, result: Any, constant: bool, values: Mapping[str, object] | None = None) -> Any:
     """The result of a function, which becomes a step unless only constants have a part in it."""
     if isinstance(result, Reject):
         raise Refused(f"`{name}`: {result.reason}")
@@ -202,7 +202,7 @@ def call(entry: Entry, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     if entry.rule is None:
         raise Refused(f"`{entry.name}` is not known")
     constant = all(t.constant for t in found)
-    return _noted(entry.name, entry.rule.shape(values, tuple(t.type for t in found)), constant, values)
+    return noted(entry.name, entry.rule.shape(values, tuple(t.type for t in found)), constant, values)
 
 
 _positions: dict[int, tuple[Entry, tuple[str, ...], str | None]] = {}

@@ -15,29 +15,33 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
+from netc.foreign.importing import importable
 from netc.runtime.errors import UserError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
     from torch import Tensor, nn
 
 _SHOWN = 4  # differences that a message lists
 
 
-def load_script(train: str, model: str, folder: Path | None = None) -> ModuleType:
+def load_script(train: str, model: str, folder: Path | None = None, beside: Sequence[Path] = ()) -> ModuleType:
     """The script as a module, without running its `main`.
 
     Args:
         train, model: the texts of train.py and model.py.
         folder: where the script believes to lie, and looks for the files that ship with it; by default the folder of
             the package, which has them.
+        beside: the Python files that model.py imports.
     """
     folder = folder or Path(__file__).parents[1]
     network = ModuleType("model")
-    exec(compile(model, "<model.py>", "exec"), network.__dict__)
+    with importable(beside):
+        exec(compile(model, "<model.py>", "exec"), network.__dict__)
     script = ModuleType("train")
     script.__file__ = str(folder / "train.py")
+    vars(script)["_model_text"] = model
     before = sys.modules.get("model")
     sys.modules["model"] = network  # the script's `from model import …` means this one
     try:
@@ -70,11 +74,21 @@ def load_network(script: ModuleType, weights: Path, device: str) -> tuple[nn.Mod
     with script_errors():
         where = script.choose_device(device)
     checkpoint = read_checkpoint(weights)
-    network: nn.Module = script.build_model(where)
+    with form_only(vars(script).get("_model_text", "")):
+        network: nn.Module = script.build_model(where)
     state = checkpoint.get("model", checkpoint)
     fit(network, state, weights, checkpoint)
     network.load_state_dict(state)
     return network.eval(), checkpoint
+
+
+def form_only(text: str) -> contextlib.AbstractContextManager[None]:
+    """Pretrained models are built without their weights, where model.py has any: a checkpoint follows."""
+    if "models." not in text:
+        return contextlib.nullcontext()
+    from netc.foreign.probe import without_weights
+
+    return without_weights()
 
 
 def read_checkpoint(path: Path) -> dict[str, Any]:

@@ -26,6 +26,7 @@ KINDS = {
     "function": (catalog.functions, catalog.function), "optimizer": (catalog.optimizers, catalog.optimizer),
     "scheduler": (catalog.schedulers, catalog.scheduler), "initializer": (catalog.initializers, catalog.initializer),
     "transform": (catalog.transforms, catalog.transform), "dataset": (catalog.datasets, catalog.dataset),
+    "model": (catalog.models, catalog.model),
 }  # fmt: skip
 
 

@@ -6,6 +6,8 @@ behind the language (```` ```net body wrong=E0401 ````):
     body, data, train  a fragment, to be put into a program; `input=3,224,224` says what its network takes
     wrong=CODE         the program gives exactly this error, or these, separated by commas; E0900 may come several times
     shown              the `text` block that follows begins what netc says of the error
+    gives              the `text` block that follows stands in model.py
+    name=FILE          the block is a file beside the programs of its page
     summary            the `text` block that follows begins the summary of the program
     file=PATH          the block is this file, byte for byte
     excerpt            the lines stand in what netc writes

@@ -35,8 +35,12 @@ assert cli_run.train.name in COMMANDS
 
 
 @pytest.mark.parametrize("block", all_blocks("net"), ids=str)
-def test_program(block: Block) -> None:
-    checked = analyse(program(block), "lenet.net", "lenet")
+def test_program(block: Block, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for file in all_blocks("python"):
+        if file.page == block.page and "name" in file.marks:
+            Path(file.marks["name"]).write_text(file.text, encoding="utf-8")
+    checked = analyse(program(block), "lenet.net", "lenet", None, imported)
     said = "\n\n".join(render(d, checked.source) for d in checked.diagnostics)
     codes = [d.code for d in checked.diagnostics]
     wrong = block.marks.get("wrong", "")
@@ -45,7 +49,8 @@ def test_program(block: Block) -> None:
     else:
         assert codes == [c for c in wrong.split(",") if c], said
     if checked.program is not None:
-        emit(checked.program)
+        model = emit(checked.program).model
+        assert "gives" not in block.marks or (block.following is not None and block.following in model), model
     if "shown" in block.marks:
         assert block.following is not None
         assert said.startswith(block.following.rstrip("\n")), said

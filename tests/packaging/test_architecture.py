@@ -36,6 +36,7 @@ ORDER = (
     "netc.overrides",
     "netc.digits",
     "netc.catalog",
+    "netc.foreign",
     "netc.ir",
     "netc.summary",
     "netc.checker",

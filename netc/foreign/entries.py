@@ -1,0 +1,275 @@
+"""Entries for what a Python file defines and for torchvision's models, with rules that ask torch.
+
+In: a `PythonFile`, or the catalog's entry of a model. Out: entries like those of the catalog; `rule.probed` says that
+its functions run the layer on the meta device, and import torch when they are first asked.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+from netc.catalog.entry import REQUIRED, Entry, LayerValue, Param, Rule
+from netc.foreign import Raised, fit, raised
+from netc.foreign.recipe import Edit, Recipe
+from netc.foreign.source import ANYTHING, PythonFile, Signature, Written
+from netc.shapes import TensorType, symbol
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from netc.shapes import Dim
+
+    Args = Mapping[str, object]
+    Inputs = tuple[Any, ...]
+
+_ANY = "tensor|tensors|any"  # what an argument of a Python function may be
+
+
+class Named(tuple[Any, ...]):
+    """The types of a result whose parts have names: a dictionary's keys."""
+
+    names: tuple[str, ...] = ()
+
+
+class Probed:
+    """The shape rule of a layer or function that can only be tried."""
+
+    def __init__(self, file: PythonFile | None, edits: tuple[Edit, ...] = (), is_function: bool = False) -> None:
+        self.file = file
+        self.edits = edits
+        self.is_function = is_function
+        self.entry: Entry  # set when it is made
+        self.unknown: dict[str, str] = file.unknown if file is not None else {}
+        self.results: dict[str, Any] = {}
+
+    def __call__(self, args: Args, inputs: Inputs) -> Any:
+        """The types that the layer gives, symbols kept; or why there are none."""
+        return self.general(args, inputs, {})
+
+    def general(self, args: Args, inputs: Inputs, known: Mapping[str, int]) -> Any:
+        """The same, where numbers are known that some symbols are sure to allow."""
+        key = repr((sorted((n, repr(v)) for n, v in args.items() if n != "self"), inputs, sorted(known.items())))
+        if key not in self.results:
+            self.results[key] = self._general(args, inputs, known)
+        return self.results[key]
+
+    def _general(self, args: Args, inputs: Inputs, known: Mapping[str, int]) -> Any:
+        seen: dict[tuple[int, ...], Any] = {}
+
+        def run(point: Mapping[str, int]) -> Any:
+            key = tuple(point[s] for s in symbols)
+            if key not in seen:
+                seen[key] = self.outcome(args, inputs, point)
+            return seen[key] if isinstance(seen[key], Raised) else seen[key].types
+
+        symbols = tuple(dict.fromkeys(fit.symbols_of([*inputs, *args.values()])))
+        first = next((t for t in _flat(inputs) if t.shape), None)
+        batch = tuple(s for s in fit.symbols_of(first.shape[0] if first else ()) if s not in known)
+        found = fit.fitted(run, symbols, batch, known, lambda place: self._unknown(args, inputs, place, known))
+        if isinstance(found, Raised):
+            return found
+        open_ = [s for s in found.fixed if s not in known]
+        if open_:
+            sizes = " and ".join(f"`{s}` is {found.point[s]}" for s in open_)
+            return raised("E0402", f"it was found to run only where {sizes}", ("give the input this size as a number",))
+        problem = self._training(args, inputs, found.point)
+        if problem is not None:
+            return problem
+        names = seen[tuple(found.point[s] for s in symbols)].names
+        if not names:
+            return found.types
+        named = Named(found.types)
+        named.names = names
+        return named
+
+    def start(self, args: Args, inputs: Inputs) -> dict[str, int]:
+        """Numbers for the symbols with which the layer runs, or the first that were tried."""
+        symbols = tuple(dict.fromkeys(fit.symbols_of([*inputs])))
+        first = next((t for t in _flat(inputs) if t.shape), None)
+        batch = tuple(fit.symbols_of(first.shape[0] if first else ()))
+        return fit.start(lambda point: self._types(args, inputs, point), symbols, batch, {})[0]
+
+    def _types(self, args: Args, inputs: Inputs, point: Mapping[str, int]) -> Any:
+        found = self.outcome(args, inputs, point)
+        return found if isinstance(found, Raised) else found.types
+
+    def _unknown(self, args: Args, inputs: Inputs, place: int, known: Mapping[str, int]) -> Dim:
+        """A size that has no expression: the same name for the same call."""
+        if known:
+            return -1  # right for no instance, so that the checker drops it
+        key = f"{self.entry.name} {sorted(args.items(), key=str)!r} {inputs!r} {place}"
+        if key not in self.unknown:
+            base = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", self.entry.name).lower()
+            self.unknown[key] = f"{base}_{len(self.unknown) + 1}"
+        return symbol(self.unknown[key])
+
+    def outcome(self, args: Args, inputs: Inputs, point: Mapping[str, int], training: bool = False) -> Any:
+        """One run with numbers for the symbols."""
+        from netc.foreign import probe
+
+        numbers = fit.with_numbers(dict(args), point)
+        arriving = fit.with_numbers(tuple(inputs), point)
+        if self.is_function:
+            return probe.call(self.entry, *self._call(numbers))
+        found = probe.run(self.recipe(numbers), arriving, self._of_forward(numbers), training)
+        tried = ", ".join(f"{n} = {v}" for n, v in point.items() if not n.startswith("$"))
+        if isinstance(found, Raised) and found.code == "E0707" and tried:
+            return raised(found.code, found.reason, (*found.notes, f"it was run with {tried}"))
+        return found
+
+    def _call(self, numbers: Args) -> tuple[list[Any], dict[str, Any]]:
+        """The arguments of a function; a type stands for its tensor."""
+        given = {n: v for n, v in numbers.items() if not isinstance(v, Written)}
+        spread = [v for n, v in given.items() if n.startswith("*")]
+        if not spread:
+            return [], given
+        lead = [p.name for p in self.entry.params if not p.keyword_only and not p.name.startswith("*")]
+        return [given.pop(n) for n in lead if n in given] + spread, {n: v for n, v in given.items() if n[0] != "*"}
+
+    def _of_forward(self, numbers: Args) -> dict[str, Any]:
+        rule = self.entry.rule
+        assert rule is not None
+        own = {p.name: p.default for p in rule.forward}
+        return {n: numbers[n] for n, d in own.items() if n in numbers and not _same(numbers[n], d)}
+
+    def recipe(self, args: Args) -> Recipe:
+        """How the layer is made: the arguments that differ from their defaults, and its edits."""
+        spread = any(p.name.startswith("*") for p in self.entry.params)
+        given = {
+            p.name: args[p.name]
+            for p in self.entry.params
+            if p.name in args and args[p.name] is not REQUIRED and (spread or not _same(args[p.name], p.default))
+        }
+        return Recipe(LayerValue(self.entry, given), self.edits)
+
+    def _training(self, args: Args, inputs: Inputs, point: Mapping[str, int]) -> Raised | None:
+        """A layer has to give the same in training: the lines behind it are written once."""
+        if self.is_function:
+            return None
+        evaluated, trained = self.outcome(args, inputs, point), self.outcome(args, inputs, point, training=True)
+        if isinstance(trained, Raised) or trained == evaluated:
+            return None
+        own = any(p.name == "aux_logits" for p in self.entry.params)
+        notes = ("with `aux_logits=False` it gives one tensor in both",) if own else ()
+        return raised("E0708", f"it gives {_said(evaluated)} in evaluation, and {_said(trained)} in training", notes)
+
+
+def _said(outcome: Any) -> str:
+    if outcome.names:
+        return f"values called {', '.join(f'`{n}`' for n in outcome.names)}"
+    return f"[{', '.join(map(str, outcome.types.shape))}]" if isinstance(outcome.types, TensorType) else (
+        f"{len(outcome.types)} values"
+    )  # fmt: skip
+
+
+def _same(value: object, default: object) -> bool:
+    return value is default or (type(value) is type(default) and value == default)
+
+
+def _flat(types: Any) -> list[TensorType]:
+    if isinstance(types, TensorType):
+        return [types]
+    return [t for part in types for t in _flat(part)] if isinstance(types, (tuple, list)) else []
+
+
+def _entry(name: str, home: str, params: tuple[Param, ...], forward: tuple[Param, ...], shape: Probed) -> Entry:
+    """An entry whose rule asks torch."""
+
+    def state(args: Args) -> dict[str, tuple[Dim, ...]]:
+        from netc.foreign import probe
+
+        return dict(probe.state(shape.recipe(args)))
+
+    def buffers(args: Args) -> dict[str, tuple[tuple[Dim, ...], str]]:
+        from netc.foreign import probe
+
+        return dict(probe.buffers(shape.recipe(args)))
+
+    def macs(args: Args, inputs: Inputs, result: Any) -> Dim:
+        return _multiply_adds(shape, args, inputs)
+
+    rule = Rule(shape, {}, state, buffers, macs, None, forward, probed=True)
+    if shape.is_function:
+        rule = Rule(shape, probed=True)
+    made = Entry(name, home, params, rule)
+    shape.entry = made
+    return made
+
+
+def _multiply_adds(shape: Probed, args: Args, inputs: Inputs) -> Dim:
+    """The multiply-adds as an expression; 0 where none is found."""
+    from netc.foreign import probe
+
+    def run(point: Mapping[str, int]) -> Any:
+        numbers = fit.with_numbers(dict(args), point)
+        given = fit.with_numbers(tuple(inputs), point)
+        if isinstance(shape.outcome(args, inputs, point), Raised):
+            return raised("E0707", "")
+        return TensorType((probe.multiply_adds(shape.recipe(numbers), given, {}),))
+
+    symbols = tuple(dict.fromkeys(fit.symbols_of([*inputs])))
+    first = next((t for t in _flat(inputs) if t.shape), None)
+    batch = tuple(fit.symbols_of(first.shape[0] if first else ()))
+    found = fit.fitted(run, symbols, batch, {}, lambda _: 0)
+    return 0 if isinstance(found, Raised) else found.types.shape[0]
+
+
+def of_class(file: PythonFile, name: str) -> Entry:
+    """The entry of a class."""
+    found = file.classes[name]
+    params = found.constructor.params
+    own = {p.name for p in params}
+    forward = found.forward or ANYTHING
+    further = tuple(p._replace(type=_ANY) for p in forward.params if p.name not in own)
+    return _entry(name, f"python:{file.path}", params, further, Probed(file))
+
+
+def of_function(file: PythonFile, name: str) -> Entry:
+    """The entry of a function. `training` follows the network's mode, as with torch's functions."""
+    params = tuple(
+        p._replace(type=_ANY, default=False if p.name == "training" and p.default is REQUIRED else p.default)
+        for p in file.functions[name].signature.params
+    )
+    return _entry(name, f"python:{file.path}", params, (), Probed(file, is_function=True))
+
+
+def signature_of(entry: Entry) -> Signature | None:
+    """The signature of a Python class or function; None for a model of torchvision."""
+    shape = entry.rule.shape if entry.rule is not None else None
+    if not isinstance(shape, Probed) or shape.file is None:
+        return None
+    if shape.is_function:
+        return shape.file.functions[entry.name].signature
+    return shape.file.classes[entry.name].constructor
+
+
+def widened(entry: Entry, positional: int, keywords: list[str]) -> Entry:
+    """The entry for one call, where the signature has `*args` or `**kwargs`: a parameter for each argument."""
+    signature = signature_of(entry)
+    shape = entry.rule.shape if entry.rule is not None else None
+    if signature is None or not isinstance(shape, Probed):
+        return entry
+    plain = [p for p in entry.params if not p.keyword_only]
+    more = [Param(f"*{i}", _ANY if shape.is_function else "any", REQUIRED) for i in range(positional - len(plain))]
+    known = {p.name for p in entry.params}
+    others = [Param(k, _ANY if shape.is_function else "any", REQUIRED, True) for k in keywords if k not in known]
+    if (more and not signature.more) or not (more or (others and signature.any_keyword)):
+        return entry
+    params = (*plain, *more, *(p for p in entry.params if p.keyword_only), *(others if signature.any_keyword else ()))
+    assert entry.rule is not None
+    own = Probed(shape.file, shape.edits, shape.is_function)
+    return _entry(entry.name, entry.home, params, entry.rule.forward, own)
+
+
+def of_model(entry: Entry) -> Entry:
+    """The entry of a model of torchvision, from the one that the catalog has."""
+    return _entry(entry.name, entry.home, entry.params, (), Probed(None))
+
+
+def edited(entry: Entry, edits: tuple[Edit, ...]) -> Entry:
+    """The entry of a layer with further edits."""
+    shape = entry.rule.shape if entry.rule is not None else None
+    assert isinstance(shape, Probed)
+    assert entry.rule is not None
+    return _entry(entry.name, entry.home, entry.params, entry.rule.forward, Probed(shape.file, (*shape.edits, *edits)))
