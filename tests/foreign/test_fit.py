@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
 H, W = symbol("H"), symbol("W")
-FORMS = {
+FORMS: dict[str, Callable[[int, int], int]] = {
     "a constant": lambda h, w: 7,
     "passed on": lambda h, w: h,
     "grown": lambda h, w: 3 * w - 2,
