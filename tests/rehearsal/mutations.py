@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+from itertools import pairwise
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
@@ -39,7 +40,7 @@ def mutants(text: str) -> Iterator[Mutant]:
                 for kind, new in _changes(node, names):
                     yield _mutant(tree, node, new, kind)
         for body in _bodies(function):
-            for first, second in zip(body, body[1:], strict=False):
+            for first, second in pairwise(body):
                 yield _swapped(tree, body, first, second)
                 yield _dropped(tree, body, first)
     return
