@@ -739,6 +739,13 @@ class Body(Evaluator):
                 return functions.compare(self, expr, values)
         return super().eval_compare(expr)
 
+    def eval_ternary(self, expr: s.Ternary) -> Any:
+        value = super().eval_ternary(expr)
+        if isinstance(value, (Tensor, TensorTuple)):
+            return self.fail(expr.span, "`if … else` in an expression chooses between values, and this is a tensor",
+                             "write it as a block: `if condition { y = a } else { y = b }`")  # fmt: skip
+        return value
+
     def eval_attribute(self, expr: s.Attribute) -> Any:
         if isinstance(expr.value, s.Name) and expr.value.text in self.labels and expr.value.text not in self.env:
             return layers.attribute(self, expr, expr.value.text)

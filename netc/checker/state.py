@@ -31,6 +31,13 @@ if TYPE_CHECKING:
 def output(c: Body, statement: s.Output) -> None:
     """`output name = …`: a result by name."""
     name = statement.name
+    if c.in_training and c.arriving is not None:
+        c.report.add(
+            "E0233", "only a network has outputs that exist in training alone; this is a part of one", statement.span,
+            help="give the value as a further output at all times, and let the network choose",
+        )  # fmt: skip
+        c.broken = True
+        return
     value = c.chain(statement.chain, bound=True)
     if any(name.text == n for n, _, _ in c.outputs):
         c.report.add(
