@@ -794,7 +794,9 @@ class Body(Evaluator):
         return "" if self.rec is None else text(expr, self.named, self.layer_text)
 
     def named(self, name: str) -> str:
-        """A name in code: a mark, or torch's type."""
+        """A name in code: a mark, torch's type, or a child."""
+        if name in self.labels and name not in self.env:
+            return self.codes.get(name, mark(name))
         return f"torch.{name}" if name in DTYPES and name not in self.env else mark(name)
 
     def layer_text(self, expr: s.Expr) -> str | None:

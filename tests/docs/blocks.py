@@ -10,7 +10,9 @@ behind the language (```` ```net body wrong=E0401 ````):
     name=FILE          the block is a file beside the programs of its page
     summary            the `text` block that follows begins the summary of the program
     file=PATH          the block is this file, byte for byte
-    excerpt            the lines stand in what netc writes
+    shape=N,10         what the last network of the program gives
+    excerpt            the lines stand in what netc writes for the example
+    of                 the lines stand in the model.py of the program before, at any depth; `# …` stands for some others
 """
 
 from __future__ import annotations
@@ -34,6 +36,7 @@ class Block(NamedTuple):
     marks: dict[str, str]
     text: str
     following: str | None
+    before: Block | None = None  # the last program
 
     def __str__(self) -> str:
         return f"{self.page}:{self.line}"
@@ -43,12 +46,15 @@ def blocks(page: Path) -> list[Block]:
     """The blocks of a page, in their order."""
     text = page.read_text(encoding="utf-8")
     found = list(_BLOCK.finditer(text))
-    out = []
+    out: list[Block] = []
+    program_before: Block | None = None
     for match, after in zip_longest(found, found[1:]):
         marks = dict(word.partition("=")[::2] for word in match[2].split())
         following = after[3] if after is not None and after[1] == "text" else None
         line = text.count("\n", 0, match.start()) + 1
-        out.append(Block(page.relative_to(ROOT).as_posix(), line, match[1], marks, match[3], following))
+        where = page.relative_to(ROOT).as_posix()
+        out.append(Block(where, line, match[1], marks, match[3], following, program_before))
+        program_before = out[-1] if match[1] == "net" else program_before
     return out
 
 

@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from textwrap import dedent, indent
 from typing import TYPE_CHECKING
 
 import click
@@ -54,6 +55,10 @@ def test_program(block: Block, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     if "shown" in block.marks:
         assert block.following is not None
         assert said.startswith(block.following.rstrip("\n")), said
+    if "shape" in block.marks:
+        assert checked.program is not None
+        shapes = " ".join(str(o.type) for o in checked.program.networks[-1].outputs)
+        assert shapes.replace(" ", "") == f"[{block.marks['shape']}]"
     if "summary" in block.marks:
         assert checked.program is not None
         assert block.following is not None
@@ -79,6 +84,20 @@ def test_an_excerpt_stands_in_what_is_written(block: Block) -> None:
     assert any(block.text in text for text in emitted())
 
 
+@pytest.mark.parametrize("block", [b for b in all_blocks("python") if "of" in b.marks], ids=str)
+def test_an_excerpt_stands_in_the_model_of_its_program(block: Block) -> None:
+    assert block.before is not None
+    checked = analyse(program(block.before), "net.net", "net", None, imported)
+    assert checked.program is not None
+    model = emit(checked.program).model
+    at = 0
+    for part in re.split(r"^ *# …\n", block.text, flags=re.M):
+        depths = (indent(dedent(part), " " * depth) for depth in (0, 4, 8, 12))
+        found = next((model.index(text, at) + len(text) for text in depths if text in model[at:]), None)
+        assert found is not None, f"{part}\nis not in\n{model}"
+        at = found
+
+
 def emitted() -> tuple[str, str]:
     """model.py and train.py of the example."""
     checked = analyse((ROOT / "examples/lenet.net").read_text(encoding="utf-8"), "examples/lenet.net", "lenet")
@@ -96,7 +115,7 @@ def test_python_runs(tmp_path: Path) -> None:
     shutil.copy(ROOT / "examples/lenet.net", tmp_path)
     lines = ["import warnings", "warnings.simplefilter('error')"]
     for page in PAGES:
-        own = [b for b in blocks(page) if b.language == "python" and not {"file", "excerpt"} & b.marks.keys()]
+        own = [b for b in blocks(page) if b.language == "python" and not {"file", "excerpt", "of"} & b.marks.keys()]
         lines.append("space = {}")
         for block in own:
             lines.append(f"exec(compile({block.text!r}, {str(block)!r}, 'exec'), space)")
