@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import re
 import shlex
 import shutil
@@ -25,6 +26,7 @@ from tests.docs.blocks import PAGES, ROOT, Block, all_blocks, blocks, program
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from types import ModuleType
 
 CODE = re.compile(r"\b[EW]\d{4}\b")
 LINK = re.compile(r"(?<!`)\[[^\]]*\]\(([^)\s]+)\)")
@@ -113,6 +115,7 @@ def emitted() -> tuple[str, str]:
 def test_python_runs(tmp_path: Path) -> None:
     """All blocks in one process, for the sake of torch's import; each in a namespace of its own page."""
     shutil.copy(ROOT / "examples/lenet.net", tmp_path)
+    shutil.copytree(ROOT / "models", tmp_path / "models")
     lines = ["import warnings", "warnings.simplefilter('error')"]
     for page in PAGES:
         own = [b for b in blocks(page) if b.language == "python" and not {"file", "excerpt", "of"} & b.marks.keys()]
@@ -259,3 +262,32 @@ def test_a_model_of_the_library_builds(path: Path) -> None:
     head = re.match(r"(#[^\n]*\n)+", text)
     assert head is not None
     assert re.search(r"Origin: |arXiv|\b(19|20)\d\d\b", head[0]), "a model names its paper or origin"
+
+
+def library() -> ModuleType:
+    """docs/library.py."""
+    spec = importlib.util.spec_from_file_location("library", ROOT / "docs/library.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_the_table_of_lines_is_counted() -> None:
+    text = (ROOT / "docs/models.md").read_text(encoding="utf-8")
+    assert library().page(text) == text, "write it anew: python docs/library.py --write"
+
+
+def test_no_family_is_longer_than_torchvisions() -> None:
+    rows = re.findall(r"^\| \[`(\w+)`\].* \| ([\d.]+) \| ([\d.]+) \|$", library().table(), re.M)
+    assert len(rows) == len(library().FAMILIES)
+    assert [name for name, source, _ in rows if float(source) > 0.55] == []
+    assert [name for name, _, written in rows if float(written) >= 1] == []
+
+
+def test_every_model_has_its_row() -> None:
+    text = (ROOT / "docs/models.md").read_text(encoding="utf-8")
+    assert set(re.findall(r"^\| \[`(\w+)`\].*`", text.partition("<!--")[0], re.M)) == {
+        p.stem for p in (ROOT / "models").glob("*.net")
+    }
