@@ -93,7 +93,7 @@ def test_an_excerpt_stands_in_the_model_of_its_program(block: Block) -> None:
     assert checked.program is not None
     model = emit(checked.program).model
     at = 0
-    for part in re.split(r"^ *# …\n", block.text, flags=re.M):
+    for part in re.split(r"\n?^ *# …\n", block.text, flags=re.M):
         depths = (indent(dedent(part), " " * depth) for depth in (0, 4, 8, 12))
         found = next((model.index(text, at) + len(text) for text in depths if text in model[at:]), None)
         assert found is not None, f"{part}\nis not in\n{model}"
