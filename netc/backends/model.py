@@ -319,11 +319,10 @@ class _Class:
             case ir.Let():
                 yield from Text(self.code(statement.code)).lines(indent, f"{statement.target} = ")
             case ir.FlowIf():
-                yield f"if {self.code(statement.condition)}:"
-                yield from _indent(self.body(statement.then, indent + 4))
-                if statement.otherwise:
-                    yield "else:"
-                    yield from _indent(self.body(statement.otherwise, indent + 4))
+                yield from _branches(
+                    self.code(statement.condition), list(self.statements(statement.then, indent + 4)),
+                    list(self.statements(statement.otherwise, indent + 4)),
+                )  # fmt: skip
             case ir.FlowFor():
                 lines = list(self.body(statement.body, indent + 4))
                 targets, iterable = _header(statement, "\n".join(line.partition("# ")[0] for line in lines))
@@ -645,11 +644,8 @@ def _statement(statement: ir.Build, indent: int) -> Iterator[str]:
         case ir.Fill():
             yield from _fill(statement, indent)
         case ir.BuildIf():
-            yield f"if {statement.condition}:"
-            yield from _indent(iter(list(_statements(statement.then, indent + 4)) or ["pass"]))
-            if statement.otherwise:
-                yield "else:"
-                yield from _indent(_statements(statement.otherwise, indent + 4))
+            then, otherwise = (list(_statements(b, indent + 4)) for b in (statement.then, statement.otherwise))
+            yield from _branches(statement.condition, then, otherwise)
         case ir.BuildFor():
             targets, iterable = _header(statement, repr(statement.body))
             yield f"for {targets} in {iterable}:"
@@ -660,6 +656,38 @@ def _target(target: ir.Target) -> str:
     if isinstance(target, tuple):
         return ", ".join(f"({_target(t)})" if isinstance(t, tuple) else _target(t) for t in target)
     return python_name(target)
+
+
+def _branches(condition: str, then: list[str], otherwise: list[str]) -> Iterator[str]:
+    """The lines of an `if`, of whose branches one may have nothing to do."""
+    if not then and otherwise:
+        condition, then, otherwise = _negated(condition), otherwise, []
+    yield f"if {condition}:"
+    yield from _indent(iter(then or ["pass"]))
+    if not otherwise:
+        return
+    alone = otherwise[0].startswith("if ") and all(
+        x[:1] == " " or x.startswith(("elif ", "else:")) for x in otherwise[1:]
+    )
+    if alone:
+        yield f"el{otherwise[0]}"
+        yield from otherwise[1:]
+    else:
+        yield "else:"
+        yield from _indent(iter(otherwise))
+
+
+_OPPOSITE = {"is not": "is", "is": "is not", "==": "!=", "!=": "==", "<": ">=", ">=": "<", ">": "<=", "<=": ">"}
+
+
+def _negated(condition: str) -> str:
+    """The opposite of a condition, as one writes it."""
+    simple = re.fullmatch(r"([\w.]+) (is not|is|==|!=|<=|>=|<|>) ([\w.\"]+)", condition)
+    if simple is not None:
+        return f"{simple.group(1)} {_OPPOSITE[simple.group(2)]} {simple.group(3)}"
+    if re.fullmatch(r"not [\w.]+", condition):
+        return condition[4:]
+    return f"not {condition}" if re.fullmatch(r"[\w.]+", condition) else f"not ({condition})"
 
 
 def _augmented(let: ir.Let, indent: int) -> Iterator[str]:

@@ -105,6 +105,7 @@ class Rule(NamedTuple):
         `attn_mask`; they are in `args` of `shape` too, with defaults, a tensor as its `TensorType`.
     alone: arguments of `forward` to give where only the first result is wanted: `{"need_weights": False}`.
     repeat: one tensor stands for this many inputs (3 for self-attention).
+    nested: what comes behind the first input is one tuple, as in `(x, (h, c))`.
     probed: the functions of the rule build and run the layer with torch, so that they are asked last.
     """
 
@@ -118,6 +119,7 @@ class Rule(NamedTuple):
     alone: Mapping[str, object] = {}
     repeat: int = 1
     probed: bool = False
+    nested: bool = False
 
 
 class Entry(NamedTuple):

@@ -21,7 +21,7 @@ from netc.checker.recorder import UNKNOWN, mark
 from netc.checker.values import LayerRef, Made, Tensor, TensorTuple
 from netc.diagnostics import Report
 from netc.identifiers import python_name
-from netc.shapes import Size
+from netc.shapes import Size, symbol
 
 if TYPE_CHECKING:
     from netc.checker.body import Body
@@ -341,9 +341,11 @@ def _follow_branches(c: Body, condition: str, taken: bool, then: s.Body, otherwi
         runs = []
         for body, holds in ((then, True), (otherwise, False)):
             _restore(c, base)
-            c.env |= {n: v for n, v in c.hidden.get(_side(condition, holds), {}).items() if n not in c.env}
+            c.env |= {n: v for n, v in c.hidden.get(_side(condition, holds), {}).items() if c.env.get(n) is None}
             c.untaken, outer = c.untaken or holds != taken, c.untaken
             runs.append(_run(c, body, variables))
+            if not runs[-1].ok and holds != taken:
+                runs[-1] = _with_number(c, condition, holds, body, variables, base) or runs[-1]
             c.untaken = outer
         new = _differing(runs, base, c) if all(r.ok for r in runs) else {}
         new = {p: key for p, key in new.items() if p not in variables}
@@ -363,6 +365,27 @@ def _follow_branches(c: Body, condition: str, taken: bool, then: s.Body, otherwi
         c.report.add("E0404", "the branch that is taken has mistakes", then.span)
         return
     _conditional(c, _finish_branches(c, condition, start, runs), start, chosen, runs)
+
+
+def _with_number(
+    c: Body, condition: str, holds: bool, body: s.Body, variables: dict[Path, str], base: _State
+) -> _Run | None:
+    """The branch behind `n is not None`, where the file never gives `n`: followed with a number for it."""
+    rec = c.rec
+    assert rec is not None
+    match = re.fullmatch(r"ꞏ(\w+)ꞏ is (not )?None", condition)
+    name = match.group(1) if match is not None and bool(match.group(2)) == holds else ""
+    if name not in c.parameters or c.parameters[name] is not None:
+        return None
+    _restore(c, base)
+    c.env[name] = rec.named(name, 1)
+    run = _run(c, body, variables)
+    if not run.ok:
+        return None
+    c.session.numbered.add((c.owner, name))
+    c.hidden.setdefault(_side(condition, holds), {})[name] = rec.named(name, 1)
+    run.state.env[name] = None
+    return run
 
 
 def _conditional(c: Body, condition: str, start: _State, chosen: _Run, runs: list[_Run]) -> None:
@@ -463,6 +486,7 @@ def _record_loop(c: Body, statement: s.For, items: list[Any]) -> None:
     assert rec is not None
     if not items:
         rec.incomplete = True
+        _record_empty(c, statement)
         return
     iterable = c.forward_code(statement.iterable, items)
     lasting = _read_behind(c, statement)
@@ -475,6 +499,51 @@ def _record_loop(c: Body, statement: s.For, items: list[Any]) -> None:
         del rec.flow[at]
         c.current = unmoved if isinstance(c.current, Tensor) else c.current
         _unhold(c, at, unmoved)
+
+
+def _record_empty(c: Body, statement: s.For) -> None:
+    """A loop that the instance doesn't run: followed as if it ran once, or refused when it runs."""
+    rec = c.rec
+    assert rec is not None
+    if not c.depends(statement.iterable):
+        return
+    start, before = _save(c), {p: rec.witness(d) for p, d in _dims(c).items()}
+    outer = rec.build, rec.flow, c.report, c.untaken
+    rec.build, rec.flow, c.report, c.untaken = [], [], Report(), True
+    if _counter(statement) is not None:
+        _record_loop(c, statement, [0])
+    ok = _counter(statement) is not None and not c.report.failed and _back(c, start, before)
+    (build, flow), (rec.build, rec.flow, c.report, c.untaken) = (rec.build, rec.flow), outer
+    if ok:
+        rec.build += build
+        rec.flow += flow
+        return
+    _restore(c, start)
+    targets, iterable = targets_text(statement.targets, mark), c.forward_code(statement.iterable, [])
+    rec.build.append(ir.BuildFor(targets, iterable, (ir.Refuse(f"{c.owner.name} is not built with these arguments"),)))
+
+
+def _back(c: Body, start: _State, before: dict[Path, Any]) -> bool:
+    """Give what a turn that isn't taken has changed the numbers from before; False where that can't be done."""
+    rec = c.rec
+    assert rec is not None
+    if c.current is ERROR or type(c.current) is not type(start.current):
+        return False
+    after = _dims(c)
+    if any(p not in after for p in before):
+        return False
+    for path, number in before.items():
+        dim = after[path]
+        if rec.witness(dim) == number:
+            continue
+        keys = dim.symbols if isinstance(dim, Size) else ()
+        if len(keys) != 1 or dim != symbol(next(iter(keys))):
+            return False
+        key = next(iter(keys))
+        rec.atoms[key] = rec.atoms[key]._replace(witness=number)
+    c.env = {n: v for n, v in c.env.items() if n in start.env}
+    c.children, c.outputs = list(start.children), list(start.outputs)
+    return True
 
 
 def _read_behind(c: Body, statement: s.For) -> set[str]:

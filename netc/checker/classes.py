@@ -552,7 +552,10 @@ def _argument(session: Session, general: General, param: s.Param, names: _Names)
         seen = [tuple(v) if isinstance(v, list) else v for v in seen]
         inner = default[1:-1]
         default = f"({inner},)" if len(param.default.items) == 1 else f"({inner})"
-    return ir.Argument(names.constructor[name], annotation(seen, session), default)
+    kind = annotation(seen, session)
+    if kind == "None" and (general.definition, name) in session.numbered:
+        kind = "int | None"
+    return ir.Argument(names.constructor[name], kind, default)
 
 
 def _layer_text(general: General, expr: s.Expr) -> str | None:

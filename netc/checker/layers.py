@@ -120,8 +120,10 @@ def reference(c: Evaluator, expr: s.Call, callee: s.Expr) -> LayerRef | Any:
     """`BatchNorm2d(eps=0.001)` as a value: the layer with some of its arguments. None where the name is no layer."""
     assert isinstance(callee, s.Name)
     held = c.env.get(callee.text)
-    target = held.target if isinstance(held, LayerRef) else (
-        c.definition(callee.text) or c.python(callee.text) or catalog.layer(callee.text)
+    target = (
+        held.target
+        if isinstance(held, LayerRef)
+        else (c.definition(callee.text) or c.python(callee.text) or catalog.layer(callee.text))
     )
     if target is None:
         return None
@@ -389,6 +391,12 @@ def _taken(c: Body, entry: Entry, value: Any, span: Span) -> tuple[Tensor, ...] 
         c.report.add("E0206", f"a layer takes a tensor, and this is {kind_of(value)}", span)
         return None
     assert entry.rule is not None
+    if entry.rule.nested and isinstance(value, TensorTuple) and len(value.items) > 2:
+        c.report.add(
+            "E0408", f"`{entry.name}` takes a tensor and a pair of states, and {len(value.items)} values arrive", span,
+            help="give the states as a tuple of their own: `(x, (h, c)) -> …`",
+        )  # fmt: skip
+        return None
     if len(found) > 1 and entry.name not in SEVERAL and not entry.rule.probed:
         labels = dict.fromkeys(Label(t.made.span, "given here") for t in found if t.made is not None)
         c.report.add(

@@ -103,6 +103,7 @@ class Session:
         self.optional: dict[int, bool] = {}
         self.states: dict[int, tuple[ir.Layer, dict[str, Any]]] = {}  # of layers by their identity
         self.formulas: dict[str, tuple[ir.Expr, dict[str, str]]] = {}  # of tensors: the body, and what it is given
+        self.numbered: set[tuple[Definition, str]] = set()  # parameters that are only ever None, and would be numbers
         self.instead: dict[int, int] = {}  # rule of a path -> the rule of a type before it that it stands in for
         self.names: dict[Definition, str] = {}
         self.taken: dict[str, Definition | None] = {}

@@ -187,12 +187,18 @@ def _cell_macs(kind: str, args: Args, inputs: Inputs, result: TensorType) -> Dim
 
 def _layer(kind: str) -> Rule:
     infers = {"input_size": _features}
-    return Rule(partial(_shape, kind), infers, partial(_state, kind), macs=partial(_macs, kind))
+    return Rule(partial(_shape, kind), infers, partial(_state, kind), macs=partial(_macs, kind), nested=kind == "LSTM")
 
 
 def _cell(kind: str) -> Rule:
     infers = {"input_size": _cell_features}
-    return Rule(partial(_cell_shape, kind), infers, partial(_cell_state, kind), macs=partial(_cell_macs, kind))
+    return Rule(
+        partial(_cell_shape, kind),
+        infers,
+        partial(_cell_state, kind),
+        macs=partial(_cell_macs, kind),
+        nested=kind == "LSTM",
+    )
 
 
 LAYERS = {kind: _layer(kind) for kind in GATES} | {f"{kind}Cell": _cell(kind) for kind in GATES}
