@@ -185,9 +185,10 @@ def _networks(session: Session, unit: Unit, report: Report) -> list[ir.Network]:
             used = any(d.base is definition for d in unit.own)
             name = needed[0].name
             if not used and definition.base is not None:
+                base = definition.base.name
                 report.add(
-                    "E0224", f"`{definition.name}` gives `{definition.base.name}` no `{name.text}`, which has no default",
-                    definition.span, help=f"give it, as in `{definition.base.name}(…, {name.text}=…)`",
+                    "E0224", f"`{definition.name}` gives `{base}` no `{name.text}`, which has no default",
+                    definition.span, help=f"give it, as in `{base}(…, {name.text}=…)`",
                 )  # fmt: skip
             elif not used:
                 report.add(

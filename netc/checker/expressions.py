@@ -382,14 +382,14 @@ class Evaluator:
             return self.fail(expr.span, str(problem))
         except ZeroDivisionError:
             return self.fail(expr.span, "this divides by zero")
-        except IndexError:
-            count, at = len(operands[0]), operands[1]
-            has = f"has 0 to {count - 1}" if count else "has none"
-            return self.fail(expr.span, f"there is no item {at}: {kind_of(operands[0])} of {count} {has}")
         except (TypeError, ValueError, OverflowError, IndexError, KeyError, AttributeError):
             size = next((o for o in operands if isinstance(o, Size)), None)
             if size is not None and what == "`range`":
                 return self.open_size(expr.span, what, size)
+            if what == "indexing" and isinstance(operands[0], (list, tuple)) and type(operands[1]) is int:
+                count = len(operands[0])
+                has = f"has 0 to {count - 1}" if count else "has none"
+                return self.fail(expr.span, f"there is no item {operands[1]}: {kind_of(operands[0])} of {count} {has}")
             kinds = " and ".join(kind_of(operand) for operand in operands)
             return self.fail(expr.span, f"{what} can't be done with {kinds}")
 
