@@ -245,7 +245,8 @@ def _classes(session: Session, unit: Unit, networks: list[ir.Network]) -> tuple[
     for _ in range(ROUNDS):
         before = repr(session.demanded), repr(session.exports)
         session.earlier, session.generals = session.generals, {}
-        for definition in wanted:
+        given = [d for d in session.instances if d.kind in ("module", "inline")]  # some only as arguments
+        for definition in (*wanted, *given):
             session.general(definition)
         if (repr(session.demanded), repr(session.exports)) == before:
             break

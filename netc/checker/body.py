@@ -65,6 +65,7 @@ class Body(Evaluator):
         self.labels: dict[str, Any] = {}
         self.results: dict[str, Any] = {}  # label of a module -> the types that it gives
         self.built_from: dict[str, tuple[Definition, dict[str, Any], dict[str, Any]]] = {}  # label -> module, arguments
+        self.own_labels: dict[Span, str] = {}  # of layers given as arguments that stand without one
         self.codes: dict[str, str] = {}  # label -> the Python that names the child
         self.children: list[ir.Child] = []
         self.held: list[ir.Held] = []
@@ -626,8 +627,10 @@ class Body(Evaluator):
             return layers.dotted(self, step, callee)
         if isinstance(callee, s.Name):
             name = callee.text
-            if head and isinstance(step, s.Name) and name in self.env and not isinstance(self.env[name], LayerRef):
-                return self.env[name]
+            held = self.env.get(name)
+            plain = name in self.env and not isinstance(held, LayerRef) and (held is not None or name[0].islower())
+            if head and isinstance(step, s.Name) and plain:
+                return held
             if head and name == "_":
                 return self.the_current(step.span) if isinstance(step, s.Name) else self.evaluate(step)
             if name in self.labels:

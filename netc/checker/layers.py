@@ -371,7 +371,7 @@ def _called(
     bound = bind(entry, own, step.span, c, c.code, inferred=entry.rule.infers, filled={n for n, _, _ in ref.args})
     if not bound.ok or taken is None:
         return None
-    preset = {n: Arg(v, code) for n, v, code in ref.args if n not in bound.args}
+    preset = {n: Arg(v, code or literal(v)) for n, v, code in ref.args if n not in bound.args}
     c.argument_spans = bound.spans
     extra = _forward_arguments(c, entry, [a for a in arguments if a not in own])
     return None if extra is None else _checked(c, entry, preset | bound.args, taken, extra, label, step.span)
@@ -676,10 +676,11 @@ def unnamed(c: Body, step: s.Expr, callee: s.Name, value: Any) -> Any:
         value = c.the_current(step.span)
     if ref is None:
         return ERROR
-    parameter = isinstance(c.env.get(callee.text), LayerRef)
+    parameter = isinstance(c.env.get(callee.text), LayerRef) and callee.text not in c.constants
     if not isinstance(ref.target, Entry):
-        if parameter:
-            return modules.call(c, step, callee, ref, _own_label(c, callee), value)
+        label = _own_label(c, callee)
+        if parameter and label.text not in c.labels:
+            return modules.call(c, step, callee, ref, label, value)
         _label_please(c, ref.name, step, callee)
         return ERROR
     made = call(c, ref, step, callee, "", value)
@@ -701,12 +702,15 @@ def unnamed(c: Body, step: s.Expr, callee: s.Name, value: Any) -> Any:
         types, _ = result
         return functions.wrapped(types, function_form(layer, taken), Made(ref.name, step.span))
     label = _own_label(c, callee)
-    if rule.probed:
+    if label.text in c.labels:  # a further turn of a loop
+        before = c.labels[label.text]
+        if not isinstance(before, ir.Layer) or (before.call.entry, _values(before)) != (ref.target, _values(layer)):
+            _label_please(c, ref.name, step, callee)
+            return ERROR
+    else:
         register(c, label, replace(layer, label=label.text), new(c, ref, callee, layer))
+    if rule.probed:
         return python_layers().applied(c, layer, value, result, label, step.span)
-    if label.text in c.labels:
-        return applied(c, ref.target, value, result, label, step.span)
-    register(c, label, replace(layer, label=label.text), new(c, ref, callee, layer))
     return applied(c, ref.target, value, result, label, step.span)
 
 
@@ -718,8 +722,13 @@ def _state_of(layer: ir.Layer) -> list[str]:
     return [*(rule.state(args) if rule.state else ()), *(rule.buffers(args) if rule.buffers else ())]
 
 
+def _values(layer: ir.Layer) -> dict[str, Any]:
+    return {n: a.value for n, a in layer.call.args.items()}
+
+
 def _own_label(c: Body, callee: s.Name) -> Named:
-    text = c.free_label(callee.text)
+    """The label of a step that has none: the same one in every turn of a loop."""
+    text = c.own_labels.setdefault(callee.span, c.free_label(callee.text))
     return Named(text, f'"{text}"', callee.span)
 
 
@@ -727,9 +736,12 @@ def _label_please(c: Body, name: str, step: s.Expr, callee: s.Name) -> None:
     label = c.free_label(name)
     if c.turn is not None:  # in a loop a label of its own for each turn
         label = f'"{label}{{{c.turn}}}"'
+    entry = catalog.layer(name)
+    weighs = entry is not None and entry.rule is not None and (entry.rule.state or entry.rule.buffers)
+    what = f"`{name}` has weights" if weighs else f"`{callee.text}` is another layer in each turn"
     c.report.add(
         "E0205",
-        f"`{name}` has weights and needs a label" if catalog.layer(name) else f"the module `{name}` needs a label",
+        f"{what} and needs a label" if entry is not None else f"the module `{name}` needs a label",
         callee.span,
         help=f"name it, as in `{label}: {c.source_text(step.span)}`",
     )

@@ -29,6 +29,7 @@ def follow(c: Body, statement: s.For, items: list[Any]) -> dict[str, Any] | None
     assert rec is not None
     start = {n: v if n in c.constants else _numbers(rec, v) for n, v in env.items()}
     c.rec, c.report, c.env, c.current = None, Report(), dict(start), _numbers(rec, current)
+    results, c.results = c.results, {}  # which are expressions: a module that is applied again gives numbers here
     for item in rec.witness(items):
         if not c.bind(statement.targets, item, statement.iterable.span):
             c.current = ERROR
@@ -39,6 +40,7 @@ def follow(c: Body, statement: s.For, items: list[Any]) -> dict[str, Any] | None
     ok = not c.report.failed and c.current is not ERROR
     left = c.env | {"_": c.current}
     c.rec, c.report, c.env, c.current = rec, report, env, current if ok else ERROR
+    c.results = results
     if not left.keys() <= start.keys() | {"_"}:
         return None
     for name, value in left.items():

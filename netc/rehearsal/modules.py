@@ -285,9 +285,8 @@ class Layer(Module):
         result = rule.shape(values, types)
         if isinstance(result, Reject):
             raise Refused(f"`{path}`: {result.reason}")
-        again = path in stage.frame.applied
         stage.frame.applied.add(path)
-        stage.frame.steps.append(Step("", path, "again" if again else entry.name, first(result), {}))
+        stage.frame.steps.append(Step("", path, entry.name, first(result), {}))
         return wrapped(result)
 
 
