@@ -226,14 +226,28 @@ def _advance(c: Body, dims: Dims, variables: dict[Path, str]) -> None:
         if path in dims and name not in done:
             done[name] = dims[path]
     codes = {name: rec.code(dim) for name, dim in done.items()}
-    for name, code in codes.items():
-        if code != mark(name):
-            rec.build.append(ir.Let(name, code))
+    rec.build += _at_once(c, {name: code for name, code in codes.items() if code != mark(name)})
     for name in codes:
         rec.bump(name)
     for path, name in variables.items():
         if path in dims:
             _set(c, path, rec.named(name, rec.witness(dims[path])))
+
+
+def _at_once(c: Body, codes: dict[str, str]) -> list[ir.Build]:
+    """Assignments one after the other that act as if they were all made at once."""
+    assert c.rec is not None
+    out: list[ir.Build] = []
+    while codes:
+        free = [n for n in codes if not any(mark(n) in code for other, code in codes.items() if other != n)]
+        if free:
+            out += [ir.Let(n, codes.pop(n)) for n in free[:1]]
+            continue
+        name = next(iter(codes))  # of a circle: keep its value for those that read it
+        kept = c.rec.fresh("size")
+        out.append(ir.Let(kept, mark(name)))
+        codes = {n: code if n == name else code.replace(mark(name), mark(kept)) for n, code in codes.items()}
+    return out
 
 
 def _overtaken(c: Body, runs: list[_Run], variables: dict[Path, str]) -> bool:

@@ -439,6 +439,8 @@ class Body(Evaluator):
         assert isinstance(name, s.Ident)
         value = alone(value)
         self.spans[name.text] = name.span
+        if isinstance(value, list) and value and all(isinstance(item, Tensor) for item in value):
+            value = TensorTuple(tuple(value), ir.Items(tuple(item.expr for item in value), is_list=True))
         if isinstance(value, (Tensor, TensorTuple)):
             self.assign(name.text, value, statement.span)
         elif value is not ERROR and value is not None:

@@ -162,6 +162,7 @@ def _needed(statements: tuple[Any, ...], after: frozenset[str] = frozenset()) ->
 
 
 def _live(statements: tuple[Any, ...], live: set[str]) -> tuple[tuple[Any, ...], set[str]]:
+    behind = frozenset(live)
     out: list[Any] = []
     for statement in reversed(statements):
         if isinstance(statement, ir.Let):
@@ -202,11 +203,14 @@ def _live(statements: tuple[Any, ...], live: set[str]) -> tuple[tuple[Any, ...],
         else:
             live = live | set(_reads(statement))
             out.append(statement)
-    return tuple(_coalesced(_joined(out[::-1]))), live
+    return tuple(_coalesced(_joined(out[::-1], behind), behind)), live
 
 
-def _coalesced(statements: list[Any]) -> list[Any]:
-    """One variable where a second one only carries the first through a block: `b = a … b … a = f(b)`."""
+def _coalesced(statements: list[Any], behind: frozenset[str]) -> list[Any]:
+    """One variable where a second one only carries the first through a block: `b = a … b … a = f(b)`.
+
+    `behind` are the variables that are read behind the block.
+    """
     for i, first in enumerate(statements):
         if not isinstance(first, ir.Let) or "ǀ" not in first.target or not MARK.fullmatch(first.code):
             continue
@@ -215,7 +219,7 @@ def _coalesced(statements: list[Any]) -> list[Any]:
             (j for j in range(i + 1, len(statements)) if isinstance(statements[j], ir.Let)
              and statements[j].target == carried), None,
         )  # fmt: skip
-        if last is None or "ǀ" not in carried:
+        if last is None or "ǀ" not in carried or first.target in behind:
             continue
         between, after = statements[i + 1 : last], repr(statements[last + 1 :])
         own = f"ꞏ{first.target}ꞏ"
@@ -224,7 +228,7 @@ def _coalesced(statements: list[Any]) -> list[Any]:
         renamed = [_renamed(st, first.target, carried) for st in (*between, statements[last])]
         if isinstance(renamed[-1], ir.Let) and renamed[-1].code == f"ꞏ{carried}ꞏ":
             renamed.pop()
-        return _coalesced([*statements[:i], *renamed, *statements[last + 1 :]])
+        return _coalesced([*statements[:i], *renamed, *statements[last + 1 :]], behind)
     return statements
 
 
@@ -238,14 +242,14 @@ def _renamed(node: Any, old: str, new: str) -> Any:
     return node
 
 
-def _joined(statements: list[Any]) -> list[Any]:
-    """`t = e` and then `v = t` are one assignment, where nothing else reads `t`."""
+def _joined(statements: list[Any], behind: frozenset[str]) -> list[Any]:
+    """`t = e` and then `v = t` are one assignment, where nothing else reads `t`, in the block or behind it."""
     out: list[Any] = []
     for i, statement in enumerate(statements):
         last = out[-1] if out else None
         if isinstance(statement, ir.Let) and isinstance(last, ir.Let) and statement.code == f"ꞏ{last.target}ꞏ":
             later = "".join(map(repr, statements[i + 1 :]))
-            if "ǀ" in last.target and f"ꞏ{last.target}ꞏ" not in later:
+            if "ǀ" in last.target and last.target not in behind and f"ꞏ{last.target}ꞏ" not in later:
                 out[-1] = ir.Let(statement.target, last.code)
                 continue
         out.append(statement)

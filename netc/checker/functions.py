@@ -308,7 +308,8 @@ def _result(c: Body, entry: Entry, bound: _Bound, step: s.Expr) -> Any:
     if c.rec is None:
         macs = rule.macs(values, arriving, result) if rule.macs else 0
         if not constant:
-            c.rows.append(ir.Row("", entry.name, first(result), macs, step.span, values))
+            shown = {n: _types_of(v) for n, v in values.items()}
+            c.rows.append(ir.Row("", entry.name, first(result), macs, step.span, shown))
         return wrapped(result, ir.Value(""), Made(entry.name, step.span), constant)
     return wrapped(result, _code(c, entry, bound, result, step), Made(entry.name, step.span), constant)
 
@@ -318,6 +319,12 @@ def type_or_value(value: Any) -> Any:
     if isinstance(value, DType):
         return value.name
     return value.type if isinstance(value, Tensor) else value
+
+
+def _types_of(value: Any) -> Any:
+    """An argument for a row: several tensors as their types."""
+    found = tensors(value)
+    return tuple(t.type for t in found) if found else value
 
 
 def _flat(value: Any) -> list[Tensor]:

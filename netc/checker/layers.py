@@ -13,7 +13,7 @@ from netc import catalog, ir
 from netc import syntax as s
 from netc.catalog.entry import REQUIRED, SEVERAL, Entry, LayerValue
 from netc.catalog.unsupported import REASONS as UNSUPPORTED
-from netc.checker import blocks, functions, memory, modules
+from netc.checker import blocks, choices, functions, memory, modules
 from netc.checker.arguments import bind, ordered
 from netc.checker.expressions import ERROR, kind_of
 from netc.checker.labels import Named, name_of
@@ -25,7 +25,7 @@ from netc.node import replace
 from netc.shapes import Reject, Size, TensorType, same
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from netc.checker.body import Body
     from netc.checker.expressions import Evaluator
@@ -43,6 +43,7 @@ def find(c: Body, callee: s.Name) -> LayerRef | None:
     held = c.env.get(name)
     if name in c.env:
         if isinstance(held, LayerRef):
+            choices.note(c, callee)
             return held if _usable(c, held, callee) else None
         if held is not ERROR:
             c.report.add(
@@ -172,9 +173,23 @@ def reference_code(c: Body, ref: LayerRef, own: str | None) -> str:
     else:
         args = list(ref.args)
         own = callee_code(c, ref.target)
-    entry = isinstance(ref.target, Entry)
-    shown = ", ".join(f"{n if entry else modules.parameter_name(n)}={code}" for n, _, code in args)
-    return f"partial({own}, {shown})" if args else own
+    entry = ref.target if isinstance(ref.target, Entry) else None
+    lead = [] if entry is None else _leading(entry, [n for n, _, _ in args])
+    codes = {n: code for n, _, code in args}
+    first = [codes.pop(n) for n in lead]
+    named = [f"{n if entry else modules.parameter_name(n)}={code}" for n, code in codes.items()]
+    return f"partial({', '.join([own, *first, *named])})" if args else own
+
+
+def _leading(entry: Entry, given: Iterable[str]) -> list[str]:
+    """The arguments before the inferred ones that a layer as a value gives: by position, as whoever builds it goes on.
+
+    `partial(nn.GroupNorm, 8)` can be built with a number of channels just like `nn.BatchNorm2d`.
+    """
+    inferred = entry.rule.infers if entry.rule is not None else {}
+    names = [p.name for p in entry.params]
+    before = names[: min((names.index(n) for n in inferred), default=0)]
+    return before if set(before) <= set(given) else []
 
 
 def callee_code(c: Body, target: Entry | Definition) -> str:
@@ -312,8 +327,9 @@ def build(c: Body, step: s.Expr, callee: s.Name, label: Named, value: Any) -> An
     made = call(c, ref, step, callee, label.text, value)
     if made is None:
         return ERROR
-    layer, _, result = made
-    register(c, label, layer, new(c, ref, callee, layer))
+    layer, _, (types, extra) = made
+    result = choices.settled(c, step, callee, label.text, value, types), extra
+    register(c, label, layer, new(c, ref, callee, layer, choices.sizes(c, step, callee, label.text, value)))
     if ref.target.rule is not None and ref.target.rule.probed:
         return python_layers().applied(c, layer, value, result, label, step.span)
     return applied(c, ref.target, value, result, label, step.span)
@@ -328,13 +344,15 @@ def register(c: Body, label: Named, child: ir.Child, made: ir.Made) -> None:
         c.rec.build.append(ir.Register(c.path, label.code, made))
 
 
-def new(c: Body, ref: LayerRef, callee: s.Name, layer: ir.Layer) -> ir.New:
-    """The Python that builds a layer."""
+def new(c: Body, ref: LayerRef, callee: s.Name, layer: ir.Layer, sizes: tuple[str, ...] = ()) -> ir.New:
+    """The Python that builds a layer; one that infers no sizes is given those that others in its place need."""
     held = c.env.get(callee.text)
     preset = {n for n, _, _ in held.args} if isinstance(held, LayerRef) else set()
     own = f"ꞏ{callee.text}ꞏ" if isinstance(held, LayerRef) else callee_code(c, ref.target)
     arguments = [(n, a) for n, a in layer.call.args.items() if n not in preset]
-    return ir.New(own, tuple((None if a.positional else n, ir.Code(a.code)) for n, a in arguments))
+    inferred = ref.target.rule.infers if isinstance(ref.target, Entry) and ref.target.rule is not None else {}
+    first = [] if inferred else [(None, ir.Code(code)) for code in sizes]
+    return ir.New(own, (*first, *((None if a.positional else n, ir.Code(a.code)) for n, a in arguments)))
 
 
 def call(
@@ -371,7 +389,8 @@ def _called(
     bound = bind(entry, own, step.span, c, c.code, inferred=entry.rule.infers, filled={n for n, _, _ in ref.args})
     if not bound.ok or taken is None:
         return None
-    preset = {n: Arg(v, code or literal(v)) for n, v, code in ref.args if n not in bound.args}
+    lead = _leading(entry, [n for n, _, _ in ref.args])
+    preset = {n: Arg(v, code or literal(v), n in lead) for n, v, code in ref.args if n not in bound.args}
     c.argument_spans = bound.spans
     extra = _forward_arguments(c, entry, [a for a in arguments if a not in own])
     return None if extra is None else _checked(c, entry, preset | bound.args, taken, extra, label, step.span)
@@ -541,7 +560,7 @@ def reconciled(c: Body, general: Any, concrete: Any) -> Any:
         ok = isinstance(general, TensorType) and len(general.shape) == len(concrete.shape)
         dims = general.shape if ok else concrete.shape
         pairs = zip(dims, concrete.shape, strict=True)
-        right = (g if ok and c.rec.witness(g) == k else _unknown(c, k) for g, k in pairs)
+        right = (g if ok and g is not None and c.rec.witness(g) == k else _unknown(c, k) for g, k in pairs)
         return concrete._replace(shape=tuple(right))
     if isinstance(concrete, tuple):
         same_form = isinstance(general, tuple) and not hasattr(general, "_fields") and len(general) == len(concrete)
@@ -701,6 +720,7 @@ def unnamed(c: Body, step: s.Expr, callee: s.Name, value: Any) -> Any:
     if rule.function is not None and not parameter:
         types, _ = result
         return functions.wrapped(types, function_form(layer, taken), Made(ref.name, step.span))
+    result = choices.settled(c, step, callee, "", value, result[0]), result[1]
     label = _own_label(c, callee)
     if label.text in c.labels:  # a further turn of a loop
         before = c.labels[label.text]
@@ -708,7 +728,8 @@ def unnamed(c: Body, step: s.Expr, callee: s.Name, value: Any) -> Any:
             _label_please(c, ref.name, step, callee)
             return ERROR
     else:
-        register(c, label, replace(layer, label=label.text), new(c, ref, callee, layer))
+        sizes = choices.sizes(c, step, callee, "", value)
+        register(c, label, replace(layer, label=label.text), new(c, ref, callee, layer, sizes))
     if rule.probed:
         return python_layers().applied(c, layer, value, result, label, step.span)
     return applied(c, ref.target, value, result, label, step.span)

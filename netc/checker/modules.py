@@ -58,7 +58,13 @@ def call(c: Body, step: s.Expr, callee: s.Name, ref: LayerRef, label: Named, val
         value = c.the_current(step.span)
     if given is None or value is ERROR:
         return ERROR
-    return _built(c, definition, given, callee, label, value, step.span)
+    return _built(c, definition, given, callee, label, value, step)
+
+
+def given(c: Body, step: s.Expr, ref: LayerRef) -> Values | None:
+    """The values of a module's parameters in a call, those that the value names included."""
+    assert isinstance(ref.target, Definition)
+    return arguments(c, ref.target, step.arguments if isinstance(step, s.Call) else (), ref, step.span)
 
 
 def inline(c: Body, step: s.Inline, label: Named, value: Any) -> Any:
@@ -71,7 +77,7 @@ def inline(c: Body, step: s.Inline, label: Named, value: Any) -> Any:
     given = {p.name.text: (c.env[p.name.text], mark(p.name.text)) for p in definition.params}
     if any(v is ERROR for v, _ in given.values()):
         return ERROR
-    return _built(c, definition, given, None, label, value, step.span.before(step.body.span))
+    return _built(c, definition, given, None, label, value, step)
 
 
 def _captured(c: Body, step: s.Inline) -> tuple[str, ...]:
@@ -167,8 +173,10 @@ def open_params(definition: Definition) -> tuple[s.Param, ...]:
 
 
 def _built(
-    c: Body, definition: Definition, given: Values, callee: s.Name | None, label: Named, value: Any, span: Span
-) -> Any:
+    c: Body, definition: Definition, given: Values, callee: s.Name | None, label: Named, value: Any,
+    step: s.Expr | s.Inline,
+) -> Any:  # fmt: skip
+    span = step.span.before(step.body.span) if isinstance(step, s.Inline) else step.span
     taken = tensors(value)
     types = tuple(t.type for t in taken)
     witness = {n: v if c.rec is None else c.rec.witness(v) for n, (v, _) in given.items()}
@@ -186,14 +194,15 @@ def _built(
             ir.Row(f"{c.prefix}{label.text}{'.' if row.path else ''}{row.path}", *row[1:]) for row in instance.rows
         )
         return wrapped(instance.types, ir.Value(""), made)
-    return _recorded(c, definition, given, callee, label, value, child, instance, made, span)
+    return _recorded(c, definition, given, callee, label, value, child, instance, made, step)
 
 
 def _recorded(
     c: Body, definition: Definition, given: Values, callee: s.Name | None, label: Named, value: Any,
-    child: ir.Instance, instance: Instance, made: Made, span: Span,
+    child: ir.Instance, instance: Instance, made: Made, step: s.Expr | s.Inline,
 ) -> Any:  # fmt: skip
     """The Python of a call, and the result's sizes as expressions."""
+    from netc.checker import choices
     from netc.checker.layers import callee_code, register
     from netc.checker.layers import given as tensors_given
 
@@ -215,9 +224,16 @@ def _recorded(
     path = label.access(c.path)
     types = tuple(t.type for t in taken)
     general = generals[0] if len(generals) == 1 and not from_parameter else None
-    result = _result(c, general, {n: v for n, (v, _) in given.items()}, types, instance.types, targets, path, ())
+    agreed = None
+    if from_parameter and callee is not None and not isinstance(step, s.Inline):
+        refs = c.session.given.get((id(c.owner), callee.span), ())
+        choices.sizes(c, step, callee, label.text, value)  # raises where no one call builds all of them
+        targets = [*targets, *(ref.target for ref in refs if not isinstance(ref.target, Definition))]
+        agreed = choices.agreed(c, step, callee, label.text, value)
+    values = {n: v for n, (v, _) in given.items()}
+    result = _result(c, general, values, types, instance.types, targets, path, (), agreed)
     c.results[label.text] = result
-    expr = ir.Apply(path, tensors_given(value, 1), (), result, span)
+    expr = ir.Apply(path, tensors_given(value, 1), (), result, child.span)
     return wrapped(result, expr, made)
 
 
@@ -238,14 +254,15 @@ def _written(definition: Definition, codes: dict[str, str]) -> tuple[tuple[str |
 
 def _result(
     c: Body, general: General | None, given: dict[str, Any], inputs: tuple[TensorType, ...], concrete: Any,
-    targets: list[Any], path: str, place: tuple[int, ...],
+    targets: list[Any], path: str, place: tuple[int, ...], agreed: Any = None,
 ) -> Any:  # fmt: skip
     """The type of a call's result: the module's sizes with the call's put in, else attributes of the child."""
     rec = c.rec
     assert rec is not None
     if not isinstance(concrete, TensorType):
         return tuple(
-            _result(c, general, given, inputs, part, targets, path, (*place, i)) for i, part in enumerate(concrete)
+            _result(c, general, given, inputs, part, targets, path, (*place, i), agreed)
+            for i, part in enumerate(concrete)
         )
     known = general.result_at(place) if general is not None else None
     dims: list[Dim] = []
@@ -253,12 +270,20 @@ def _result(
         dim = None
         if known is not None and general is not None and axis < len(known.shape):
             dim = put_in(general, known.shape[axis], given, inputs)
+        elif (alike := _at(agreed, place)) is not None and axis < len(alike.shape):
+            dim = alike.shape[axis]
         if dim is None and not isinstance(number, int):
             dim = number
         if (dim is None or rec.witness(dim) != number) and isinstance(number, int):
             dim = _attribute(c, targets, path, place, axis, concrete, number)
         dims.append(number if dim is None else dim)
     return concrete._replace(shape=tuple(dims))
+
+
+def _at(types: Any, place: tuple[int, ...]) -> TensorType | None:
+    for i in place:
+        types = None if types is None or isinstance(types, TensorType) or i >= len(types) else types[i]
+    return types if isinstance(types, TensorType) else None
 
 
 def put_in(general: General, dim: Dim, given: dict[str, Any], inputs: tuple[TensorType, ...]) -> Dim | None:

@@ -100,6 +100,7 @@ class Session:
         self.noted: dict[tuple[int, Span], list[Definition]] = {}
         self.calls: dict[Any, Remembered] = {}
         self.words: dict[int, tuple[s.Expr, tuple[str, ...]]] = {}  # the names in a step, by its identity
+        self.given: dict[tuple[int, Span], list[LayerRef]] = {}  # what a step with a layer as a parameter was given
         self.optional: dict[int, bool] = {}
         self.states: dict[int, tuple[ir.Layer, dict[str, Any]]] = {}  # of layers by their identity
         self.formulas: dict[str, tuple[ir.Expr, dict[str, str]]] = {}  # of tensors: the body, and what it is given

@@ -246,7 +246,7 @@ class Layer(Module):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__()
         entry, own = self.entry, self.__dict__
-        bound = bind(entry, args, kwargs)
+        bound = {} if entry.name == "Identity" else bind(entry, args, kwargs)  # nn.Identity takes anything
         values = {p.name: p.default for p in entry.params} | {n: layer_value(v) for n, v in bound.items()}
         own["netc_values"], own["netc_given"] = values, bound
         rule = entry.rule

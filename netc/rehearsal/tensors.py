@@ -201,8 +201,9 @@ def call(entry: Entry, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     values |= {n: v.type if isinstance(v, Tensor) else v for n, v in bound.items()}
     if entry.rule is None:
         raise Refused(f"`{entry.name}` is not known")
-    constant = all(t.constant for t in found)
-    return noted(entry.name, entry.rule.shape(values, tuple(t.type for t in found)), constant, values)
+    result = entry.rule.shape(values, tuple(t.type for t in found))
+    shown = {n: tuple(t.type for t in parts) if (parts := tensors(v)) else v for n, v in values.items()}
+    return noted(entry.name, result, all(t.constant for t in found), shown)
 
 
 _positions: dict[int, tuple[Entry, tuple[str, ...], str | None]] = {}

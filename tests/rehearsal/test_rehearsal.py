@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from functools import cache
 from pathlib import Path
 
@@ -37,6 +38,21 @@ def test_the_corpus_passes(case: object) -> None:
     checked = analyse(case.program, "case.net", "case")  # type: ignore[attr-defined]
     assert checked.program is not None
     rehearse(model.emit(checked.program), checked.program.networks)
+
+
+MIXED = Path(__file__).parent / "programs.md"
+PROGRAM = re.compile(r"^## (.*?)\n\n(?:Expect: (E\d+)\n\n)?```net\n(.*?)^```$", re.M | re.S)
+
+
+@pytest.mark.parametrize(
+    ("code", "program"), [pytest.param(m[2], m[3], id=m[1]) for m in PROGRAM.finditer(MIXED.read_text())]
+)
+def test_what_the_language_mixes(code: str | None, program: str) -> None:
+    """Loops, conditions, growing sizes, layers as arguments, inline modules, tuples, variants, in one another."""
+    checked = analyse(program, "mixed.net", "mixed")
+    assert [d.code for d in checked.diagnostics] == ([] if code is None else [code])
+    if checked.program is not None:
+        rehearse(model.emit(checked.program), checked.program.networks)
 
 
 # What is changed in the text of a model, and what the rehearsal says of it.
