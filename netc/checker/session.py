@@ -21,6 +21,7 @@ from netc.shapes import TensorType
 if TYPE_CHECKING:
     from netc.catalog.entry import Entry
     from netc.checker.memory import Remembered
+    from netc.checker.values import LayerRef
     from netc.source import Span
 
 
