@@ -604,7 +604,7 @@ def variant_class(session: Session, definition: Definition) -> ir.Class:
     names = _Names(session, general)
     arguments = sorted((_argument(session, general, p, names) for p in own), key=lambda a: a.default is not None)
     forwarded: list[str] = []
-    positional = True
+    positional = mother.kind != "variant"  # which may take its options by name only
     for param in taken:
         name = param.name.text
         code = fixed[name][1] if name in fixed else names.constructor[name]
