@@ -135,10 +135,15 @@ Child: TypeAlias = Layer | Sequential | Instance
 Types: TypeAlias = "TensorType | tuple[Types, ...]"
 
 
+# A row's number or a parameter's path, and which of its results; the inputs are -1, -2, …; None where it isn't known.
+Source: TypeAlias = "tuple[int | str, tuple[object, ...]] | None"
+
+
 class Row(NamedTuple):
     """One application for the summary: path of the child ("" for a function), what it is, result, multiply-adds.
 
-    `values` are the arguments of a function by name, a tensor as its type; a layer's stand in its call.
+    `values` are the arguments of a function by name, a tensor as its type; a layer's stand in its call. `sources` say
+    where the tensors come from that each argument takes, under "" those that a layer is applied to.
     """
 
     path: str
@@ -147,6 +152,7 @@ class Row(NamedTuple):
     macs: Dim
     span: Span
     values: Mapping[str, object] = {}
+    sources: Mapping[str, tuple[Source, ...]] = {}
 
 
 class Output(NamedTuple):
@@ -155,6 +161,7 @@ class Output(NamedTuple):
     name: str
     type: TensorType
     training: bool = False
+    source: Source = None
 
 
 class Network(NamedTuple):

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from netc import ir
 from netc import syntax as s
-from netc.checker import layers, modules, turns
+from netc.checker import layers, modules, sources, turns
 from netc.checker.expressions import ERROR, kind_of
 from netc.checker.labels import Named, is_attribute
 from netc.checker.python_text import targets as targets_text
@@ -741,7 +741,7 @@ def sequential(c: Body, step: s.Seq, label: Named, value: Any) -> Any:
     child = ir.Sequential(label.text, children, (value.type,), result, step.span)
     layers.register(c, label, child, ir.Series(owner, tuple(inner)))
     expr = ir.Apply(label.access(c.path), (value.expr,), (), result, step.span)
-    return wrapped(result, expr, Made(label.text, head))
+    return sources.like(current, wrapped(result, expr, Made(label.text, head)))
 
 
 def _failures(c: Body) -> int:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from netc import catalog, ir
 from netc import syntax as s
-from netc.checker import blocks, functions, layers, state
+from netc.checker import blocks, functions, layers, sources, state
 from netc.checker.expressions import BINARY, BUILTINS, ERROR, Evaluator, kind_of
 from netc.checker.python_text import names, text
 from netc.checker.recorder import UNKNOWN, mark
@@ -276,7 +276,7 @@ class Body(Evaluator):
         else:
             type_ = TensorType(tuple(dims), dtype)
             self.inputs.append(ir.Input(name, type_, span))
-            self.env[name] = Tensor(ir.Var(name, type_), type_)
+            self.env[name] = Tensor(ir.Var(name, type_), type_, source=(-1 - index, ()))
         self.current = self.env[name] if self.declared == 1 else None
 
     def input_type(self, statement: s.Input | None, arriving: TensorType | None) -> str:
@@ -408,14 +408,14 @@ class Body(Evaluator):
             if value.names:
                 return layers.python_layers().with_names(TensorTuple(items, names_, value.made), value.names)
             return TensorTuple(items, names_, value.made)
-        return Tensor(ir.Var(target, value.type), value.type, value.made, value.constant)
+        return Tensor(ir.Var(target, value.type), value.type, value.made, value.constant, value.source)
 
     def part(self, whole: ir.Expr, index: int, item: Any) -> Any:
         """One of several values, by its position."""
         expr = ir.Item(whole, (ir.Value(str(index)),), functions.types(item))
         if isinstance(item, TensorTuple):
             return TensorTuple(tuple(self.part(expr, i, inner) for i, inner in enumerate(item.items)), expr, item.made)
-        return Tensor(expr, item.type, item.made, item.constant)
+        return Tensor(expr, item.type, item.made, item.constant, item.source)
 
     def do_bind(self, statement: s.Bind) -> None:
         self.started = True
@@ -734,7 +734,7 @@ class Body(Evaluator):
             if expr.op == "+":
                 return value
             made = ir.Operation("-", None, value.expr, value.type, expr.span)
-            return Tensor(made, value.type, constant=value.constant)
+            return Tensor(made, value.type, None, value.constant, sources.inside(value.source, "-"))
         return super().eval_unary(expr)
 
     def eval_compare(self, expr: s.Compare) -> Any:

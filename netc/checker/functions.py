@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from netc import catalog, ir
 from netc import syntax as s
 from netc.catalog.entry import REQUIRED
+from netc.checker import sources
 from netc.checker.arguments import accepts, describe
 from netc.checker.expressions import ERROR, kind_of
 from netc.checker.recorder import DEVICE, mark
@@ -122,11 +123,14 @@ def first(result: Any) -> TensorType:
     return result if isinstance(result, TensorType) else first(result[0])
 
 
-def wrapped(result: Any, expr: ir.Expr, made: Made, constant: bool = False) -> Any:
+def wrapped(result: Any, expr: ir.Expr, made: Made, constant: bool = False, source: ir.Source = None) -> Any:
     """The value of a call: a tensor, or several that one expression gives."""
     if isinstance(result, TensorType):
-        return Tensor(expr, result, made, constant)
-    parts = (wrapped(r, ir.Item(expr, (ir.Value(str(i)),), r), made, constant) for i, r in enumerate(result))
+        return Tensor(expr, result, made, constant, source)
+    parts = (
+        wrapped(r, ir.Item(expr, (ir.Value(str(i)),), r), made, constant, sources.inside(source, i))
+        for i, r in enumerate(result)
+    )
     return TensorTuple(tuple(parts), expr, made)
 
 
@@ -309,8 +313,10 @@ def _result(c: Body, entry: Entry, bound: _Bound, step: s.Expr) -> Any:
         macs = rule.macs(values, arriving, result) if rule.macs else 0
         if not constant:
             shown = {n: _types_of(v) for n, v in values.items()}
-            c.rows.append(ir.Row("", entry.name, first(result), macs, step.span, shown))
-        return wrapped(result, ir.Value(""), Made(entry.name, step.span), constant)
+            came = {n: sources.of(v) for n, (v, _, _) in bound.items() if tensors(v)}
+            c.rows.append(ir.Row("", entry.name, first(result), macs, step.span, shown, came))
+        source = None if constant else sources.last(c)
+        return wrapped(result, ir.Value(""), Made(entry.name, step.span), constant, source)
     return wrapped(result, _code(c, entry, bound, result, step), Made(entry.name, step.span), constant)
 
 
@@ -393,7 +399,7 @@ def formula(c: Body, made: Formula, given: dict[str, Any], step: s.Call) -> Any:
         return c.fail(step.span, f"`{made.name}` is given a tensor, and gives {kind_of(value)}")
     constant = all(t.constant for t in tensors(value))
     if c.rec is None:
-        return wrapped(types(value), ir.Value(""), Made(made.name, step.span), constant)
+        return sources.like(value, wrapped(types(value), ir.Value(""), Made(made.name, step.span), constant))
     names = {n: "Tensor" if tensors(v) else type(c.rec.witness(v)).__name__ for n, v in given.items()}
     known = c.session.formulas.get(made.name, (None, names))[1]
     kinds = {n: kind if known.get(n) in (None, kind) else f"{known[n]} | {kind}" for n, kind in names.items()}
@@ -494,10 +500,11 @@ def _operation(
         return ERROR
     constant = all(t.constant for _, t in sides if isinstance(t, Tensor))
     if c.rec is None and not constant:
-        c.rows.append(ir.Row("", op, result, 0, expr.span, {"operands": operands}))
+        came = {"": tuple(t.source for _, t in sides if isinstance(t, Tensor))}
+        c.rows.append(ir.Row("", op, result, 0, expr.span, {"operands": operands}, came))
     (le, lv), (re_, rv) = sides
     made = ir.Operation(op, _operand(c, lv, le), _operand(c, rv, re_), result, expr.span)
-    return Tensor(made, result, Made(op, expr.span), constant)
+    return Tensor(made, result, Made(op, expr.span), constant, None if constant else sources.last(c))
 
 
 def _operand(c: Body, value: Any, expr: s.Expr) -> ir.Expr:
@@ -525,6 +532,7 @@ def index(c: Body, expr: s.Index, value: Any) -> Any:
     from netc.checker.layers import shape
 
     subscripts: list[Any] = []
+    picked: list[Tensor] = []
     exprs: list[ir.Expr] = []
     for item in expr.subscripts:
         if isinstance(item, s.Dots):
@@ -543,6 +551,7 @@ def index(c: Body, expr: s.Index, value: Any) -> Any:
             if not isinstance(at, (int, Size, Tensor, type(None))) or isinstance(at, bool):
                 return c.fail(item.span, f"a tensor is not indexed with {kind_of(at)}")
             subscripts.append(at.type if isinstance(at, Tensor) else at)
+            picked += tensors(at)
             exprs.append(at.expr if isinstance(at, Tensor) else ir.Value(c.forward_code(item, at)))
     result = shape(c, lambda args, types: rule(types[0], args["subscripts"]), {"subscripts": tuple(subscripts)},
                    (value.type,))  # fmt: skip
@@ -554,8 +563,10 @@ def index(c: Body, expr: s.Index, value: Any) -> Any:
         return ERROR
     constant = value.constant and all(t.constant for t in subscripts if isinstance(t, Tensor))
     if c.rec is None and not constant:
-        c.rows.append(ir.Row("", "index", result, 0, expr.span, {"subscripts": tuple(subscripts)}))
-    return Tensor(ir.Item(value.expr, tuple(exprs), result), result, Made("index", expr.span), constant)
+        came = {"": (value.source, *(t.source for t in picked))}
+        c.rows.append(ir.Row("", "index", result, 0, expr.span, {"subscripts": tuple(subscripts)}, came))
+    source = None if constant else sources.last(c)
+    return Tensor(ir.Item(value.expr, tuple(exprs), result), result, Made("index", expr.span), constant, source)
 
 
 def _slice_code(c: Body, item: s.Slice, ends: list[Any]) -> str:

@@ -13,7 +13,7 @@ from netc import catalog, ir
 from netc import syntax as s
 from netc.catalog.entry import REQUIRED, SEVERAL, Entry, LayerValue
 from netc.catalog.unsupported import REASONS as UNSUPPORTED
-from netc.checker import blocks, choices, functions, memory, modules
+from netc.checker import blocks, choices, functions, memory, modules, sources
 from netc.checker.arguments import bind, ordered
 from netc.checker.expressions import ERROR, kind_of
 from netc.checker.labels import Named, name_of
@@ -369,7 +369,7 @@ def call(
     known = c.session.calls.get(key) if key is not None else None
     if known is not None and taken is not None:
         layer = known.layer if known.layer.label == label else replace(known.layer, label=label)
-        c.rows.append(ir.Row(f"{c.prefix}{label}" if label else "", *known.row[1:]))
+        c.rows.append(ir.Row(f"{c.prefix}{label}" if label else "", *known.row[1:-1], {"": sources.of(taken)}))
         _look_up(c, layer.call.args, taken)
         return layer, taken, (layer.output, {})
     found = _called(c, ref, entry, step, label, taken)
@@ -495,7 +495,8 @@ def _checked(
         first = functions.first(result)
         macs = rule.macs(values, types, result) if rule.macs else 0
         path = f"{c.prefix}{label}" if label else ""
-        c.rows.append(ir.Row(path, entry.name, first, macs, span, {} if label else values))
+        came = {"": sources.of(taken)} | {n: sources.of(v) for n, (v, _) in extra.items() if tensors(v)}
+        c.rows.append(ir.Row(path, entry.name, first, macs, span, {} if label else values, came))
     return layer, taken, (result, extra)
 
 
@@ -600,7 +601,7 @@ def applied(c: Body, entry: Entry, value: Any, result: Any, label: Named, span: 
     keywords = {n: functions.as_expr_of(c, v, a) for n, (v, a) in extra.items()}
     keywords = {n: ir.Value(literal(v)) for n, v in rule.alone.items() if n not in keywords} | keywords
     expr = ir.Apply(label.access(c.path), given(value, rule.repeat), tuple(keywords.items()), types, span)
-    value = functions.wrapped(types, expr, made)
+    value = functions.wrapped(types, expr, made, source=sources.last(c))
     return value._replace(of_layer=True) if isinstance(value, TensorTuple) else value
 
 
@@ -719,7 +720,8 @@ def unnamed(c: Body, step: s.Expr, callee: s.Name, value: Any) -> Any:
     layer, taken, result = made
     if rule.function is not None and not parameter:
         types, _ = result
-        return functions.wrapped(types, function_form(layer, taken), Made(ref.name, step.span))
+        made_ = Made(ref.name, step.span)
+        return functions.wrapped(types, function_form(layer, taken), made_, source=sources.last(c))
     result = choices.settled(c, step, callee, "", value, result[0]), result[1]
     label = _own_label(c, callee)
     if label.text in c.labels:  # a further turn of a loop
@@ -823,10 +825,11 @@ def again(c: Body, step: s.Expr, label: str, value: Any) -> Any:
         if isinstance(child, ir.Layer) and not child.inputs:
             named = child.call.name
             _apply_declared(c, replace(child, inputs=types, output=result))
-        c.rows.append(ir.Row(f"{c.prefix}{label}", named, functions.first(result), macs, step.span))
+        came = {"": sources.of(list(taken))}
+        c.rows.append(ir.Row(f"{c.prefix}{label}", named, functions.first(result), macs, step.span, {}, came))
     repeat = child.call.entry.rule.repeat if isinstance(child, ir.Layer) and child.call.entry.rule else 1
     expr = ir.Apply(c.codes.get(label, ""), given(value, repeat), (), result, step.span)
-    return functions.wrapped(result, expr, Made(label, step.span))
+    return functions.wrapped(result, expr, Made(label, step.span), source=sources.last(c))
 
 
 def _apply_declared(c: Body, child: ir.Layer) -> None:
@@ -911,14 +914,17 @@ def attribute(c: Body, expr: s.Attribute, label: str) -> Any:
         state: dict[str, Any] = dict(rule.state(args)) if rule.state is not None else {}
         if name in state:
             type_ = TensorType(tuple(state[name]))
-            return Tensor(ir.Value(f"{c.codes.get(label, '')}.{name}"), type_, Made(f"{label}.{name}", expr.span))
+            code, source = f"{c.codes.get(label, '')}.{name}", (f"{c.prefix}{label}.{name}", ())
+            return Tensor(ir.Value(code), type_, Made(f"{label}.{name}", expr.span), source=source)
         if name in args and name != "bias":
             return args[name]
         near = nearest(name, [*state, *(n for n in args if n != name)])
     elif isinstance(child, ir.Instance):
         held = next((h for h in child.held if h.name == name), None)
         if held is not None:
-            return Tensor(ir.Value(f"{c.codes.get(label, '')}.{name}"), held.type, Made(f"{label}.{name}", expr.span))
+            code, source = f"{c.codes.get(label, '')}.{name}", (f"{c.prefix}{label}.{name}", ())
+            made = Made(f"{label}.{name}", expr.span)
+            return Tensor(ir.Value(code), held.type, made, not held.trained, source if held.trained else None)
         near = nearest(name, [h.name for h in child.held])
     else:
         near = None

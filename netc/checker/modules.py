@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from netc import ir
 from netc import syntax as s
+from netc.checker import sources
 from netc.checker.expressions import ERROR
 from netc.checker.functions import wrapped
 from netc.checker.labels import Named
@@ -190,10 +191,9 @@ def _built(
     if c.rec is None:
         c.labels[label.text] = child
         c.children.append(child)
-        c.rows.extend(
-            ir.Row(f"{c.prefix}{label.text}{'.' if row.path else ''}{row.path}", *row[1:]) for row in instance.rows
-        )
-        return wrapped(instance.types, ir.Value(""), made)
+        placed = sources.Placed(c, f"{c.prefix}{label.text}", taken)
+        c.rows.extend(map(placed.row, instance.rows))
+        return placed.value(wrapped(instance.types, ir.Value(""), made), instance.sources)
     return _recorded(c, definition, given, callee, label, value, child, instance, made, step)
 
 

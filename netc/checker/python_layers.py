@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from netc import catalog, ir
 from netc import syntax as s
 from netc.catalog.entry import REQUIRED, Entry, LayerValue
-from netc.checker import functions, layers
+from netc.checker import functions, layers, sources
 from netc.checker.arguments import bind, ordered
 from netc.checker.expressions import ERROR, kind_of
 from netc.checker.values import LayerRef, Made, Tensor, TensorTuple
@@ -112,7 +112,8 @@ def _layer(
     if c.rec is None:
         macs = _rule(entry).macs
         cost = macs(values, types, result) if macs is not None else 0
-        c.rows.append(ir.Row(f"{c.prefix}{label}" if label else "", entry.name, functions.first(result), cost, span))
+        path, first, came = f"{c.prefix}{label}" if label else "", functions.first(result), {"": sources.of(taken)}
+        c.rows.append(ir.Row(path, entry.name, first, cost, span, {}, came))
     return layer
 
 
@@ -209,7 +210,7 @@ def applied(c: Body, layer: ir.Layer, value: Any, result: Any, label: Named, spa
     keywords = {n: functions.as_expr_of(c, v, a) for n, (v, a) in extra.items()}
     expr = ir.Apply(label.access(c.path), layers.given(value, 1), tuple(keywords.items()), types, span)
     names = _names(c, layer)
-    out = functions.wrapped(types, expr, made)
+    out = functions.wrapped(types, expr, made, source=sources.last(c))
     return with_names(out, names) if names else out
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from netc import ir
 from netc import syntax as s
+from netc.checker import sources
 from netc.checker.body import Body
 from netc.checker.expressions import ERROR
 from netc.checker.recorder import Recorder
@@ -42,6 +43,7 @@ class Instance(NamedTuple):
     declared: tuple[ir.Input, ...]
     looked_up: dict[str, int]
     decisions: tuple[bool, ...]  # of its conditions, in order
+    sources: Any  # of what it gives
 
 
 class General(NamedTuple):
@@ -225,7 +227,7 @@ class Session:
         types, outputs = result
         made = Instance(
             dict(body.parameters), inputs, tuple(body.held), tuple(body.children), tuple(body.rows), outputs, types,
-            tuple(body.inputs), body.looked_up, tuple(body.decisions),
+            tuple(body.inputs), body.looked_up, tuple(body.decisions), _sources(body),
         )  # fmt: skip
         self.instances.setdefault(definition, []).append(made)
         return made
@@ -368,7 +370,7 @@ def _fixed(definition: Definition, values: dict[str, Any]) -> list[tuple[Definit
 def result_of(body: Body) -> tuple[Any, tuple[ir.Output, ...]] | None:
     """The types that a body gives, and its outputs; None where there are none."""
     if body.outputs:
-        outputs = [ir.Output(n, t.type, training) for n, t, training in body.outputs if n not in body.absent]
+        outputs = [ir.Output(n, t.type, training, t.source) for n, t, training in body.outputs if n not in body.absent]
         outputs.sort(key=lambda o: o.training)
         kept = [o.type for o in outputs if not o.training]
         if not kept:
@@ -376,13 +378,22 @@ def result_of(body: Body) -> tuple[Any, tuple[ir.Output, ...]] | None:
         return (kept[0] if len(kept) == 1 else tuple(kept)), tuple(outputs)
     value = body.current
     if isinstance(value, Tensor) and (body.started or body.arriving is not None):
-        return value.type, (ir.Output("", value.type),)
+        return value.type, (ir.Output("", value.type, source=value.source),)
     if isinstance(value, TensorTuple):
         from netc.checker.functions import types
 
         result = types(value)
-        return result, tuple(ir.Output(str(i), t) for i, t in enumerate(_flat(result)))
+        found = zip(_flat(result), sources.of(value), strict=True)
+        return result, tuple(ir.Output(str(i), t, source=came) for i, (t, came) in enumerate(found))
     return None
+
+
+def _sources(body: Body) -> Any:
+    """Where that comes from which `result_of` tells the types of."""
+    if not body.outputs:
+        return sources.nested(body.current)
+    kept = tuple(t.source for n, t, training in body.outputs if not training and n not in body.absent)
+    return kept[0] if len(kept) == 1 else kept
 
 
 def _flat(types: Any) -> list[TensorType]:

@@ -63,7 +63,7 @@ def output(c: Body, statement: s.Output) -> None:
     target = name.text if name.text not in inputs and not isinstance(c.env.get(name.text), (int, Size)) else "_result"
     if c.rec is not None and not plain:
         c.rec.flow.append(ir.Assign(target, as_expr(value), statement.span))
-        value = Tensor(ir.Var(target, value.type), value.type, value.made)
+        value = Tensor(ir.Var(target, value.type), value.type, value.made, source=value.source)
     if name.text not in c.env:
         c.env[name.text] = value
     c.outputs.append((name.text, value, c.in_training))
@@ -94,7 +94,8 @@ def parameter(c: Body, statement: s.Parameter) -> None:
     if new is None and statement.value is not None:
         return
     c.held.append(ir.Held(name.text, type_ if c.rec is None else c.rec.witness(type_), True))
-    c.env[name.text] = Tensor(ir.Value(f"self.{name.text}"), type_, Made(name.text, name.span))
+    made = Made(name.text, name.span)
+    c.env[name.text] = Tensor(ir.Value(f"self.{name.text}"), type_, made, source=(name.text, ()))
     if c.rec is not None:
         codes = [c.code(item, d) for item, d in zip(statement.shape.items, dims, strict=True)]
         c.rec.build.append(ir.Hold(name.text, ", ".join(codes), None, new, True))

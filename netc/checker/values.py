@@ -23,13 +23,15 @@ class Made(NamedTuple):
 class Tensor(NamedTuple):
     """A tensor: the expression that computes it, its type, and the layer or function that made it.
 
-    `constant` says that no input has a part in it, so that a constructor can compute it.
+    `constant` says that no input has a part in it, so that a constructor can compute it. `source` is where it comes
+    from in an instance (see `sources`).
     """
 
     expr: ir.Expr
     type: TensorType
     made: Made | None = None
     constant: bool = False
+    source: ir.Source = None
 
 
 class TensorTuple(NamedTuple):

@@ -13,10 +13,11 @@ from netc import catalog, ir
 from netc.catalog.entry import LayerValue
 from netc.identifiers import python_name
 from netc.rehearsal.modules import Layer, Module, Sequential
+from netc.rehearsal.tensors import tensors
 from netc.shapes import TensorType
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from netc.catalog.entry import Function, Param
     from netc.rehearsal.tensors import Step
@@ -151,6 +152,7 @@ def compare_steps(network: ir.Network, steps: Sequence[Step], training: bool) ->
                 f"nothing in the generated code, and `{row.path or row.name}`"
             )  # fmt: skip
             raise Disagreement(f"{where}: there is {said} for the checker")
+        row = _mirrored(row)
         names = _names(row)
         fits = row.path in (step.path, step.frame) and (not names or step.name in names)
         _require(fits, where, "what is applied", (row.path, row.name), (step.path or step.frame, step.name))
@@ -158,6 +160,18 @@ def compare_steps(network: ir.Network, steps: Sequence[Step], training: bool) ->
         _require(row.output == step.output, where, "the result", row.output, step.output)
         if row.values:
             _compare_values(where, row, step, training)
+        _compare_sources(where, row, step)
+
+
+MIRRORED = {"<": ">", ">": "<", "<=": ">=", ">=": "<=", "==": "==", "!=": "!="}
+
+
+def _mirrored(row: ir.Row) -> ir.Row:
+    """`0 < x` as Python asks it of a tensor: `x > 0`."""
+    operands: Any = row.values.get("operands", ())
+    if row.name not in MIRRORED or isinstance(operands[0], TensorType):
+        return row
+    return row._replace(name=MIRRORED[row.name], values={"operands": operands[::-1]})
 
 
 def _form(row: ir.Row) -> Function | None:
@@ -189,23 +203,53 @@ def _compare_values(where: str, row: ir.Row, step: Step, training: bool) -> None
         _require(alike, where, f"`{own}`", _shown(wanted), _shown(made))
 
 
-def compare_outputs(network: ir.Network, result: Any, training: bool) -> None:
-    """Compare the results in evaluation or training, which several have by name."""
+def _compare_sources(where: str, row: ir.Row, step: Step) -> None:
+    """Compare where the tensors come from that something is applied to; nobody knows of some."""
+    if not row.sources or not step.sources:
+        return
+    if row.sources.keys() == step.sources.keys():
+        pairs = [(row.sources[n], step.sources[n]) for n in row.sources]
+    else:  # a layer that is applied as its function
+        pairs = [(_all_of(row.sources), _all_of(step.sources))]
+    for seen, made in pairs:
+        _require_sources(where, "what it takes", seen, made)
+
+
+def _require_sources(where: str, what: str, seen: tuple[ir.Source, ...], made: tuple[ir.Source, ...]) -> None:
+    alike = len(seen) == len(made) and all(a == b or a is None or b is None for a, b in zip(seen, made, strict=True))
+    _require(alike, where, what, _from(seen), _from(made))
+
+
+def _all_of(sources: Mapping[str, tuple[ir.Source, ...]]) -> tuple[ir.Source, ...]:
+    return tuple(source for part in sources.values() for source in part)
+
+
+def _from(sources: tuple[ir.Source, ...]) -> str:
+    return ", ".join(map(_shown_source, sources))
+
+
+def _shown_source(source: ir.Source) -> str:
+    if source is None:
+        return "a constant"
+    place, path = source
+    part = "".join(f"[{p}]" for p in path)
+    if isinstance(place, str):
+        return f"`{place}`{part}"
+    return f"the result of step {place + 1}{part}" if place >= 0 else f"input {-place}{part}"
+
+
+def compare_outputs(network: ir.Network, result: Any, training: bool, followed: bool) -> None:
+    """Compare the results in evaluation or training, which several have by name.
+
+    `followed` says that the steps have been compared, so that the sources of the results can be.
+    """
     wanted = [o for o in network.outputs if training or not o.training]
-    types: list[Any] = []
-    _flatten(result, types)
-    if any(o.training for o in network.outputs):
-        types = [t for t in types if t is not None]
-    fields = getattr(result, "_fields", None) if not isinstance(result, TensorType) else None
+    made = tensors(result)
+    fields = getattr(result, "_fields", None)
     names = tuple(python_name(o.name) for o in network.outputs)
     _require(fields is None or fields == names, network.name, "the names of its results", names, fields)
-    _require(types == [o.type for o in wanted], network.name, "its result", [str(o.type) for o in wanted],
-             [str(t) for t in types])  # fmt: skip
-
-
-def _flatten(result: Any, types: list[Any]) -> None:
-    if isinstance(result, TensorType) or result is None:
-        types.append(result)
-    elif isinstance(result, (tuple, list)):
-        for part in result:
-            _flatten(part, types)
+    types = [str(o.type) for o in wanted], [str(t.type) for t in made]
+    _require(types[0] == types[1], network.name, "its result", *types)
+    if followed:
+        seen = tuple(o.source for o in wanted)
+        _require_sources(network.name, "where its result comes from", seen, tuple(t.source for t in made))

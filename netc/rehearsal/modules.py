@@ -14,11 +14,15 @@ from typing import TYPE_CHECKING, Any
 from netc import catalog
 from netc.catalog.entry import REQUIRED, Entry, LayerValue
 from netc.identifiers import MODULE_ATTRIBUTES
-from netc.rehearsal.tensors import Frame, Refused, Step, Tensor, bind, first, stage, tensors, types_of, wrapped
+from netc.rehearsal.tensors import (
+    Frame, Refused, Step, Tensor, bind, first, nested, stage, stepped, tensors, types_of, wrapped,
+)  # fmt: skip
 from netc.shapes import Reject, Size, TensorType, same
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from netc.ir import Source
 
 # What nn.Module keeps under names that a program could come by when an underscore is put before one of its own.
 PRIVATE = frozenset(
@@ -96,6 +100,9 @@ class Module(metaclass=_Once):
         for kind in ("netc_children", "netc_parameters", "netc_buffers"):
             held = self.__dict__.get(kind, {})
             if name in held:
+                if kind == "netc_parameters" and stage.frame.owner is not None:
+                    path = self.netc_path()
+                    return Tensor(held[name].type, False, (f"{path}.{name}" if path else name, ()))
                 return held[name][0] if kind == "netc_buffers" else held[name]
         raise AttributeError(f"`{type(self).__name__}` has no attribute `{name}`")
 
@@ -175,23 +182,61 @@ class Module(metaclass=_Once):
         key = (self.netc_token, tuple(map(types_of, inputs)), stage.training)
         if key not in stage.seen:
             stage.frame = inner = Frame(self.netc_token)
-            result = types_of(self.forward(*(wrapped(types_of(i)) for i in inputs)))
+            given = (wrapped(types_of(value), source=(-1 - at, ())) for at, value in enumerate(inputs))
+            result = _as_tensors(self.forward(*given))
             stage.frame = outer
             stage.seen[key] = inner.steps, result
         steps, result = stage.seen[key]
-        if path in outer.applied:
-            outer.steps.append(Step("", path, "again", first(result), {}))
-        elif outer.owner is None:
+        if outer.owner is None:
             outer.steps.extend(steps)
-        else:
-            outer.applied.add(path)
-            outer.steps.extend(_below(path, step) for step in steps)
-        return wrapped(result)
+            return result
+        if path in outer.applied:
+            types = types_of(result)
+            return stepped(Step("", path, "again", first(types), {}, {"": _sources(inputs)}), types)
+        outer.applied.add(path)
+        placed = _Placed(len(outer.steps), path, inputs)
+        outer.steps.extend(map(placed.step, steps))
+        return placed.value(result)
 
 
-def _below(path: str, step: Step) -> Step:
-    frame = f"{path}.{step.frame}" if step.frame else path
-    return step._replace(frame=frame, path=f"{path}.{step.path}" if step.path else path)
+def _as_tensors(value: Any) -> Any:
+    """What `forward` gives: tensors, nested as they are, that hang on something."""
+    return Tensor(value.type, False, value.source) if isinstance(value, Tensor) else nested(value, _as_tensors)
+
+
+def _sources(values: Any) -> tuple[Source, ...]:
+    return tuple(t.source for t in tensors(values))
+
+
+class _Placed:
+    """Moves the steps of a module to where it is applied."""
+
+    def __init__(self, first_: int, path: str, inputs: tuple[Any, ...]) -> None:
+        self.first = first_
+        self.path = path
+        self.inputs = [value.source if isinstance(value, Tensor) else None for value in inputs]
+
+    def step(self, step: Step) -> Step:
+        frame = f"{self.path}.{step.frame}" if step.frame else self.path
+        path = f"{self.path}.{step.path}" if step.path else self.path
+        sources = {n: tuple(map(self.source, parts)) for n, parts in step.sources.items()}
+        return Step(frame, path, step.name, step.output, step.values, sources)
+
+    def source(self, source: Source) -> Source:
+        if source is None:
+            return None
+        place, parts = source
+        if isinstance(place, str):
+            return f"{self.path}.{place}", parts
+        if place >= 0:
+            return place + self.first, parts
+        given = self.inputs[-1 - place]
+        return None if given is None else (given[0], (*given[1], *parts))
+
+    def value(self, value: Any) -> Any:
+        if isinstance(value, Tensor):
+            return Tensor(value.type, False, self.source(value.source))
+        return nested(value, self.value)
 
 
 class Sequential(Module):
@@ -229,7 +274,9 @@ class Sequential(Module):
         path, count = self.netc_path(), len(stage.frame.steps)
         result = self.forward(*inputs)
         if path in stage.frame.applied:
-            stage.frame.steps[count:] = [Step("", path, "again", first(types_of(result)), {})]
+            del stage.frame.steps[count:]
+            types = types_of(result)
+            return stepped(Step("", path, "again", first(types), {}, {"": _sources(inputs)}), types)
         stage.frame.applied.add(path)
         return result
 
@@ -259,13 +306,12 @@ class Layer(Module):
                 self.netc_buffers[name] = Tensor(TensorType(tuple(shape), dtype), constant=True), True
 
     def __getattr__(self, name: str) -> Any:
-        values = self.__dict__.get("netc_values", {})
-        if name in values:
-            held = self.netc_parameters.get(name)
-            return _attribute(self.entry, name, values[name]) if held is None and name != "bias" else held
-        if name in ("weight", "bias") and name not in self.netc_parameters:
+        if name in self.__dict__.get("netc_parameters", {}):
+            return super().__getattr__(name)
+        if name in ("weight", "bias"):
             return None  # torch's layers have the attribute where they have no such parameter
-        return super().__getattr__(name)
+        values = self.__dict__.get("netc_values", {})
+        return _attribute(self.entry, name, values[name]) if name in values else super().__getattr__(name)
 
     def __call__(self, *inputs: Any, **given: Any) -> Any:
         entry, rule = self.entry, self.entry.rule
@@ -286,8 +332,8 @@ class Layer(Module):
         if isinstance(result, Reject):
             raise Refused(f"`{path}`: {result.reason}")
         stage.frame.applied.add(path)
-        stage.frame.steps.append(Step("", path, entry.name, first(result), {}))
-        return wrapped(result)
+        came = {"": _sources(inputs)} | {n: _sources(v) for n, v in given.items() if tensors(v)}
+        return stepped(Step("", path, entry.name, first(result), {}, came), result)
 
 
 def _attribute(entry: Entry, name: str, value: Any) -> Any:

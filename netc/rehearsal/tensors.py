@@ -7,6 +7,7 @@ Leaves to others: layers and modules (`modules`), and which names there are (`li
 
 from __future__ import annotations
 
+from itertools import count
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from netc import catalog
@@ -18,19 +19,25 @@ from netc.shapes import Reject, Size, TensorType
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from netc.ir import Source
+
 
 class Refused(Exception):
     """Generated code did what torch refuses."""
 
 
 class Step(NamedTuple):
-    """One application: the module in which it stands and the child, both as paths, what it is, and what it gives."""
+    """One application: the module in which it stands and the child, both as paths, what it is, and what it gives.
+
+    `values` and `sources` are those of an `ir.Row`.
+    """
 
     frame: str
     path: str
     name: str
     output: TensorType
     values: Mapping[str, object]
+    sources: Mapping[str, tuple[Source, ...]]
 
 
 class Frame:
@@ -75,11 +82,12 @@ class Device:
 class Tensor:
     """A tensor's type; a `constant` one hangs on no input and no parameter, so that its computation is no step."""
 
-    __slots__ = ("constant", "type")
+    __slots__ = ("constant", "source", "type")
 
-    def __init__(self, type_: TensorType, constant: bool = False) -> None:
+    def __init__(self, type_: TensorType, constant: bool = False, source: Source = None) -> None:
         self.type = type_
         self.constant = constant
+        self.source = source
 
     @property
     def shape(self) -> tuple[Any, ...]:
@@ -103,11 +111,12 @@ class Tensor:
         items = subscripts if isinstance(subscripts, tuple) else (subscripts,)
         given = tuple(_subscript(item) for item in items)
         constant = self.constant and all(i.constant for i in items if isinstance(i, Tensor))
-        result: Tensor = noted("index", index(self.type, given), constant, {"subscripts": given})
+        came = {"": tuple(t.source for t in (self, *tensors(list(items))))}
+        result: Tensor = noted("index", index(self.type, given), constant, {"subscripts": given}, came)
         return result
 
     def __neg__(self) -> Tensor:
-        return Tensor(self.type, self.constant)
+        return Tensor(self.type, self.constant, inside(self.source, "-"))
 
     def __bool__(self) -> bool:
         raise Refused("the truth of a tensor is known only at run time")
@@ -128,7 +137,8 @@ def _operator(op: str, turned: bool) -> Callable[[Tensor, Any], Tensor]:
         sides = (other, self) if turned else (self, other)
         types = [s.type if isinstance(s, Tensor) else s for s in sides]
         constant = all(s.constant for s in sides if isinstance(s, Tensor))
-        result: Tensor = noted(op, binary(op, *types), constant, {"operands": tuple(types)})
+        came = {"": tuple(s.source for s in sides if isinstance(s, Tensor))}
+        result: Tensor = noted(op, binary(op, *types), constant, {"operands": tuple(types)}, came)
         return result
 
     return method
@@ -143,13 +153,27 @@ for _name, _op in {"lt": "<", "le": "<=", "gt": ">", "ge": ">=", "eq": "==", "ne
     setattr(Tensor, f"__{_name}__", _operator(_op, turned=False))
 
 
-def noted(name: str, result: Any, constant: bool, values: Mapping[str, object] | None = None) -> Any:
+def noted(
+    name: str, result: Any, constant: bool, values: Mapping[str, object],
+    sources: Mapping[str, tuple[Source, ...]] | None = None,
+) -> Any:  # fmt: skip
     """The result of a function, which becomes a step unless only constants have a part in it."""
     if isinstance(result, Reject):
         raise Refused(f"`{name}`: {result.reason}")
-    if not constant:
-        stage.frame.steps.append(Step("", "", name, first(result), values or {}))
-    return wrapped(result, constant)
+    if constant:
+        return wrapped(result, constant)
+    return stepped(Step("", "", name, first(result), values, sources or {}), result)
+
+
+def stepped(step: Step, result: Any) -> Any:
+    """The result of a step, which is added to those of the frame."""
+    stage.frame.steps.append(step)
+    return wrapped(result, source=(len(stage.frame.steps) - 1, ()))
+
+
+def inside(source: Source, part: object) -> Source:
+    """A part of several results."""
+    return None if source is None else (source[0], (*source[1], part))
 
 
 def first(result: Any) -> TensorType:
@@ -157,19 +181,20 @@ def first(result: Any) -> TensorType:
     return result if isinstance(result, TensorType) else first(result[0])
 
 
-def wrapped(result: Any, constant: bool = False) -> Any:
+def wrapped(result: Any, constant: bool = False, source: Source = None) -> Any:
     """Types as tensors, nested as they are."""
     if isinstance(result, TensorType):
-        return Tensor(result, constant)
-    return _nested(result, lambda part: wrapped(part, constant))
+        return Tensor(result, constant, source)
+    places = count()
+    return nested(result, lambda part: wrapped(part, constant, inside(source, next(places))))
 
 
 def types_of(value: Any) -> Any:
     """Tensors as their types, nested as they are."""
-    return value.type if isinstance(value, Tensor) else _nested(value, types_of)
+    return value.type if isinstance(value, Tensor) else nested(value, types_of)
 
 
-def _nested(value: Any, change: Callable[[Any], Any]) -> Any:
+def nested(value: Any, change: Callable[[Any], Any]) -> Any:
     """The parts of several results changed; a result that is missing stays None."""
     if value is None:
         return None
@@ -203,7 +228,8 @@ def call(entry: Entry, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         raise Refused(f"`{entry.name}` is not known")
     result = entry.rule.shape(values, tuple(t.type for t in found))
     shown = {n: tuple(t.type for t in parts) if (parts := tensors(v)) else v for n, v in values.items()}
-    return noted(entry.name, result, all(t.constant for t in found), shown)
+    came = {n: tuple(t.source for t in parts) for n, v in bound.items() if (parts := tensors(v))}
+    return noted(entry.name, result, all(t.constant for t in found), shown, came)
 
 
 _positions: dict[int, tuple[Entry, tuple[str, ...], str | None]] = {}
