@@ -9,23 +9,19 @@ comma, what is not fits in 88), the same to the byte every time, and stands with
 from __future__ import annotations
 
 import re
-from itertools import chain, count
-from keyword import iskeyword
 from typing import TYPE_CHECKING
 
 from netc import ir
-from netc.backends.layout import WIDTH, Text, call, fits, join, operand
+from netc.backends.blocks import indented, signature
+from netc.backends.constructor import build_lines, series_text
+from netc.backends.expression_text import expression, from_code
+from netc.backends.forward import Forward
+from netc.backends.layout import Text, call, fits
 from netc.identifiers import python_name
-from netc.literals import literal, plain, subscript
-from netc.node import replace
-from netc.shapes import TensorType
+from netc.literals import plain
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
-
-_PRECEDENCE = {"<": 0, "<=": 0, ">": 0, ">=": 0, "==": 0, "!=": 0,
-               "+": 1, "-": 1, "*": 2, "/": 2, "//": 2, "%": 2, "@": 2, "**": 4}  # fmt: skip
-_CURRENT = "ꞏ_ꞏ"  # in code: the name of the current value
+    from collections.abc import Iterator, Sequence
 
 
 def emit(program: ir.Program, networks: Sequence[ir.Network] | None = None) -> str:
@@ -129,7 +125,7 @@ def _constants(program: ir.Program, used: set[str]) -> list[str]:
         if constant.value is not None:
             out.append("\n".join(_formula(name, constant)))
         elif constant.parameters is None:
-            value = _from_code(constant.code)
+            value = from_code(constant.code)
             out.append("\n".join(value.lines(0, f"{name} = ")))
         else:
             shown = ", ".join(a.name if a.default is None else f"{a.name}={a.default}" for a in constant.parameters)
@@ -143,9 +139,9 @@ def _formula(name: str, constant: ir.Constant) -> Iterator[str]:
     shown = [
         f"{a.name}: {a.annotation}{'' if a.default is None else f' = {a.default}'}" for a in constant.parameters or ()
     ]
-    yield from _signature(f"def {name}(", shown, ") -> Tensor:", indent=0)
-    value = _expression(constant.value, lambda n: python_name(str(n)), str)
-    yield from _indent(value.lines(4, "return "))
+    yield from signature(f"def {name}(", shown, ") -> Tensor:", indent=0)
+    value = expression(constant.value, lambda n: python_name(str(n)), str)
+    yield from indented(value.lines(4, "return "))
 
 
 def _calls(node: object) -> set[str]:
@@ -153,39 +149,6 @@ def _calls(node: object) -> set[str]:
     if isinstance(node, ir.Function):
         return {node.callee} | _calls(node.arguments)
     return {n for item in node for n in _calls(item)} if isinstance(node, tuple) else set()
-
-
-def _from_code(code: str) -> Text:
-    """Python as text that can be broken at its outermost bracket."""
-    match = re.match(r"[\w.]*[(\[]", code)
-    if match is None or code[-1:] not in ")]":
-        return Text(code)
-    items = _split(code[match.end() : -1])
-    if not items or (len(items) == 1 and match.group() == "("):
-        return Text(code)
-    return call(match.group(), [_from_code(i) for i in items], code[-1])
-
-
-def _split(inner: str) -> list[str] | None:
-    """The items between brackets; None where it is no plain list of them."""
-    items, depth, start, quote = [], 0, 0, ""
-    for i, ch in enumerate(inner):
-        if quote:
-            quote = "" if ch == quote and inner[i - 1] != "\\" else quote
-        elif ch in "\"'":
-            quote = ch
-        elif ch in "([{":
-            depth += 1
-        elif ch in ")]}":
-            depth -= 1
-            if depth < 0:
-                return None
-        elif ch == "," and depth == 0:
-            items.append(inner[start:i].strip())
-            start = i + 1
-    last = inner[start:].strip()
-    items += [last] if last else []
-    return None if any(" for " in f" {i} " for i in items) else items
 
 
 class _Class:
@@ -202,7 +165,6 @@ class _Class:
             arguments = (a._replace(default=names.get(a.name, a.default)) for a in made.arguments)
             made = made._replace(arguments=tuple(arguments))
         self.made = made
-        self.flow = _flow_name(made)
 
     def lines(self) -> Iterator[str]:
         made = self.made
@@ -214,18 +176,16 @@ class _Class:
             yield ""
             yield ""
         for name, code in self.hoisted.items():
-            yield from _from_code(code).lines(0, f"{name} = ")
+            yield from from_code(code).lines(0, f"{name} = ")
             yield from ("", "")
         yield f"class {made.name}({made.base}):"
         if made.version is not None:
             yield f"    _version = {made.version}"
             yield ""
-        yield from _indent(self.constructor())
+        yield from indented(self.constructor())
         if made.flow:
             yield ""
-            yield from _indent(self.forward())
-
-    # --- the constructor ---------------------------------------------------------------------------------------------
+            yield from indented(Forward(made).lines())
 
     def constructor(self) -> Iterator[str]:
         parameters = [
@@ -238,642 +198,19 @@ class _Class:
             parameters = [p for p, a in zip(parameters, self.made.arguments, strict=True) if a.default is None]
             parameters.append("**options: Any")
             forwarded = (*(f for f in forwarded if f not in kept), "**options")
-        yield from _signature("def __init__(", ["self", *parameters], ") -> None:", indent=4)
+        yield from signature("def __init__(", ["self", *parameters], ") -> None:", indent=4)
         if self.variant:
-            yield from _indent(call("super().__init__(", [_from_code(f) for f in forwarded], ")").lines(8, ""))
+            yield from indented(call("super().__init__(", [from_code(f) for f in forwarded], ")").lines(8, ""))
             return
         build = self.made.build
         if self.made.base == "nn.Sequential":
             fills = tuple(st for st in build if isinstance(st, ir.Fill))
-            literal_form = _series_text(ir.Series("self", tuple(st for st in build if st not in fills)), 8)
+            literal_form = series_text(ir.Series("self", tuple(st for st in build if st not in fills)), 8)
             if literal_form is not None:
-                yield from _indent(literal_form._replace(
+                yield from indented(literal_form._replace(
                     flat=literal_form.flat.replace("nn.Sequential(", "super().__init__(", 1),
                     opening="super().__init__(").lines(8, ""))  # fmt: skip
-                yield from _indent(_statements(fills, 8))
+                yield from indented(build_lines(fills, 8))
                 return
         yield "    super().__init__()"
-        yield from _indent(_statements(build, 8))
-
-    # --- forward -----------------------------------------------------------------------------------------------------
-
-    def forward(self) -> Iterator[str]:
-        inputs = self.made.inputs
-        shapes = f"# {inputs[0][1]}" if len(inputs) == 1 else "# " + ", ".join(f"{n}: {t}" for n, t in inputs)
-        arguments = ["self", *(f"{python_name(n)}: Tensor" for n, _ in inputs)]
-        head = list(_signature("def forward(", arguments, f") -> {self.annotation()}:", indent=4))
-        if len(head) == 1 and 4 + len(head[0]) + 2 + len(shapes) <= WIDTH:
-            head[0] += f"  {shapes}"
-            yield from head
-        else:
-            yield from head
-            yield from (f"    # {n}: {t}" for n, t in inputs)
-        yield from _indent(self.statements(self.made.flow, 8))
-
-    def annotation(self) -> str:
-        last = self.made.flow[-1]
-        assert isinstance(last, ir.Return)
-        if self.made.fields:
-            always = [n for n, condition in self.made.fields if not condition]
-            one = len(always) == 1 and len({condition for _, condition in self.made.fields}) == 2
-            return f"Tensor | {self.made.name}Output" if one else f"{self.made.name}Output"
-        return _annotation_of(last.values[0][1])
-
-    def statements(self, flow: tuple[ir.Flow, ...], indent: int) -> Iterator[str]:
-        for i, statement in enumerate(flow):
-            following = flow[i + 1] if i + 1 < len(flow) else None
-            if isinstance(statement, ir.Assign) and self._is_result(statement, following):
-                assert isinstance(following, ir.Return)
-                name = self.name(statement.target)
-                yield from self.line(name, "return ", statement.value, indent)
-                return
-            if isinstance(statement, ir.FlowIf) and isinstance(following, ir.Return) and self._has_all(statement):
-                _, *otherwise = self.result(following, indent)
-                yield from [f"if {self.code(statement.condition)}:"]
-                yield from _indent(self.body(statement.then, indent + 4))
-                inner = [line for line in otherwise if line.startswith("    ")]
-                yield from inner
-                yield from otherwise[len(inner) :]
-                return
-            yield from self.statement(statement, indent)
-
-    def _has_all(self, statement: ir.FlowIf) -> bool:
-        """Whether a block at the end of `forward` computes the results that exist under its condition."""
-        conditions = {condition for _, condition in self.made.fields} - {""}
-        return conditions == {statement.condition} and not statement.otherwise
-
-    def _is_result(self, statement: ir.Assign, following: ir.Flow | None) -> bool:
-        """Whether a line computes what the next one returns."""
-        if not isinstance(following, ir.Return) or len(following.values) != 1 or self.made.fields:
-            return False
-        value = following.values[0][1]
-        return isinstance(value, ir.Var) and value.name == statement.target
-
-    def statement(self, statement: ir.Flow, indent: int) -> Iterator[str]:
-        match statement:
-            case ir.Assign():
-                target = self.name(statement.target)
-                if isinstance(statement.value, ir.Var) and self.name(statement.value.name) == target:
-                    return
-                yield from self.line(target, f"{target} = ", statement.value, indent)
-            case ir.Let():
-                yield from Text(self.code(statement.code)).lines(indent, f"{statement.target} = ")
-            case ir.FlowIf():
-                yield from _branches(
-                    self.code(statement.condition), list(self.statements(statement.then, indent + 4)),
-                    list(self.statements(statement.otherwise, indent + 4)),
-                )  # fmt: skip
-            case ir.FlowFor():
-                lines = list(self.body(statement.body, indent + 4))
-                targets, iterable = _header(statement, "\n".join(line.partition("# ")[0] for line in lines))
-                yield f"for {targets} in {self.code(iterable)}:"
-                yield from _indent(iter(lines))
-            case ir.Return():
-                yield from self.result(statement, indent)
-
-    def body(self, flow: tuple[ir.Flow, ...], indent: int) -> Iterator[str]:
-        lines = list(self.statements(flow, indent))
-        yield from lines or ["pass"]
-
-    def result(self, statement: ir.Return, indent: int) -> Iterator[str]:
-        if not self.made.fields:
-            value = self.expr(statement.values[0][1])
-            plain = isinstance(statement.values[0][1], ir.Items) and len(value.items) > 1
-            if plain and fits(f"return {value.flat[1:-1]}", indent):
-                value = Text(value.flat[1:-1])
-            yield from value.lines(indent, "return ")
-            return
-        conditions = dict(self.made.fields)
-        values = sorted(statement.values, key=lambda v: bool(conditions[v[0]]))
-        found = sorted(set(conditions.values()) - {""})
-        texts = [self.expr(e) for _, e in values]
-        if len(found) == 1:
-            always = [text for (n, _), text in zip(values, texts, strict=True) if not conditions[n]]
-            yield f"if {found[0]}:"
-            yield from _indent(call(f"{self.made.name}Output(", texts, ")").lines(indent + 4, "return "))
-            one = always[0] if len(always) == 1 else call(f"{self.made.name}Output(", always, ")")
-            yield from one.lines(indent, "return ")
-            return
-        for i, (n, _) in enumerate(values):
-            if conditions[n]:
-                texts[i] = Text(f"{texts[i].flat} if {conditions[n]} else None")
-        yield from call(f"{self.made.name}Output(", texts, ")").lines(indent, "return ")
-
-    def line(self, name: str, lead: str, value: ir.Expr, indent: int) -> Iterator[str]:
-        """`lead` and the value with its shape; a chain too long for a line is cut into steps by way of `name`."""
-        text = self.expr(value)
-        comment = f"  # {_type(value)}" if _type(value) is not None else ""
-        repeated = _repeats(value)
-        if not repeated and fits(lead + text.flat + comment, indent):
-            yield lead + text.flat + comment
-            return
-        inner = _inner(value)
-        step = name.partition(",")[0].strip("()") if name.partition(",")[0].isidentifier() else ""
-        if inner is not None and step and _reads(_rest(value), step, self):
-            step = self.free if repeated else ""
-        if inner is not None and step:
-            yield from self.line(step, f"{step} = ", inner, indent)
-            kind = inner.type if isinstance(inner.type, TensorType) else TensorType(())
-            yield from self.line(name, lead, _replaced(value, ir.Var(f"={step}", kind)), indent)
-        elif fits(lead + text.flat, indent):
-            yield from (f"{comment.strip()}", lead + text.flat) if comment else (lead + text.flat,)
-        else:
-            first, *rest = text.broken(indent, lead)
-            if comment and not fits(f"{rest[-1] if rest else first}{comment}", indent):
-                yield comment.strip()
-                comment = ""
-            yield from (first, *rest[:-1], f"{rest[-1]}{comment}") if rest else (f"{first}{comment}",)
-
-    @property
-    def free(self) -> str:
-        """A name that nothing in `forward` has."""
-        taken = _variables(self.made.flow) | _words(self.made.flow) | {self.flow}
-        return next(n for n in chain(("y", "z", "h", "out"), (f"y{i}" for i in count(1))) if n not in taken)
-
-    def name(self, target: ir.Target) -> str:
-        if isinstance(target, tuple):
-            return ", ".join(f"({self.name(t)})" if isinstance(t, tuple) else self.name(t) for t in target)
-        if target.startswith("="):
-            return target[1:]
-        return self.flow if target == "_" else python_name(target)
-
-    def code(self, code: str) -> str:
-        return code.replace(_CURRENT, self.flow)
-
-    def expr(self, expr: ir.Expr) -> Text:
-        """An expression of `forward` as text."""
-        return _expression(expr, self.name, self.code)
-
-
-def _annotation_of(expr: ir.Expr) -> str:
-    if isinstance(expr, ir.Items):
-        return f"tuple[{', '.join(_annotation_of(item) for item in expr.items)}]"
-    kind = getattr(expr, "type", None)
-    return _types_text(kind) if isinstance(kind, tuple) and not isinstance(kind, TensorType) else "Tensor"
-
-
-def _types_text(types: object) -> str:
-    if isinstance(types, TensorType) or not isinstance(types, tuple):
-        return "Tensor"
-    return f"tuple[{', '.join(map(_types_text, types))}]"
-
-
-def _header(statement: ir.FlowFor | ir.BuildFor, body: str) -> tuple[str, str]:
-    """The head of a loop with no more names than its body reads."""
-    names = re.findall(r"\w+", statement.targets)
-    read = {n for n in names if re.search(rf"\b{re.escape(n)}\b", body)}
-    targets = _split(statement.targets) or [statement.targets]
-    match = re.fullmatch(r"enumerate\(([\w.]+)\)", statement.iterable)
-    if match and len(targets) == 2:
-        used = [t for t in targets if read & set(re.findall(r"\w+", t))]
-        if used == [targets[0]]:
-            return targets[0], f"range(len({match.group(1)}))"
-        if used == [targets[1]]:
-            inner = targets[1][1:-1] if targets[1].startswith("(") else targets[1]
-            return _unread(inner, read), match.group(1)
-    return _unread(statement.targets, read), statement.iterable
-
-
-def _unread(targets: str, read: set[str]) -> str:
-    """The names of a loop, `_` for those that its body doesn't read."""
-    return re.sub(r"\w+", lambda m: m.group() if m.group() in read else "_", targets)
-
-
-def _expression(expr: ir.Expr, name: Callable[[ir.Target], str], code: Callable[[str], str]) -> Text:
-    def go(e: ir.Expr) -> Text:
-        return _expression(e, name, code)
-
-    match expr:
-        case ir.Var():
-            return Text(name(expr.name))
-        case ir.Value():
-            return _from_code(code(expr.code))
-        case ir.Items():
-            return call("[" if expr.is_list else "(", [go(item) for item in expr.items], "]" if expr.is_list else ")")
-        case ir.Item():
-            value = go(expr.value)
-            flat = value.flat if _level(expr.value) == 5 else f"({value.flat})"
-            first = expr.subscripts[0]
-            inner = ", ".join(subscript(go(item).flat) for item in expr.subscripts)
-            if value.items and isinstance(first, ir.Value) and not first.code.startswith(":"):
-                return value._replace(flat=f"{flat}[{inner}]", closing=f"{value.closing}[{inner}]")
-            return Text(f"{flat}[{inner}]")
-        case ir.Spread():
-            return join("*", go(expr.value))
-        case ir.Apply():
-            arguments = [go(i) for i in expr.inputs] + [join(f"{n}=", go(v)) for n, v in expr.keywords]
-            return call(f"{code(expr.callee)}(", arguments, ")")
-        case ir.Function():
-            arguments = [join("" if n is None else f"{n}=", go(a)) for n, a in expr.arguments]
-            if expr.callee.startswith("."):
-                receiver, *arguments = arguments
-                flat = receiver.flat if _level(expr.arguments[0][1]) == 5 else f"({receiver.flat})"
-                return call(f"{flat}{expr.callee}(", arguments, ")")
-            return call(f"{expr.callee}(", arguments, ")")
-        case ir.Operation():
-            return _operation(expr, go)
-
-
-def _operation(expr: ir.Operation, go: Callable[[ir.Expr], Text]) -> Text:
-    level = _PRECEDENCE[expr.op]
-    if expr.left is None:
-        return Text(f"-{operand(go(expr.right), _level(expr.right), 3)}")
-    left = operand(go(expr.left), _level(expr.left), level + (expr.op == "**" or level == 0))
-    right = operand(go(expr.right), _level(expr.right), level + (expr.op != "**"))
-    if expr.op == "**" and _is_simple(expr.left) and _is_simple(expr.right):
-        return Text(f"{left}**{right}")
-    return Text(f"{left} {expr.op} {right}")
-
-
-def _level(expr: ir.Expr) -> int:
-    """How tightly an expression binds; 5 for what needs no parentheses anywhere."""
-    if isinstance(expr, ir.Operation):
-        return 3 if expr.left is None else _PRECEDENCE[expr.op]
-    if isinstance(expr, ir.Value) and any(c in expr.code for c in " -*") and expr.code[:1] not in "([":
-        if re.fullmatch(r"-[\w.]+", expr.code):
-            return 3
-        if re.search(r"[<>=]| if | or | and |\bnot ", expr.code):
-            return 0
-        return 1 if "-" in expr.code or " + " in expr.code else 2
-    return 5
-
-
-def _is_simple(expr: ir.Expr) -> bool:
-    """What a formatter writes without blanks around `**`: names and numbers."""
-    return isinstance(expr, ir.Var) or (
-        isinstance(expr, ir.Value) and expr.code.replace(".", "").replace("_", "").isalnum()
-    )
-
-
-def _type(expr: ir.Expr) -> TensorType | None:
-    found = None if isinstance(expr, (ir.Value, ir.Items, ir.Spread)) else expr.type
-    return found if isinstance(found, TensorType) else None
-
-
-def _flow_name(made: ir.Class) -> str:
-    """The name for the current value: `x`, unless the class uses that name for something that it still needs."""
-    inputs = {n for n, _ in made.inputs}
-    flat = list(_flattened(made.flow))
-    bound = {name for a in flat if isinstance(a, ir.Assign) for name in _names_of(a.target)} - {"_"}
-    moved = next((i for i, a in enumerate(flat) if isinstance(a, ir.Assign) and a.target == "_"), len(flat))
-    later = _variables(tuple(flat[moved + 1 :]))
-    words = _words(tuple(flat)) | {w for st in made.flow for w in _words(st)}
-    taken = bound | words | (inputs & later) | {python_name(n) for n in bound}
-    names = chain(("x", "y", "z", "h", "out"), (f"x{i}" for i in count(1)))
-    return next(n for n in names if n not in taken)
-
-
-def _flattened(flow: tuple[ir.Flow, ...]) -> Iterator[ir.Flow]:
-    for statement in flow:
-        yield statement
-        if isinstance(statement, ir.FlowIf):
-            yield from _flattened(statement.then)
-            yield from _flattened(statement.otherwise)
-        elif isinstance(statement, ir.FlowFor):
-            yield from _flattened(statement.body)
-
-
-def _names_of(target: ir.Target) -> set[str]:
-    return {target} if isinstance(target, str) else set().union(*map(_names_of, target))
-
-
-def _variables(node: object) -> set[str]:
-    if isinstance(node, ir.Var):
-        return {node.name}
-    if isinstance(node, tuple):
-        return set().union(*map(_variables, node)) if node else set()
-    return set()
-
-
-def _words(node: object) -> set[str]:
-    """The identifiers in the Python of a node."""
-    if isinstance(node, ir.Value):
-        return set(re.findall(r"\w+", re.sub(r"\bself\.\w+|\w+\.device\b", "", node.code)))
-    if isinstance(node, (ir.Let, ir.FlowIf, ir.FlowFor)):
-        heads = {ir.Let: "code", ir.FlowIf: "condition", ir.FlowFor: "iterable"}
-        own: str = getattr(node, heads[type(node)])
-        return set(re.findall(r"\w+", re.sub(r"\bself\.\w+", "", own)))
-    if isinstance(node, tuple):
-        return set().union(*map(_words, node)) if node else set()
-    return set()
-
-
-# --- cutting a chain into steps ---------------------------------------------------------------------------------------
-
-
-def _inner(expr: ir.Expr) -> ir.Apply | ir.Function | ir.Operation | ir.Item | None:
-    """The expression that an application is of, where it is one that can stand on a line of its own."""
-    if isinstance(expr, ir.Item):
-        return _inner(expr.value)
-    if isinstance(expr, ir.Apply) and len(set(expr.inputs)) == 1:
-        found = expr.inputs[0]
-    elif isinstance(expr, ir.Function) and expr.arguments:
-        found = expr.arguments[0][1]
-    elif isinstance(expr, ir.Operation) and expr.left is not None:
-        found = expr.left
-    else:
-        return None
-    return found if isinstance(found, (ir.Apply, ir.Function, ir.Operation, ir.Item)) else None
-
-
-def _repeats(expr: ir.Expr) -> bool:
-    """Whether a layer is given something several times that has to be computed once."""
-    inner = _inner(expr)
-    own = expr.value if isinstance(expr, ir.Item) else expr
-    return inner is not None and ((isinstance(own, ir.Apply) and len(own.inputs) > 1) or _repeats(inner))
-
-
-def _replaced(expr: ir.Expr, by: ir.Var) -> ir.Expr:
-    if isinstance(expr, ir.Item):
-        return replace(expr, value=_replaced(expr.value, by))
-    if isinstance(expr, ir.Apply):
-        return replace(expr, inputs=(by,) * len(expr.inputs))
-    if isinstance(expr, ir.Operation):
-        return replace(expr, left=by)
-    assert isinstance(expr, ir.Function)
-    return replace(expr, arguments=((expr.arguments[0][0], by), *expr.arguments[1:]))
-
-
-def _rest(expr: ir.Expr) -> tuple[ir.Expr, ...]:
-    if isinstance(expr, ir.Operation):
-        return (expr.right,)
-    return tuple(a for _, a in expr.arguments[1:]) if isinstance(expr, ir.Function) else ()
-
-
-def _reads(rest: tuple[ir.Expr, ...], name: str, of: _Class) -> bool:
-    """Whether what stays behind reads the variable that the step would overwrite."""
-    return any(of.name(v) == name for v in _variables(rest))
-
-
-# --- children ---------------------------------------------------------------------------------------------------------
-
-
-def _is_attribute(label: str) -> bool:
-    """Whether a child of this label can be written as an attribute."""
-    return label.isascii() and label.isidentifier() and not iskeyword(label)
-
-
-def _statements(build: tuple[ir.Build, ...], indent: int) -> Iterator[str]:
-    """The lines of a constructor."""
-    for statement in build:
-        yield from _statement(statement, indent)
-
-
-def _statement(statement: ir.Build, indent: int) -> Iterator[str]:
-    match statement:
-        case ir.Let():
-            yield from _augmented(statement, indent)
-        case ir.Assign():
-            target = _target(statement.target)
-            yield from _expression(statement.value, lambda n: python_name(str(n)), str).lines(indent, f"{target} = ")
-        case ir.Store():
-            yield f"self.{statement.attribute} = {statement.code}"
-        case ir.Absent():
-            yield f"self.{statement.label} = None"
-        case ir.Refuse():
-            yield f'raise ValueError("{statement.message}")'
-        case ir.Register():
-            yield from _register(statement, indent)
-        case ir.Replace():
-            yield from _made(statement.made).lines(indent, f"{statement.target} = ")
-        case ir.Remove():
-            name = statement.name
-            yield f"del {statement.target}" if name is None else f"delattr({statement.target}, {name})"
-        case ir.Hold():
-            yield from _held(statement, indent)
-        case ir.Fill():
-            yield from _fill(statement, indent)
-        case ir.BuildIf():
-            then, otherwise = (list(_statements(b, indent + 4)) for b in (statement.then, statement.otherwise))
-            yield from _branches(statement.condition, then, otherwise)
-        case ir.BuildFor():
-            targets, iterable = _header(statement, repr(statement.body))
-            yield f"for {targets} in {iterable}:"
-            yield from _indent(_statements(statement.body, indent + 4))
-
-
-def _target(target: ir.Target) -> str:
-    if isinstance(target, tuple):
-        return ", ".join(f"({_target(t)})" if isinstance(t, tuple) else _target(t) for t in target)
-    return python_name(target)
-
-
-def _branches(condition: str, then: list[str], otherwise: list[str]) -> Iterator[str]:
-    """The lines of an `if`, of whose branches one may have nothing to do."""
-    if not then and otherwise:
-        condition, then, otherwise = _negated(condition), otherwise, []
-    yield f"if {condition}:"
-    yield from _indent(iter(then or ["pass"]))
-    if not otherwise:
-        return
-    alone = otherwise[0].startswith("if ") and all(
-        x[:1] == " " or x.startswith(("elif ", "else:")) for x in otherwise[1:]
-    )
-    if alone:
-        yield f"el{otherwise[0]}"
-        yield from otherwise[1:]
-    else:
-        yield "else:"
-        yield from _indent(iter(otherwise))
-
-
-_OPPOSITE = {"is not": "is", "is": "is not", "==": "!=", "!=": "==", "<": ">=", ">=": "<", ">": "<=", "<=": ">"}
-
-
-def _negated(condition: str) -> str:
-    """The opposite of a condition, as one writes it."""
-    simple = re.fullmatch(r"([\w.]+) (is not|is|==|!=|<=|>=|<|>) ([\w.\"]+)", condition)
-    if simple is not None:
-        return f"{simple.group(1)} {_OPPOSITE[simple.group(2)]} {simple.group(3)}"
-    if re.fullmatch(r"not [\w.]+", condition):
-        return condition[4:]
-    return f"not {condition}" if re.fullmatch(r"[\w.]+", condition) else f"not ({condition})"
-
-
-def _augmented(let: ir.Let, indent: int) -> Iterator[str]:
-    """`channels += growth` for `channels = channels + growth`."""
-    ends = re.fullmatch(rf"([\w.]+(?: \* [\w.]+)*) \+ {re.escape(let.target)}", let.code)
-    if ends:
-        yield f"{let.target} += {ends.group(1)}"
-        return
-    match = re.fullmatch(rf"{re.escape(let.target)} ([+*-]|//) ([\w.]+(?: \* [\w.]+)*)", let.code)
-    if match and not (match.group(1) != "+" and " * " in match.group(2)):
-        yield f"{let.target} {match.group(1)}= {match.group(2)}"
-        return
-    yield from _from_code(let.code).lines(indent, f"{let.target} = ")
-
-
-def _label(statement: ir.Register) -> str | None:
-    """The attribute of a child that can be written as one."""
-    label = statement.label
-    plain_label = label is not None and label[:1] == '"' and _is_attribute(label[1:-1])
-    return label[1:-1] if plain_label and label is not None else None
-
-
-def _register(statement: ir.Register, indent: int) -> Iterator[str]:
-    """The lines that build a child and register it."""
-    owner, made, attribute = statement.owner, statement.made, _label(statement)
-    if isinstance(made, ir.Series):
-        flat = _series_text(made, indent)
-        if flat is None:
-            yield f"{made.owner} = nn.Sequential()"
-            yield from _statements(made.body, indent)
-            if statement.label is None:
-                yield f"{owner}.append({made.owner})"
-            elif made.owner != f"{owner}.{attribute}":
-                yield f"{owner}.add_module({statement.label}, {made.owner})"
-            return
-        text = flat
-    else:
-        text = _made(made)
-    if statement.label is None:
-        yield from call(f"{owner}.append(", [text], ")").lines(indent, "")
-    elif owner == "self" and attribute is not None:
-        yield from text.lines(indent, f"self.{attribute} = ")
-    else:
-        yield from call(f"{owner}.add_module(", [Text(statement.label), text], ")").lines(indent, "")
-
-
-def _series_text(series: ir.Series, indent: int) -> Text | None:
-    """An nn.Sequential as one expression, where its children are unnamed and nothing has to be computed between."""
-    items: list[Text] = []
-    for statement in series.body:
-        if isinstance(statement, ir.Register) and statement.label is None:
-            inner = _series_text(statement.made, indent) if isinstance(statement.made, ir.Series) else None
-            text = inner if isinstance(statement.made, ir.Series) else _made(statement.made)
-            if text is None or f"{series.owner}[" in text.flat:
-                return None
-            items.append(text)
-        elif isinstance(statement, ir.BuildFor) and len(series.body) == 1 and len(statement.body) == 1:
-            only = statement.body[0]
-            if not isinstance(only, ir.Register) or only.label is not None or isinstance(only.made, ir.Series):
-                return None
-            targets, iterable = _header(statement, repr(statement.body))
-            made = _made(only.made).flat
-            flat = f"nn.Sequential(*({made} for {targets} in {iterable}))"
-            return Text(flat) if fits(f"self.{series.owner.rpartition('.')[2]} = {flat}", indent) else None
-        else:
-            return None
-    return call("nn.Sequential(", items, ")", broken=len(items) > 1)
-
-
-def _made(made: ir.Made) -> Text:
-    """The Python that builds a child."""
-    if isinstance(made, ir.Code):
-        return _from_code(made.code)
-    assert isinstance(made, ir.New)
-    return call(f"{made.callee}(", [join("" if n is None else f"{n}=", _made(a)) for n, a in made.arguments], ")")
-
-
-def _held(statement: ir.Hold, indent: int) -> Iterator[str]:
-    """A parameter with its initialiser, or a buffer."""
-    if not statement.trained:
-        assert statement.value is not None
-        value = _expression(statement.value, lambda n: str(n), str)
-        extra = [] if statement.persistent else [Text("persistent=False")]
-        yield from call("self.register_buffer(", [Text(f'"{statement.name}"'), value, *extra], ")").lines(indent, "")
-        return
-    fill = statement.initialiser
-    kind = fill.callee if fill is not None else ""
-    made = {"nn.init.zeros_": "torch.zeros", "nn.init.ones_": "torch.ones"}.get(kind, "torch.empty")
-    shape = statement.shape or "()"
-    yield from call("nn.Parameter(", [Text(f"{made}({shape})")], ")").lines(indent, f"self.{statement.name} = ")
-    if fill is not None and made == "torch.empty":
-        yield from _made(replace(fill, arguments=((None, ir.Code(f"self.{statement.name}")), *fill.arguments))).lines(
-            indent, ""
-        )
-
-
-def _fill(statement: ir.Fill, indent: int) -> Iterator[str]:
-    """One walk over the modules; of several rules for one type, each parameter has its own line."""
-    kinds: dict[str, list[ir.FillRule]] = {}
-    for rule in statement.rules:
-        if rule.kind is not None:
-            kinds.setdefault(rule.kind, []).append(rule)
-    if kinds and statement.kept:
-        yield from _kept(statement.kept, indent)
-    if kinds:
-        yield "for m in self.modules():"
-    if kinds and statement.kept:
-        yield "    if m in kept:"
-        yield "        continue"
-    bodies: dict[tuple[str, ...], list[str]] = {}
-    for kind, rules in kinds.items():
-        lines: list[str] = []
-        for rule in rules:
-            lines += _fill_attribute(rule, indent + 8)
-        bodies.setdefault(tuple(lines), []).append(kind)
-    for i, (lines_, names) in enumerate(bodies.items()):
-        shown = names[0] if len(names) == 1 else f"({', '.join(names)})"
-        yield f"    {'if' if i == 0 else 'elif'} isinstance(m, {shown}):"
-        yield from (f"        {line}" for line in lines_)
-    for rule in statement.rules:
-        if rule.kind is None:
-            yield from _fill_path(rule, indent)
-
-
-def _kept(classes: tuple[str, ...], indent: int) -> Iterator[str]:
-    """The modules whose weights stay as they are: all parts of a pretrained model or Python layer."""
-    shown = Text(classes[0]) if len(classes) == 1 else call("(", [Text(name) for name in classes], ")")
-    yield "kept: set[nn.Module] = set()"
-    yield "for part in self.modules():"
-    lines = list(call("isinstance(", [Text("part"), shown], "):").lines(indent + 4, "if "))
-    yield from (f"    {line}" for line in lines)
-    yield "        kept.update(part.modules())"
-
-
-def _fill_attribute(rule: ir.FillRule, indent: int) -> list[str]:
-    """The lines that fill one parameter of the module `m`."""
-    if rule.optional:
-        inner = _fill_attribute(rule._replace(optional=False), indent + 4)
-        return [f"if m.{rule.attribute} is not None:", *(f"    {line}" for line in inner)]
-    lines: list[str] = []
-    calls = [*((path, call_) for path, call_ in rule.instead), (None, rule.call)]
-    for i, (path, new) in enumerate(calls):
-        deeper = 4 if rule.instead else 0
-        inner = list(_made(_filled(new, f"m.{rule.attribute}")).lines(indent + deeper, ""))
-        if rule.instead:
-            lines.append("else:" if path is None else f"{'el' * (i > 0)}if m is {_path_code(path)}:")
-        lines += [" " * deeper + line for line in inner]
-    return lines
-
-
-def _path_code(path: str) -> str:
-    """The Python of a child's path: `self.classifier[1]`."""
-    parts = path.split(".")
-    if all(_is_attribute(p) or p.isdigit() for p in parts):
-        return "self" + "".join(f"[{p}]" if p.isdigit() else f".{p}" for p in parts)
-    return f"self.get_submodule({literal(path)})"
-
-
-def _filled(new: ir.New, what: str) -> ir.New:
-    return replace(new, arguments=((None, ir.Code(what)), *new.arguments))
-
-
-def _fill_path(rule: ir.FillRule, indent: int) -> Iterator[str]:
-    path = _path_code(rule.attribute)
-    if not path.endswith(")"):
-        yield from _made(_filled(rule.call, path)).lines(indent, "")
-        return
-    read = set(re.findall(r"\w+", _made(rule.call).flat))
-    name, parameter = ("path", "parameter") if not read & {"path", "parameter"} else ("name", "p")
-    yield f"for {name}, {parameter} in self.named_parameters():"
-    yield f"    if fnmatch({name}, {literal(rule.attribute)}):"
-    yield from (f"        {line}" for line in _made(_filled(rule.call, parameter)).lines(indent + 8, ""))
-
-
-# --- text -------------------------------------------------------------------------------------------------------------
-
-
-def _signature(lead: str, parameters: list[str], tail: str, indent: int) -> Iterator[str]:
-    flat = lead + ", ".join(parameters) + tail
-    if fits(flat, indent):
-        yield flat
-    else:
-        yield lead
-        yield from (f"    {p}," for p in parameters)
-        yield tail
-
-
-def _indent(lines: Iterator[str]) -> Iterator[str]:
-    return (f"    {line}" if line else line for line in lines)
+        yield from indented(build_lines(build, 8))
