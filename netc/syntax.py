@@ -461,3 +461,11 @@ Definition: TypeAlias = Import | Use | Module | Network | Variant | Constant | S
 class File:
     definitions: tuple[Definition, ...]
     span: Span
+
+
+def idents(targets: tuple[Target, ...]) -> list[Ident]:
+    """The names of a binding or a loop, nested ones in their order."""
+    out: list[Ident] = []
+    for target in targets:
+        out += idents(target.items) if isinstance(target, TargetTuple) else [target]
+    return out

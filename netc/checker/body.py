@@ -202,7 +202,7 @@ class Body(Evaluator):
 
     def eval_comprehension(self, expr: s.Comprehension) -> Any:
         outer = self.comprehended
-        self.comprehended = outer | {ident.text for ident in _idents(expr.targets)}
+        self.comprehended = outer | {ident.text for ident in s.idents(expr.targets)}
         value = super().eval_comprehension(expr)
         self.comprehended = outer
         return value
@@ -424,8 +424,8 @@ class Body(Evaluator):
         if isinstance(first, s.Ident) and first.text == "_version":
             state.version(self, statement, value)
             return
-        if not all(self.may_bind(target) for target in _idents(statement.targets)):
-            for target in _idents(statement.targets):
+        if not all(self.may_bind(target) for target in s.idents(statement.targets)):
+            for target in s.idents(statement.targets):
                 if target.text not in self.env:
                     self.env[target.text] = ERROR
             return
@@ -476,7 +476,7 @@ class Body(Evaluator):
 
     def take_apart(self, statement: s.Bind, value: Any) -> None:
         """`out, (h, c) = …`: a line of `forward` that binds several names, or several values known at building."""
-        idents = _idents(statement.targets)
+        idents = s.idents(statement.targets)
         if isinstance(value, TensorTuple) and value.names:
             layers.python_layers().not_one(self, value, statement.chain.span)
             value = ERROR
@@ -511,7 +511,7 @@ class Body(Evaluator):
                 secondary=[Label(value.made.span, "gives them")] if value.made is not None else (),
                 help=_nested(targets, items),
             )
-            for ident in _idents(targets):
+            for ident in s.idents(targets):
                 self.env[ident.text] = ERROR
             return False
         ok = True
@@ -881,7 +881,7 @@ def _bound_names(body: s.Body, within: bool) -> list[str]:
         elif isinstance(statement, s.For):
             out += _bound_names(statement.body, within=True)
         elif within and isinstance(statement, s.Bind):
-            out += [t.text for t in _idents(statement.targets)]
+            out += [t.text for t in s.idents(statement.targets)]
         if within and isinstance(statement, (s.Flow, s.Bind)):
             labels = [link.label for link in statement.chain.links]
             out += [label.text for label in labels if isinstance(label, s.Ident)]
@@ -894,21 +894,14 @@ def _has_size(value: Any) -> bool:
     return isinstance(value, Size)
 
 
-def _idents(targets: tuple[s.Target, ...]) -> list[s.Ident]:
-    out: list[s.Ident] = []
-    for target in targets:
-        out += _idents(target.items) if isinstance(target, s.TargetTuple) else [target]
-    return out
-
-
 def _whole(targets: tuple[s.Target, ...]) -> Span:
-    spans = [ident.span for ident in _idents(targets)]
+    spans = [ident.span for ident in s.idents(targets)]
     return spans[0].to(spans[-1])
 
 
 def _nested(targets: tuple[s.Target, ...], items: tuple[Any, ...] | None) -> str | None:
     """How to take apart values of which one is several itself."""
-    names_ = [t.text for t in _idents(targets)]
+    names_ = [t.text for t in s.idents(targets)]
     count = sum(len(i.items) if isinstance(i, TensorTuple) else 1 for i in items or ())
     if items is None or count != len(names_) or len(targets) != len(names_):
         return None

@@ -15,7 +15,18 @@ from netc import catalog
 from netc.catalog.entry import REQUIRED, Entry, LayerValue
 from netc.identifiers import MODULE_ATTRIBUTES
 from netc.rehearsal.tensors import (
-    Frame, Refused, Step, Tensor, bind, first, nested, stage, stepped, tensors, types_of, wrapped,
+    Frame,
+    Refused,
+    Step,
+    Tensor,
+    bind,
+    first,
+    nested,
+    stage,
+    stepped,
+    tensors,
+    types_of,
+    wrapped,
 )  # fmt: skip
 from netc.shapes import Reject, Size, TensorType, same
 
