@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from netc import ir
 from netc import syntax as s
-from netc.checker import classes, layers, modules, sections
+from netc.checker import classes, modules, references, sections
 from netc.checker.body import Body
 from netc.checker.expressions import ERROR
 from netc.checker.python_text import text
@@ -102,7 +102,7 @@ def _layer_text(session: Session, unit: Unit, expr: s.Expr) -> str | None:
     if not isinstance(ref, LayerRef):
         return None
     args = tuple((n, v, text(a, python_name)) for (n, v, _), a in zip(ref.args, _given(expr), strict=False))
-    return layers.reference_code(body, ref._replace(args=args), None)
+    return references.reference_code(body, ref._replace(args=args), None)
 
 
 def _given(expr: s.Expr) -> list[s.Expr]:

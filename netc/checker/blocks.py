@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from netc import ir
 from netc import syntax as s
-from netc.checker import layers, modules, sources
+from netc.checker import layers, modules, references, sources
 from netc.checker.branches import record_branches
 from netc.checker.expressions import ERROR, kind_of
 from netc.checker.labels import Named
@@ -202,7 +202,7 @@ def _member(c: Body, link: s.Link) -> Any:
     if isinstance(link.step, s.Inline):
         return modules.inline(c, link.step, position, c.current)
     if isinstance(link.step, s.Edited):
-        return layers.python_layers().built(c, link.step, position, c.current)
+        return references.python_layers().built(c, link.step, position, c.current)
     callee = link.step.callee if isinstance(link.step, s.Call) else link.step
     if isinstance(callee, s.Attribute):
         return layers.dotted(c, link.step, callee, position, c.current)

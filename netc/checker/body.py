@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from netc import catalog, ir
 from netc import syntax as s
-from netc.checker import blocks, functions, layers, sources, state
+from netc.checker import blocks, functions, layers, references, reuse, sources, state
 from netc.checker.expressions import BINARY, BUILTINS, ERROR, Evaluator, kind_of
 from netc.checker.python_text import names, text
 from netc.checker.recorder import UNKNOWN, mark
@@ -132,7 +132,7 @@ class Body(Evaluator):
         return self.owner.unit.python.get(name) or catalog.function(name)
 
     def layer_call(self, expr: s.Call, callee: s.Expr) -> Any:
-        return layers.reference(self, expr, callee)
+        return references.reference(self, expr, callee)
 
     def set_name(self, target: s.Ident, value: Any) -> None:
         """Give a name of a loop, or of a value known at building, its value."""
@@ -406,7 +406,7 @@ class Body(Evaluator):
             names_ = ir.Var(target, value.items[0].type if isinstance(value.items[0], Tensor) else TensorType(()))
             items = tuple(self.part(names_, i, item) for i, item in enumerate(value.items))
             if value.names:
-                return layers.python_layers().with_names(TensorTuple(items, names_, value.made), value.names)
+                return references.python_layers().with_names(TensorTuple(items, names_, value.made), value.names)
             return TensorTuple(items, names_, value.made)
         return Tensor(ir.Var(target, value.type), value.type, value.made, value.constant, value.source)
 
@@ -478,7 +478,7 @@ class Body(Evaluator):
         """`out, (h, c) = …`: a line of `forward` that binds several names, or several values known at building."""
         idents = s.idents(statement.targets)
         if isinstance(value, TensorTuple) and value.names:
-            layers.python_layers().not_one(self, value, statement.chain.span)
+            references.python_layers().not_one(self, value, statement.chain.span)
             value = ERROR
         if isinstance(value, TensorTuple):
             value = layers.with_all(value)
@@ -617,7 +617,7 @@ class Body(Evaluator):
             )  # fmt: skip
             return ERROR
         if isinstance(step, s.Edited):
-            return layers.python_layers().built(self, step, None, value)
+            return references.python_layers().built(self, step, None, value)
         while isinstance(step, s.Paren) and not head:
             step = step.inner
         return self.step(step, value, head)
@@ -636,7 +636,7 @@ class Body(Evaluator):
             if head and name == "_":
                 return self.the_current(step.span) if isinstance(step, s.Name) else self.evaluate(step)
             if name in self.labels:
-                return layers.again(self, step, name, value)
+                return reuse.again(self, step, name, value)
             if name[0].isupper() or isinstance(self.env.get(name), LayerRef):
                 return layers.unnamed(self, step, callee, value)
             if self.function(name) is not None and (name not in BUILTINS or not head or self.is_torch(step)):
@@ -644,7 +644,7 @@ class Body(Evaluator):
             if not head:
                 return functions.unknown(self, callee)
         if isinstance(step, s.String):
-            return layers.by_path(self, step, value)
+            return reuse.by_path(self, step, value)
         if head:
             return self.evaluate(step)
         self.report.add(
@@ -816,7 +816,7 @@ class Body(Evaluator):
         if not isinstance(ref, LayerRef):
             return None
         own = mark(name.text) if isinstance(value, LayerRef) else None
-        return layers.reference_code(self, ref, own)
+        return references.reference_code(self, ref, own)
 
     def runtime_code(self, value: Any) -> str:
         """The Python of a number, a list, or a size of run time, in `forward`."""

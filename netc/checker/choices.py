@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from netc.catalog.entry import Entry
-from netc.checker import layers, modules
+from netc.checker import general_shapes, layers, modules
 from netc.checker.units import Definition
 from netc.checker.values import LayerRef, tensors
 from netc.diagnostics import Report
@@ -36,7 +36,7 @@ def settled(c: Body, step: s.Expr, callee: s.Name, label: str, value: Any, types
     """The types that a layer of torch gives, with a size unknown where another layer would give another one."""
     if c.rec is None or len(_refs(c, callee)) < 2:
         return types
-    return layers.reconciled(c, agreed(c, step, callee, label, value), c.rec.witness(types))
+    return general_shapes.reconciled(c, agreed(c, step, callee, label, value), c.rec.witness(types))
 
 
 def _refs(c: Body, callee: s.Name) -> Sequence[LayerRef]:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from netc import ir
 from netc import syntax as s
 from netc.catalog.entry import REQUIRED, Entry, LayerValue
-from netc.checker import layers, python_layers
+from netc.checker import layer_errors, python_layers, references
 from netc.checker.arguments import bind, ordered
 from netc.checker.labels import is_attribute
 from netc.checker.values import LayerRef, Tensor
@@ -65,7 +65,7 @@ def _put(c: Body, node: s.Edit) -> Change | None:
         c.report.add("E0711", f"`{node.kind}` puts a layer there", value.span,
                      help=f'write it as in `{node.kind} "{node.path.value}" = Linear(10)`')  # fmt: skip
         return None
-    ref = layers.find(c, callee)
+    ref = references.find(c, callee)
     if ref is None:
         return None
     if not isinstance(ref.target, Entry):
@@ -106,7 +106,7 @@ def follow(
         recipe = entry.rule.shape.recipe(values)  # type: ignore[attr-defined]
         made = probe.module(recipe)
         if isinstance(made, Raised):
-            layers._rejected(c, entry, made, taken, label.text, change.node.span)
+            layer_errors.rejected(c, entry, made, taken, label.text, change.node.span)
             return None
         if not _possible(c, made, change.node):
             return None
@@ -209,7 +209,7 @@ def _filled(c: Body, change: Change, made: nn.Module, arriving: tuple[TensorType
     made_of = {n: v for n, v in known.items() if v is not REQUIRED}
     shown = ordered(entry, args)
     arguments = tuple((None if a.positional else n, ir.Code(a.code)) for n, a in shown.items())
-    new = ir.New(layers.callee_code(c, entry), arguments)
+    new = ir.New(references.callee_code(c, entry), arguments)
     return _New(Recipe(LayerValue(entry, made_of)), new)
 
 

@@ -303,7 +303,7 @@ def _result(c: Body, entry: Entry, bound: _Bound, step: s.Expr) -> Any:
     plain = _python().plain if rule.probed else type_or_value
     values = {p.name: p.default for p in entry.params} | {n: plain(v) for n, (v, _, _) in bound.items()}
     arriving = tuple(t.type for t in found)
-    from netc.checker.layers import shape
+    from netc.checker.general_shapes import shape
 
     result = shape(c, rule.shape, values, arriving)
     if isinstance(result, Reject):
@@ -486,7 +486,7 @@ def _operation(
             if isinstance(side, LayerRef):
                 return c.no_value(e, side)
             return c.fail(e.span, f"`{op}` can't be done with a tensor and {kind_of(side)}")
-    from netc.checker.layers import shape
+    from netc.checker.general_shapes import shape
 
     operands = tuple(side.type if isinstance(side, Tensor) else side for _, side in sides)
     result = shape(c, lambda args, _: rule(op, *args["operands"]), {"operands": operands}, ())
@@ -529,7 +529,7 @@ def index(c: Body, expr: s.Index, value: Any) -> Any:
         return value.items[position]
     from netc.catalog.rules.indexing import Slice
     from netc.catalog.rules.indexing import index as rule
-    from netc.checker.layers import shape
+    from netc.checker.general_shapes import shape
 
     subscripts: list[Any] = []
     picked: list[Tensor] = []

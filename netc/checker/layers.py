@@ -11,194 +11,32 @@ from typing import TYPE_CHECKING, Any
 
 from netc import catalog, ir
 from netc import syntax as s
-from netc.catalog.entry import REQUIRED, SEVERAL, Entry, LayerValue
-from netc.catalog.unsupported import REASONS as UNSUPPORTED
+from netc.catalog.entry import REQUIRED, SEVERAL, Entry
 from netc.checker import blocks, choices, functions, memory, modules, sources
 from netc.checker.arguments import bind, ordered
 from netc.checker.expressions import ERROR, kind_of
+from netc.checker.general_shapes import agrees, inferred, layer_value, shape, witness
 from netc.checker.labels import Named, name_of
+from netc.checker.layer_errors import mismatch, rejected, unknown_size
+from netc.checker.references import callee_code, find, leading, python_layers
 from netc.checker.values import LayerRef, Made, Tensor, TensorTuple, tensors
 from netc.diagnostics import Label, nearest
 from netc.ir import Arg
 from netc.literals import literal
 from netc.node import replace
-from netc.shapes import Reject, Size, TensorType, same
+from netc.shapes import Reject, TensorType
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Mapping
 
     from netc.checker.body import Body
-    from netc.checker.expressions import Evaluator
-    from netc.checker.units import Definition
-    from netc.shapes import Dim
     from netc.source import Span
 
 
 # --- which layer ------------------------------------------------------------------------------------------------------
 
 
-def find(c: Body, callee: s.Name) -> LayerRef | None:
-    """The layer or module of a name, or None with the reason in the report."""
-    name = callee.text
-    held = c.env.get(name)
-    if name in c.env:
-        if isinstance(held, LayerRef):
-            choices.note(c, callee)
-            return held if _usable(c, held, callee) else None
-        if held is not ERROR:
-            c.report.add(
-                "E0202", f"`{name}` is {kind_of(held)}, not a layer", callee.span,
-                help=_not_a_layer(name, held),
-            )  # fmt: skip
-        return None
-    target = c.definition(name) or c.python(name) or catalog.layer(name)
-    if target is not None:
-        ref = LayerRef(target)
-        return ref if _usable(c, ref, callee) else None
-    if c.owner.unit.files and python_layers().misnamed(c, callee):
-        return None
-    if c.owner.unit.incomplete:
-        return None
-    if name in UNSUPPORTED:
-        c.report.add("E0900", f"`{name}` can't be used: {UNSUPPORTED[name]}", callee.span)
-    elif catalog.loss(name) is not None:
-        c.report.add(
-            "E0216",
-            f"`{name}` is a loss, not a layer",
-            callee.span,
-            help=f"name it in the `train` section: `loss = {name}`",
-        )
-    else:
-        own = [n for n in (*c.owner.unit.definitions, *c.owner.unit.python) if n[0].isupper()]
-        near = _nearest_layer(name) or nearest(name, own)
-        help_text = f"did you mean `{near}`?" if near else "layers have the names that torch.nn gives them"
-        c.report.add("E0202", f"there is no layer `{name}`", callee.span, help=help_text)
-    return None
-
-
-def _not_a_layer(name: str, held: Any) -> str | None:
-    """The way out where a name should be a layer and isn't."""
-    if held is None:
-        return f"test it first: `if {name} is not None {{ … }}`"
-    return (
-        f"layers are given without quotes: `{name}={held}`" if isinstance(held, str) and catalog.layer(held) else None
-    )
-
-
-def _usable(c: Body, ref: LayerRef, callee: s.Name) -> bool:
-    if isinstance(ref.target, Entry) and ref.target.rule is None:
-        reason = UNSUPPORTED.get(ref.name, "its shapes are not known to netc")
-        c.report.add("E0900", f"`{ref.name}` can't be used: {reason}", callee.span)
-        return False
-    probed = isinstance(ref.target, Entry) and ref.target.rule is not None and ref.target.rule.probed
-    return not probed or python_layers().usable(c, ref.target, callee)
-
-
-def python_layers() -> Any:
-    """The part for Python layers, loaded where there are any."""
-    from netc.checker import python_layers as part
-
-    return part
-
-
-# What other libraries call torch's layers.
-_ELSEWHERE = {
-    "Dense": "Linear", "Conv2D": "Conv2d", "Conv1D": "Conv1d", "Conv3D": "Conv3d", "MaxPooling2D": "MaxPool2d",
-    "MaxPool2D": "MaxPool2d", "AveragePooling2D": "AvgPool2d", "BatchNormalization": "BatchNorm2d",
-    "GlobalAveragePooling2D": "AdaptiveAvgPool2d", "FullyConnected": "Linear", "LayerNormalization": "LayerNorm",
-    "Activation": "ReLU", "Relu": "ReLU", "BatchNorm": "BatchNorm2d", "Conv": "Conv2d", "Pool": "MaxPool2d",
-}  # fmt: skip
-
-
-def _nearest_layer(name: str) -> str | None:
-    return _ELSEWHERE.get(name) or nearest(name, catalog.layers())
-
-
 # --- layers as values -------------------------------------------------------------------------------------------------
-
-
-def reference(c: Evaluator, expr: s.Call, callee: s.Expr) -> LayerRef | Any:
-    """`BatchNorm2d(eps=0.001)` as a value: the layer with some of its arguments. None where the name is no layer."""
-    assert isinstance(callee, s.Name)
-    held = c.env.get(callee.text)
-    target = (
-        held.target
-        if isinstance(held, LayerRef)
-        else (c.definition(callee.text) or c.python(callee.text) or catalog.layer(callee.text))
-    )
-    if target is None:
-        return None
-    given: dict[str, tuple[Any, str]] = {}
-    if isinstance(held, LayerRef):
-        given = {n: (v, code) for n, v, code in held.args}
-    names = _open_names(target)
-    for i, argument in enumerate(expr.arguments):
-        name = argument.name.text if argument.name else names[i] if i < len(names) else None
-        value = c.evaluate(argument.value)
-        if name is None or (argument.name and name not in _all_names(target)):
-            known = ", ".join(f"`{n}`" for n in _all_names(target))
-            wrong = f"has no argument `{name}`" if argument.name else "takes fewer arguments"
-            c.report.add(
-                "E0302" if argument.name else "E0304", f"`{target.name}` {wrong}", argument.span,
-                help=f"it takes {known}" if known else "it takes none",
-            )  # fmt: skip
-            return ERROR
-        if value is ERROR:
-            return ERROR
-        code = c.code(argument.value, value) if hasattr(c, "code") else ""
-        given[name] = value, code
-    return LayerRef(target, tuple((n, v, code) for n, (v, code) in given.items()))
-
-
-def _open_names(target: Entry | Definition) -> list[str]:
-    """The parameters that positional arguments stand for."""
-    if isinstance(target, Entry):
-        inferred = target.rule.infers if target.rule else ()
-        names = [p for p in target.params if p.name not in inferred and not p.keyword_only]
-        return [p.name for p in names if not inferred or p.default is REQUIRED]
-    return [p.name.text for p in modules.base(target).params]
-
-
-def _all_names(target: Entry | Definition) -> list[str]:
-    return [p.name for p in target.params] if isinstance(target, Entry) else [
-        p.name.text for p in modules.base(target).params
-    ]  # fmt: skip
-
-
-def reference_code(c: Body, ref: LayerRef, own: str | None) -> str:
-    """The Python of a layer as a value: `nn.ReLU`, `partial(nn.BatchNorm2d, eps=0.001)`."""
-    if own is not None and c.rec is not None:
-        held = next((v for n, v in c.env.items() if own == f"ꞏ{n}ꞏ"), None)
-        args = [a for a in ref.args if not isinstance(held, LayerRef) or a not in held.args]
-    else:
-        args = list(ref.args)
-        own = callee_code(c, ref.target)
-    entry = ref.target if isinstance(ref.target, Entry) else None
-    lead = [] if entry is None else _leading(entry, [n for n, _, _ in args])
-    codes = {n: code for n, _, code in args}
-    first = [codes.pop(n) for n in lead]
-    named = [f"{n if entry else modules.parameter_name(n)}={code}" for n, code in codes.items()]
-    return f"partial({', '.join([own, *first, *named])})" if args else own
-
-
-def _leading(entry: Entry, given: Iterable[str]) -> list[str]:
-    """The arguments before the inferred ones that a layer as a value gives: by position, as whoever builds it goes on.
-
-    `partial(nn.GroupNorm, 8)` can be built with a number of channels just like `nn.BatchNorm2d`.
-    """
-    inferred = entry.rule.infers if entry.rule is not None else {}
-    names = [p.name for p in entry.params]
-    before = names[: min((names.index(n) for n in inferred), default=0)]
-    return before if set(before) <= set(given) else []
-
-
-def callee_code(c: Body, target: Entry | Definition) -> str:
-    """The Python that names a layer's class."""
-    if isinstance(target, Entry):
-        if target.rule is not None and target.rule.probed:
-            return str(python_layers().code_of(c, target))
-        return f"ops.{target.name}" if target.home.startswith("torchvision") else f"nn.{target.name}"
-    return c.session.class_name(target)
 
 
 # --- steps ------------------------------------------------------------------------------------------------------------
@@ -389,7 +227,7 @@ def _called(
     bound = bind(entry, own, step.span, c, c.code, inferred=entry.rule.infers, filled={n for n, _, _ in ref.args})
     if not bound.ok or taken is None:
         return None
-    lead = _leading(entry, [n for n, _, _ in ref.args])
+    lead = leading(entry, [n for n, _, _ in ref.args])
     preset = {n: Arg(v, code or literal(v), n in lead) for n, v, code in ref.args if n not in bound.args}
     c.argument_spans = bound.spans
     extra = _forward_arguments(c, entry, [a for a in arguments if a not in own])
@@ -466,28 +304,28 @@ def _checked(
     values |= {n: functions.type_or_value(v) for n, (v, _) in extra.items()}
     for name in rule.infers:
         values.pop(name, None)
-    values = {n: _layer_value(v, types) for n, v in values.items()}
+    values = {n: layer_value(v, types) for n, v in values.items()}
     for name, infer in rule.infers.items():
-        size = _inferred(c, infer, values, types)
+        size = inferred(c, infer, values, types)
         if isinstance(size, Reject):
-            _rejected(c, entry, size, taken, label, span)
+            rejected(c, entry, size, taken, label, span)
             return None
-        agrees = name not in args or _agrees(_witness(c, args[name].value), _witness(c, size))
-        if not agrees and not c.untaken:  # what the instance doesn't take may have sizes that hang on a condition
-            _mismatch(c, entry, name, args[name].value, size, taken, label)
+        right = name not in args or agrees(witness(c, args[name].value), witness(c, size))
+        if not right and not c.untaken:  # what the instance doesn't take may have sizes that hang on a condition
+            mismatch(c, entry, name, args[name].value, size, taken, label)
         if not c.built(size):
-            _unknown_size(c, entry, name, size, taken, span)
+            unknown_size(c, entry, name, size, taken, span)
             return None
         if name not in args:
             args[name] = Arg(size, c.inferred_code(size, name), positional=True)
         values[name] = size
     args = {
-        n: a._replace(value=_layer_value(a.value, types)) if isinstance(a.value, LayerRef) else a
+        n: a._replace(value=layer_value(a.value, types)) if isinstance(a.value, LayerRef) else a
         for n, a in args.items()
     }
     result = shape(c, rule.shape, values, types)
     if isinstance(result, Reject):
-        _rejected(c, entry, result, taken, label, span)
+        rejected(c, entry, result, taken, label, span)
         return None
     layer = ir.Layer(label, ir.Call(entry, ordered(entry, args), span), types, result, span)
     if c.rec is None:
@@ -511,87 +349,6 @@ def _look_up(c: Body, args: Mapping[str, Arg], taken: tuple[Tensor, ...]) -> Non
             c.looked_up[tensor.expr.name] = min(count, c.looked_up.get(tensor.expr.name, count))
 
 
-def _inferred(c: Body, infer: Any, values: dict[str, Any], types: tuple[TensorType, ...]) -> Any:
-    """A size that follows from the input: in general an expression, if it is right for the instance."""
-    if c.rec is None:
-        return infer(values, types)
-    concrete = infer(c.rec.witness(values_of(values, c)), c.rec.witness(types))
-    try:
-        size = infer(values, types)
-    except (TypeError, ValueError, ZeroDivisionError, AttributeError):
-        size = concrete
-    if isinstance(size, Reject) or c.rec.witness(size) != concrete:
-        return concrete if isinstance(concrete, Reject) else _unknown(c, concrete)
-    return size
-
-
-def values_of(values: dict[str, Any], c: Body) -> dict[str, Any]:
-    """The arguments as numbers."""
-    assert c.rec is not None
-    return {n: c.rec.witness(v) for n, v in values.items()}
-
-
-def _unknown(c: Body, concrete: Any) -> Any:
-    assert c.rec is not None
-    if isinstance(concrete, (list, tuple)):
-        return type(concrete)([_unknown(c, item) for item in concrete])
-    return c.rec.unknown(concrete) if type(concrete) is int else concrete
-
-
-def shape(c: Body, rule: Any, values: dict[str, Any], types: tuple[TensorType, ...]) -> Any:
-    """What a rule gives; in general with sizes as expressions, each of which is right for the instance."""
-    if c.rec is None:
-        return rule(values, types)
-    numbers, plain = values_of(values, c), c.rec.witness(types)
-    concrete = rule(numbers, plain)
-    if isinstance(concrete, Reject) or (plain == types and numbers == values):
-        return concrete
-    try:
-        probed = getattr(rule, "file", rule) is not rule
-        general = python_layers().general(c, rule, values, types) if probed else rule(values, types)
-    except (TypeError, ValueError, ZeroDivisionError, AttributeError):
-        general = concrete
-    return reconciled(c, general, concrete)
-
-
-def reconciled(c: Body, general: Any, concrete: Any) -> Any:
-    """The general result with each size that is wrong for the instance, or that isn't there, unknown."""
-    assert c.rec is not None
-    if isinstance(concrete, TensorType):
-        ok = isinstance(general, TensorType) and len(general.shape) == len(concrete.shape)
-        dims = general.shape if ok else concrete.shape
-        pairs = zip(dims, concrete.shape, strict=True)
-        right = (g if ok and g is not None and c.rec.witness(g) == k else _unknown(c, k) for g, k in pairs)
-        return concrete._replace(shape=tuple(right))
-    if isinstance(concrete, tuple):
-        same_form = isinstance(general, tuple) and not hasattr(general, "_fields") and len(general) == len(concrete)
-        parts = general if same_form else concrete
-        return tuple(reconciled(c, g if same_form else None, k) for g, k in zip(parts, concrete, strict=True))
-    return concrete
-
-
-def _layer_value(value: Any, types: tuple[TensorType, ...]) -> Any:
-    """A layer as an argument, for a rule: with its defaults, and with what follows from the inputs."""
-    if not isinstance(value, LayerRef) or not isinstance(value.target, Entry):
-        return value
-    entry = value.target
-    args = {p.name: p.default for p in entry.params if p.default is not REQUIRED}
-    args |= {n: _layer_value(v, types) for n, v, _ in value.args}
-    for name, infer in entry.rule.infers.items() if entry.rule else ():
-        if name not in args:
-            try:
-                size = infer(args, types)
-            except (IndexError, KeyError):
-                continue
-            if not isinstance(size, Reject):
-                args[name] = size
-    return LayerValue(entry, args)
-
-
-def _witness(c: Body, value: Any) -> Any:
-    return value if c.rec is None else c.rec.witness(value)
-
-
 def applied(c: Body, entry: Entry, value: Any, result: Any, label: Named, span: Span) -> Any:
     """The value that a layer gives, and the Python that applies it."""
     types, extra = result
@@ -611,82 +368,6 @@ def with_all(value: TensorTuple) -> TensorTuple:
         return value
     keywords = tuple((n, e) for n, e in value.expr.keywords if n != "need_weights" or e != ir.Value("False"))
     return value._replace(expr=replace(value.expr, keywords=keywords))
-
-
-def _agrees(given: Any, arrives: Any) -> bool:
-    if isinstance(given, (list, tuple)) and isinstance(arrives, (list, tuple)):
-        return len(given) == len(arrives) and all(map(_agrees, given, arrives))
-    if isinstance(given, (int, Size)) and isinstance(arrives, (int, Size)):
-        return same(given, arrives) is not False
-    if isinstance(given, (list, tuple)) and len(given) == 1:
-        return _agrees(given[0], arrives)
-    if isinstance(arrives, (list, tuple)) and len(arrives) == 1:
-        return _agrees(given, arrives[0])
-    return bool(given == arrives)
-
-
-def _mismatch(
-    c: Body, entry: Entry, name: str, given: Any, arrives: Any, tensors: tuple[Tensor, ...], label: str
-) -> None:
-    who = f"`{label or entry.name}`"
-    what = name.replace("in_", "input ").replace("num_", "").replace("_", " ")
-    shown = ", ".join(map(str, arrives)) if isinstance(arrives, (list, tuple)) else str(arrives)
-    message = f"{who} expects {_plain(given)} {what}, but receives {shown}"
-    c.report.add(
-        "E0401",
-        message,
-        c.argument_spans[name],
-        f"says {_plain(given)}",
-        secondary=_came_from(tensors),
-        help=f"leave out `{name}`; it follows from the layer before",
-    )
-
-
-def _plain(value: Any) -> str:
-    return ", ".join(map(str, value)) if isinstance(value, (list, tuple)) else str(value)
-
-
-def _came_from(tensors: tuple[Tensor, ...]) -> list[Label]:
-    return [Label(t.made.span, f"gives {_type(t.type)}") for t in tensors if t.made is not None]
-
-
-def _type(type_: Any) -> str:
-    return str(type_).replace("$", "")
-
-
-def _unknown_size(c: Body, entry: Entry, name: str, size: Any, tensors: tuple[Tensor, ...], span: Span) -> None:
-    shown = str(size).replace("$", "")
-    came = _came_from(tensors)
-    message = f"`{entry.name}` has to know `{name}` when the network is built, but it is `{shown}`"
-    notes = [] if came else [f"it receives {_type(tensors[0].type)}"]
-    c.report.add(
-        "E0402",
-        message,
-        span,
-        "receives a size that is known only at run time",
-        secondary=came,
-        notes=notes,
-        help="give the input this size as a number, or bring it to a known one (`AdaptiveAvgPool2d`)",
-    )
-
-
-def _rejected(c: Body, entry: Entry, reject: Reject, tensors: tuple[Tensor, ...], label: str, span: Span) -> None:
-    """A rule's reason as a diagnostic, at the argument that is at fault where there is one."""
-    who = f"`{label}` ({entry.name})" if label and label != entry.name else f"`{entry.name}`"
-    place = c.argument_spans.get(reject.argument or "", span)
-    came = _came_from(tensors)
-    notes = [] if came else list(dict.fromkeys(f"it receives {_type(t.type)}" for t in tensors))
-    code = "E0309" if reject.argument in c.argument_spans else getattr(reject, "code", "E0404")
-    notes += getattr(reject, "notes", ())
-    expected = f"expected {reject.expected}, got {reject.got}" if reject.expected else ""
-    c.report.add(
-        code,
-        f"{who}: {reject.reason}".replace("$", ""),
-        place,
-        expected.replace("$", ""),
-        secondary=came,
-        notes=notes,
-    )
 
 
 def unnamed(c: Body, step: s.Expr, callee: s.Name, value: Any) -> Any:
@@ -793,114 +474,6 @@ def function_form(layer: ir.Layer, tensors: tuple[Tensor, ...]) -> ir.Function:
         name, _, code = extra.partition("=")
         arguments.append((name, ir.Value(code)))
     return ir.Function(form.callee, tuple(arguments), layer.output, layer.span)
-
-
-def again(c: Body, step: s.Expr, label: str, value: Any) -> Any:
-    """A label as a step: the same child applied again, which shares its weights."""
-    if isinstance(step, s.Call):
-        c.report.add(
-            "E0217",
-            f"`{label}` is a layer of this network; it is applied by its name alone",
-            step.span,
-            help=f"write `_ -> {label}`, or `(a, b) -> {label}` for several inputs",
-        )
-        return ERROR
-    child = c.labels[label]
-    if value is None:
-        value = c.the_current(step.span)
-    taken = tensors(value)
-    if value is not ERROR and not taken:
-        c.report.add("E0206", f"a layer takes a tensor, and this is {kind_of(value)}", step.span)
-    if child is None or not taken:
-        return ERROR
-    if isinstance(child, ir.Layer) and len(taken) == 1 and child.call.entry.rule is not None:
-        taken = taken * child.call.entry.rule.repeat
-    types = tuple(t.type for t in taken)
-    found = _again(c, child, types, taken, step.span)
-    if found is None:
-        return ERROR
-    result, macs = found
-    if c.rec is None:
-        named = f"{label} again"
-        if isinstance(child, ir.Layer) and not child.inputs:
-            named = child.call.name
-            _apply_declared(c, replace(child, inputs=types, output=result))
-        came = {"": sources.of(list(taken))}
-        c.rows.append(ir.Row(f"{c.prefix}{label}", named, functions.first(result), macs, step.span, {}, came))
-    repeat = child.call.entry.rule.repeat if isinstance(child, ir.Layer) and child.call.entry.rule else 1
-    expr = ir.Apply(c.codes.get(label, ""), given(value, repeat), (), result, step.span)
-    return functions.wrapped(result, expr, Made(label, step.span), source=sources.last(c))
-
-
-def _apply_declared(c: Body, child: ir.Layer) -> None:
-    """Note what a layer that was declared takes and gives."""
-    c.labels[child.label] = child
-    c.children[:] = [child if m.label == child.label else m for m in c.children]
-
-
-def _again(
-    c: Body, child: ir.Child, types: tuple[TensorType, ...], taken: tuple[Tensor, ...], span: Span
-) -> tuple[Any, Dim] | None:
-    """What a child that is built already gives for another input, and its multiply-adds."""
-    if isinstance(child, ir.Sequential):
-        inner = types
-        total: Dim = 0
-        output: Any = types[0]
-        for sub in child.children:
-            found = _again(c, sub, inner, taken, span)
-            if found is None:
-                return None
-            output, total = found[0], total + found[1]
-            inner = (functions.first(output),)
-        return output, total
-    if isinstance(child, ir.Instance):
-        return modules.again(c, child, types, taken, span)
-    entry = child.call.entry
-    rule = entry.rule
-    assert rule is not None
-    values = {p.name: p.default for p in (*entry.params, *rule.forward)}
-    values |= {n: a.value for n, a in child.call.args.items()}
-    for name, infer in rule.infers.items():
-        size = _inferred(c, infer, {n: v for n, v in values.items() if n not in rule.infers}, types)
-        if c.untaken and not isinstance(size, Reject):
-            values[name] = size
-        elif isinstance(size, Reject) or not (c.built(size) and _agrees(_witness(c, values[name]), _witness(c, size))):
-            got = size.reason if isinstance(size, Reject) else f"it was built for {_plain(values[name])}"
-            arrives = "" if isinstance(size, Reject) else f" and now receives {_plain(size)}"
-            c.report.add(
-                "E0405",
-                f"`{child.label}` can't be applied again here: {got}{arrives} ({name})",
-                span,
-                secondary=[Label(child.span, _built_for(child)), *_came_from(taken)],
-                help="shared layers need inputs of the same size; use a layer of its own here",
-            )
-            return None
-    result = shape(c, rule.shape, values, types)
-    if isinstance(result, Reject):
-        _rejected(c, entry, result, taken, child.label, span)
-        return None
-    concrete = c.rec is None and rule.macs is not None
-    return result, rule.macs(values, types, result) if concrete else 0  # type: ignore[misc]
-
-
-def _built_for(child: ir.Layer) -> str:
-    return f"built for {_type(child.inputs[0])}" if child.inputs else "declared here"
-
-
-def by_path(c: Body, step: s.String, value: Any) -> Any:
-    """A string as a step applies the child of that label again."""
-    label = name_of(c, step)
-    if label is None:
-        return ERROR
-    if label.text in c.labels:
-        if c.rec is not None:
-            c.codes[label.text] = label.access(c.path)
-        return again(c, step, label.text, value)
-    near = nearest(label.text, c.labels)
-    c.report.add(
-        "E0218", f'no layer is called "{label.text}"', step.span, help=f"did you mean `{near}`?" if near else None
-    )
-    return ERROR
 
 
 def attribute(c: Body, expr: s.Attribute, label: str) -> Any:

@@ -203,8 +203,9 @@ def _recorded(
 ) -> Any:  # fmt: skip
     """The Python of a call, and the result's sizes as expressions."""
     from netc.checker import choices
-    from netc.checker.layers import callee_code, register
     from netc.checker.layers import given as tensors_given
+    from netc.checker.layers import register
+    from netc.checker.references import callee_code
 
     rec = c.rec
     assert rec is not None

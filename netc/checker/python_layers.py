@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from netc import catalog, ir
 from netc import syntax as s
 from netc.catalog.entry import REQUIRED, Entry, LayerValue
-from netc.checker import functions, layers, sources
+from netc.checker import functions, general_shapes, layer_errors, layers, references, sources
 from netc.checker.arguments import bind, ordered
 from netc.checker.expressions import ERROR, kind_of
 from netc.checker.values import LayerRef, Made, Tensor, TensorTuple
@@ -95,9 +95,9 @@ def call(
         return None
     types = tuple(t.type for t in taken)
     values = _values(entry, args, extra)
-    result = layers.shape(c, _rule(entry).shape, values, types)
+    result = general_shapes.shape(c, _rule(entry).shape, values, types)
     if isinstance(result, Raised):
-        layers._rejected(c, entry, result, taken, label, step.span)
+        layer_errors.rejected(c, entry, result, taken, label, step.span)
         return None
     return _layer(c, entry, args, taken, values, result, label, step.span), taken, (result, extra)
 
@@ -183,7 +183,7 @@ def _counted(
     more = " or more" if most == 10**9 else ""
     c.report.add(
         "E0408", f"`{entry.name}` takes {takes}{more} input{'s' * (takes != '1')}, and {len(taken)} arrive", span,
-        secondary=layers._came_from(taken),
+        secondary=layer_errors.came_from(taken),
         help="give several inputs as `(a, b) -> …`" if len(taken) < least else None,
     )  # fmt: skip
     return False
@@ -228,7 +228,7 @@ def _names(c: Body, layer: ir.Layer) -> tuple[str, ...]:
     values = {p.name: layer.call.get(p.name) for p in entry.params}
     values |= {p.name: p.default for p in _rule(entry).forward}
     if c.rec is not None:
-        values, types = layers.values_of(values, c), c.rec.witness(layer.inputs)
+        values, types = general_shapes.values_of(values, c), c.rec.witness(layer.inputs)
     else:
         types = layer.inputs
     return tuple(getattr(_rule(entry).shape(values, types), "names", ()))
@@ -336,9 +336,9 @@ def built(c: Body, step: s.Expr | s.Edited, label: Named | None, value: Any) -> 
         return ERROR
     entry, lines = done
     types = tuple(t.type for t in taken)
-    result = layers.shape(c, _rule(entry).shape, values, types)
+    result = general_shapes.shape(c, _rule(entry).shape, values, types)
     if isinstance(result, Raised):
-        layers._rejected(c, entry, result, taken, label.text, inner.span)
+        layer_errors.rejected(c, entry, result, taken, label.text, inner.span)
         return ERROR
     layer = _layer(c, entry, args, taken, values, result, label.text, inner.span)
     preset = {n for n, _, _ in ref.args}
@@ -357,7 +357,7 @@ def _named(c: Body, inner: s.Expr, callee: s.Expr) -> LayerRef | None:
         return found[0] if found is not None else None
     ref = None
     if isinstance(callee, s.Name) and (callee.text[0].isupper() or isinstance(c.env.get(callee.text), LayerRef)):
-        ref = layers.find(c, callee)
+        ref = references.find(c, callee)
         if ref is None:
             return None
         if isinstance(ref.target, Entry) and _rule(ref.target).probed:

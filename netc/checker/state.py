@@ -299,7 +299,7 @@ def _type_rule(c: Body, rule: s.Rule, entry: Entry) -> ir.FillRule | None:
     inner = _Attributes(c, own, first)
     shape = next((sh for sh in shapes if sh is not None), None)
     call = fill_call(inner, entry, rule.value, shape, inner.code)
-    from netc.checker.layers import callee_code
+    from netc.checker.references import callee_code
 
     optional = c.session.is_optional(rule)
     return None if call is None else ir.FillRule(callee_code(c, target), attribute, call, optional)

@@ -12,7 +12,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from netc import ir
-from netc.checker import layers
+from netc.checker import general_shapes
 from netc.checker.expressions import ERROR
 from netc.checker.values import Tensor, TensorTuple
 from netc.diagnostics import Report
@@ -73,4 +73,4 @@ def _results(c: Body, before: dict[str, Any]) -> None:
     for label, child in c.labels.items():
         if label not in before and isinstance(child, ir.Instance):
             general = c.results.get(lines.get(child.span, ""))
-            c.results[label] = layers.reconciled(c, general, child.output)
+            c.results[label] = general_shapes.reconciled(c, general, child.output)

@@ -215,7 +215,7 @@ class _Constants(Evaluator):
         return self.unit.python.get(name)
 
     def layer_call(self, expr: s.Call, callee: s.Expr) -> Any:
-        from netc.checker.layers import reference
+        from netc.checker.references import reference
 
         return reference(self, expr, callee)
 

@@ -1,0 +1,87 @@
+"""What is wrong with a layer's input, as diagnostics.
+
+In: the layer, what its rule expected and what arrives. Out: a diagnostic at the argument that is at fault where there
+is one, with what gave the input.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from netc.catalog.entry import Entry
+from netc.checker.values import Tensor
+from netc.diagnostics import Label
+from netc.shapes import Reject
+
+if TYPE_CHECKING:
+    from netc.checker.body import Body
+    from netc.source import Span
+
+
+def mismatch(
+    c: Body, entry: Entry, name: str, given: Any, arrives: Any, tensors: tuple[Tensor, ...], label: str
+) -> None:
+    """Report an argument that says another size than the one that arrives."""
+    who = f"`{label or entry.name}`"
+    what = name.replace("in_", "input ").replace("num_", "").replace("_", " ")
+    shown = ", ".join(map(str, arrives)) if isinstance(arrives, (list, tuple)) else str(arrives)
+    message = f"{who} expects {value_text(given)} {what}, but receives {shown}"
+    c.report.add(
+        "E0401",
+        message,
+        c.argument_spans[name],
+        f"says {value_text(given)}",
+        secondary=came_from(tensors),
+        help=f"leave out `{name}`; it follows from the layer before",
+    )
+
+
+def value_text(value: Any) -> str:
+    """A value, or several, in a message."""
+    return ", ".join(map(str, value)) if isinstance(value, (list, tuple)) else str(value)
+
+
+def came_from(tensors: tuple[Tensor, ...]) -> list[Label]:
+    """What gave the inputs, as labels."""
+    return [Label(t.made.span, f"gives {type_text(t.type)}") for t in tensors if t.made is not None]
+
+
+def type_text(type_: Any) -> str:
+    """A type in a message."""
+    return str(type_).replace("$", "")
+
+
+def unknown_size(c: Body, entry: Entry, name: str, size: Any, tensors: tuple[Tensor, ...], span: Span) -> None:
+    """Report a size that has to be known when the network is built."""
+    shown = str(size).replace("$", "")
+    came = came_from(tensors)
+    message = f"`{entry.name}` has to know `{name}` when the network is built, but it is `{shown}`"
+    notes = [] if came else [f"it receives {type_text(tensors[0].type)}"]
+    c.report.add(
+        "E0402",
+        message,
+        span,
+        "receives a size that is known only at run time",
+        secondary=came,
+        notes=notes,
+        help="give the input this size as a number, or bring it to a known one (`AdaptiveAvgPool2d`)",
+    )
+
+
+def rejected(c: Body, entry: Entry, reject: Reject, tensors: tuple[Tensor, ...], label: str, span: Span) -> None:
+    """A rule's reason as a diagnostic, at the argument that is at fault where there is one."""
+    who = f"`{label}` ({entry.name})" if label and label != entry.name else f"`{entry.name}`"
+    place = c.argument_spans.get(reject.argument or "", span)
+    came = came_from(tensors)
+    notes = [] if came else list(dict.fromkeys(f"it receives {type_text(t.type)}" for t in tensors))
+    code = "E0309" if reject.argument in c.argument_spans else getattr(reject, "code", "E0404")
+    notes += getattr(reject, "notes", ())
+    expected = f"expected {reject.expected}, got {reject.got}" if reject.expected else ""
+    c.report.add(
+        code,
+        f"{who}: {reject.reason}".replace("$", ""),
+        place,
+        expected.replace("$", ""),
+        secondary=came,
+        notes=notes,
+    )
