@@ -312,7 +312,7 @@ def _result(c: Body, entry: Entry, bound: _Bound, step: s.Expr) -> Any:
     if c.rec is None:
         macs = rule.macs(values, arriving, result) if rule.macs else 0
         if not constant:
-            shown = {n: _types_of(v) for n, v in values.items()}
+            shown = {n: _types_of(v) for n, v in values.items() if n != "training" or n in bound}
             came = {n: sources.of(v) for n, (v, _, _) in bound.items() if tensors(v)}
             c.rows.append(ir.Row("", entry.name, first(result), macs, step.span, shown, came))
         source = None if constant else sources.last(c)

@@ -189,13 +189,13 @@ def _names(row: ir.Row) -> tuple[str, ...]:
 
 
 def _compare_values(where: str, row: ir.Row, step: Step, training: bool) -> None:
-    """Compare the arguments of a function; those by which training differs are the generated code's own affair."""
+    """Compare the arguments of a function; where the file doesn't say otherwise, dropout acts in training alone."""
     form = _form(row)
     entry = catalog.function(step.name)
     params = {p.name: p for p in entry.params} if entry is not None else {}
-    for name, seen in row.values.items():
+    for name, seen in ({"training": training} | dict(row.values)).items():
         own = name if form is None else form.keywords.get(name, name)
-        if own not in step.values or own == "training":
+        if own not in step.values:
             continue
         made = step.values[own]
         wanted = 0.0 if own == "dropout_p" and not training else seen
