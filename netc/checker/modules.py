@@ -215,15 +215,19 @@ def _recorded(
     targets, generals = asked.targets, asked.generals
     taken = tensors(value)
     sizes = []
+    types = tuple(t.type for t in taken)
     for name, index, axis in asked.convention:
-        if index < len(taken) and axis < len(taken[index].type.shape):
-            sizes.append((None, ir.Code(c.inferred_code(taken[index].type.shape[axis], name))))
+        if index < len(taken):
+            at = _axis(generals[0], index, axis, types)
+            if at is None:
+                said = f"`{definition.name}` has to know a size of an input"
+                raise LookupError(f"{said} that hasn't the same number of axes everywhere")
+            sizes.append((None, ir.Code(c.inferred_code(types[index].shape[at], name))))
     preset = {n for n, _, _ in held.args} if isinstance(held, LayerRef) else set()
     own = mark(callee.text) if from_parameter and callee is not None else callee_code(c, definition)
     written = _written(definition, {n: code for n, (_, code) in given.items() if n not in preset})
     register(c, label, child, ir.New(own, (*sizes, *written)))
     path = label.access(c.path)
-    types = tuple(t.type for t in taken)
     general = generals[0] if len(generals) == 1 and not from_parameter else None
     agreed = None
     if from_parameter and callee is not None and not isinstance(step, s.Inline):
@@ -269,8 +273,13 @@ def _result(
     dims: list[Dim] = []
     for axis, number in enumerate(concrete.shape):
         dim = None
-        if known is not None and general is not None and axis < len(known.shape):
+        if known is not None and general is not None and len(known.shape) == len(concrete.shape):
             dim = put_in(general, known.shape[axis], given, inputs)
+        elif known is not None and general is not None:  # for inputs of other numbers of axes: from the last one on
+            back = axis - len(concrete.shape)
+            dim = put_in(general, known.shape[back], given, inputs) if -back <= len(known.shape) else None
+            if isinstance(number, int) and (dim is None or rec.witness(dim) != number):
+                dim = rec.unknown(number)
         elif (alike := _at(agreed, place)) is not None and axis < len(alike.shape):
             dim = alike.shape[axis]
         if dim is None and not isinstance(number, int):
@@ -287,6 +296,17 @@ def _at(types: Any, place: tuple[int, ...]) -> TensorType | None:
     return types if isinstance(types, TensorType) else None
 
 
+def _axis(general: General, index: int, axis: int, inputs: tuple[TensorType, ...]) -> int | None:
+    """The axis of an input that arrives, for one of the input that the module was followed with.
+
+    Where the two have other numbers of axes, the last one and that of channels are the same; None for another.
+    """
+    own, arriving = len(general.body.inputs[index].type.shape), len(inputs[index].shape)
+    if own == arriving or (axis == 1 and own > 2 and arriving > 2):
+        return axis
+    return arriving - 1 if axis == own - 1 else None
+
+
 def put_in(general: General, dim: Dim, given: dict[str, Any], inputs: tuple[TensorType, ...]) -> Dim | None:
     """A size of a module as one of its caller; None where it hangs on what the caller can't see."""
     if isinstance(dim, int):
@@ -297,7 +317,10 @@ def put_in(general: General, dim: Dim, given: dict[str, Any], inputs: tuple[Tens
             index, axis = general.sizes[name]
             if index >= len(inputs):
                 return None
-            env[name] = inputs[index].shape[axis]
+            at = _axis(general, index, axis, inputs)
+            if at is None:
+                return None
+            env[name] = inputs[index].shape[at]
         elif name in general.parameters:
             value = given.get(general.parameters[name], general.defaults.get(general.parameters[name]))
             if type(value) is not int and not isinstance(value, Size):

@@ -18,17 +18,21 @@ from netc.rehearsal.modules import Module
 from netc.rehearsal.tensors import Frame, Tensor, restart, stage
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from netc import ir
 
 __all__ = ["Disagreement", "rehearse"]
 
 
-def rehearse(text: str, networks: Sequence[ir.Network], python: Sequence[ir.PythonFile] = ()) -> None:
+def rehearse(
+    text: str, networks: Sequence[ir.Network], python: Sequence[ir.PythonFile] = (),
+    arguments: Mapping[str, object] | None = None,
+) -> None:  # fmt: skip
     """Raise `Disagreement` where the networks in a text aren't those that were checked.
 
-    `python` are the files that the text imports, for which stand-ins are made.
+    `python` are the files that the text imports, for which stand-ins are made; `arguments` are what the networks are
+    built with, their own defaults where it is left out.
     """
     restart()
     names = namespace(python)
@@ -36,7 +40,7 @@ def rehearse(text: str, networks: Sequence[ir.Network], python: Sequence[ir.Pyth
     trees = Trees()
     trains = "if self.training" in text
     for network in networks:
-        module = _run(network.name, lambda network=network: names[network.name]())
+        module = _run(network.name, lambda network=network: names[network.name](**(arguments or {})))
         trees.network(network, module)
         _compare_forward(network, module, trains)
 

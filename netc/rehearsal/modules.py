@@ -27,7 +27,7 @@ from netc.rehearsal.tensors import (
     tensors,
     types_of,
     wrapped,
-)  # fmt: skip
+)
 from netc.shapes import Reject, Size, TensorType, same
 
 if TYPE_CHECKING:

@@ -10,9 +10,11 @@ import pytest
 
 from netc import ir
 from netc.backends import model
+from netc.checker.modules import parameter_name
 from netc.cli import run
 from netc.compiler import analyse
 from netc.files import imported
+from netc.literals import literal
 from netc.rehearsal import Disagreement, rehearse
 from tests.lang.test_corpus import cases
 
@@ -53,6 +55,52 @@ def test_what_the_language_mixes(code: str | None, program: str) -> None:
     assert [d.code for d in checked.diagnostics] == ([] if code is None else [code])
     if checked.program is not None:
         rehearse(model.emit(checked.program), checked.program.networks)
+
+
+def others(value: object) -> list[object]:
+    """Other values for a parameter, one at least of which its network may take."""
+    if isinstance(value, bool):
+        return [not value]
+    if isinstance(value, int):
+        return [2 * value, value + 1, value - 1]
+    if isinstance(value, float):
+        return [value / 2 + 0.25]
+    if isinstance(value, (list, tuple)) and value:
+        first = [[new, *value[1:]] for new in others(value[0])[:1]]
+        return [[*value, value[-1]], list(value[:-1]), *first]
+    return []
+
+
+def built_with(text: str, path: str, most: int) -> int:
+    """Build the classes of a file with arguments that it doesn't give, beside a network that does; how often."""
+    checked = analyse(text, path, "probe", None, imported)
+    if checked.program is None:
+        return 0
+    written, tried = model.emit(checked.program), 0
+    network = checked.program.networks[0]
+    for parameter in network.parameters:
+        for value in others(parameter.default)[:most]:
+            try:
+                variant = f"\nnetwork Probe = {network.name}({parameter.name}={literal(value)})\n"
+            except TypeError:  # a list of layers
+                continue
+            probed = analyse(text + variant, path, "probe", None, imported)
+            if probed.program is not None:
+                probe = next(n for n in probed.program.networks if n.name == "Probe")._replace(name=network.name)
+                rehearse(written, [probe], checked.program.python, {parameter_name(parameter.name): value})
+                tried += 1
+    return tried
+
+
+def test_classes_take_other_arguments() -> None:
+    """What a class computes from its parameters is right for values that no network of the file gives them."""
+    assert sum(built_with(m[3], "mixed.net", 3) for m in PROGRAM.finditer(MIXED.read_text())) > 150
+
+
+@pytest.mark.parametrize("stem", ["resnet", "densenet", "vit", "gpt", "unet", "googlenet", "shufflenet_v2"])
+def test_the_library_takes_other_arguments(stem: str) -> None:
+    path = ROOT / "models" / f"{stem}.net"
+    assert built_with(path.read_text(), str(path), 1) > 0
 
 
 # What is changed in the text of a model, and what the rehearsal says of it.
