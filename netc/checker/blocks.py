@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from netc import ir
 from netc import syntax as s
-from netc.checker import layers, modules, references, sources
+from netc.checker import bindings, deferred, layers, modules, sources
 from netc.checker.branches import record_branches
 from netc.checker.expressions import ERROR, kind_of
 from netc.checker.labels import Named
@@ -85,7 +85,7 @@ def training(c: Body, statement: s.If) -> None:
 def loop(c: Body, statement: s.For) -> None:
     """`for … in …`."""
     items = c.items(statement.iterable)
-    if items is ERROR or not all(c.may_bind(name) for name in s.idents(statement.targets)):
+    if items is ERROR or not all(bindings.may_bind(c, name) for name in s.idents(statement.targets)):
         c.current = ERROR
         for ident in s.idents(statement.targets):
             c.env[ident.text] = ERROR
@@ -202,7 +202,7 @@ def _member(c: Body, link: s.Link) -> Any:
     if isinstance(link.step, s.Inline):
         return modules.inline(c, link.step, position, c.current)
     if isinstance(link.step, s.Edited):
-        return references.python_layers().built(c, link.step, position, c.current)
+        return deferred.python_layers().built(c, link.step, position, c.current)
     callee = link.step.callee if isinstance(link.step, s.Call) else link.step
     if isinstance(callee, s.Attribute):
         return layers.dotted(c, link.step, callee, position, c.current)

@@ -16,15 +16,16 @@ from typing import TYPE_CHECKING, Any
 
 from netc import catalog, ir
 from netc import syntax as s
-from netc.checker import blocks, functions, layers, references, reuse, sources, state
+from netc.checker import bindings, blocks, deferred, functions, inputs, layers, references, sources, state, steps
 from netc.checker.expressions import BINARY, BUILTINS, ERROR, Evaluator, kind_of
+from netc.checker.hints import elsewhere
 from netc.checker.python_text import names, text
 from netc.checker.recorder import UNKNOWN, mark
 from netc.checker.values import DTYPES, Formula, LayerRef, Tensor, TensorTuple, alone, tensors
-from netc.diagnostics import Label, Report, suggestion
+from netc.diagnostics import Label, Report
 from netc.identifiers import MODULE_ATTRIBUTES, valid_name
 from netc.literals import literal
-from netc.shapes import Size, TensorType, same, symbol
+from netc.shapes import Size, TensorType
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -33,7 +34,6 @@ if TYPE_CHECKING:
     from netc.checker.recorder import Recorder
     from netc.checker.session import Session
     from netc.checker.units import Definition
-    from netc.shapes import Dim
     from netc.source import Span
 
 CARRY = ("zip", "enumerate", "list", "tuple", "reversed")  # functions that lay out values and compute nothing
@@ -222,7 +222,7 @@ class Body(Evaluator):
         """Follow the whole body."""
         body = self.owner.body
         if self.arriving is not None and not any(isinstance(st, s.Input) for st in body.statements):
-            self.take_input("x", None, body.span)
+            inputs.take_input(self, "x", None, body.span)
         self.block(body)
         return self
 
@@ -242,113 +242,7 @@ class Body(Evaluator):
             self.env[name.text] = ERROR
             return
         if self.declare(name.text, name.span, "input"):
-            self.take_input(name.text, statement, statement.span)
-
-    def take_input(self, name: str, statement: s.Input | None, span: Span) -> None:
-        """Declare an input: of its own shape, or of the one that arrives, which binds the sizes of the pattern."""
-        index, self.declared = self.declared, self.declared + 1
-        arriving = None
-        if self.arriving is not None:
-            if index >= len(self.arriving):
-                self.env[name] = ERROR
-                return
-            arriving = self.arriving[index]
-        self.refused = False
-        dtype = self.input_type(statement, arriving)
-        if statement is None:
-            assert arriving is not None
-            dims: list[Any] = [self.unnamed_axis(name, axis, d) for axis, d in enumerate(arriving.shape)]
-        elif arriving is not None and len(arriving.shape) != len(statement.shape.items):
-            shown = f"[{', '.join(self.source_text(i.span) for i in statement.shape.items)}]"
-            self.refuse_input(f"`{name}` has the shape {shown}, and receives {_plain(arriving)}", statement)
-            dims = [ERROR]
-        else:
-            items = statement.shape.items
-            shape = (None,) * len(items) if arriving is None else arriving.shape
-            dims = [self.dimension(i, name, axis, d) for axis, (i, d) in enumerate(zip(items, shape, strict=True))]
-        if not dims and statement is not None:
-            self.report.add(
-                "E0403", "an input has at least one axis, the batch", statement.shape.span,
-                help="write the batch first, as in `[N, 3, 32, 32]`",
-            )  # fmt: skip
-        if (not dims and statement is not None) or ERROR in dims or self.refused:
-            self.env[name] = ERROR
-        else:
-            type_ = TensorType(tuple(dims), dtype)
-            self.inputs.append(ir.Input(name, type_, span))
-            self.env[name] = Tensor(ir.Var(name, type_), type_, source=(-1 - index, ()))
-        self.current = self.env[name] if self.declared == 1 else None
-
-    def input_type(self, statement: s.Input | None, arriving: TensorType | None) -> str:
-        if statement is None or statement.dtype is None:
-            if arriving is None:
-                return "float32"
-            if statement is not None and "float" not in arriving.dtype and "complex" not in arriving.dtype:
-                said = f"`{statement.name.text}` takes floating-point numbers, and receives {arriving.dtype}"
-                self.refuse_input(said, statement)
-            return arriving.dtype
-        dtype = statement.dtype.text
-        if dtype not in DTYPES:
-            self.report.add(
-                "E0204",
-                f"`{dtype}` is not a type of tensor",
-                statement.dtype.span,
-                help=suggestion(dtype, DTYPES) or f"it is one of {', '.join(DTYPES)}",
-            )
-            return "float32"
-        if arriving is not None and arriving.dtype != dtype:
-            self.refuse_input(f"`{statement.name.text}` is {dtype}, and receives {arriving.dtype}", statement)
-        return dtype
-
-    def refuse_input(self, message: str, statement: s.Input) -> None:
-        """Report that what arrives doesn't fit the pattern, at the place of the call where that is known."""
-        site = self.session.site
-        self.refused = True
-        if site is None:
-            self.report.add("E0407", message, statement.span)
-            return
-        self.report.add(
-            "E0407", f"`{self.owner.name}`: {message}", site, secondary=[Label(statement.span, "takes this")]
-        )
-
-    def unnamed_axis(self, name: str, axis: int, arriving: Dim) -> Dim:
-        """An axis of an input that the body has no name for."""
-        if self.rec is None or not isinstance(self.rec.witness(arriving), int):
-            return arriving
-        own = f"{name}ǀ{axis}"
-        self.sizes[own] = (name, axis)
-        return self.rec.named(own, self.rec.witness(arriving))
-
-    def dimension(self, item: s.Expr, input_name: str, axis: int, arriving: Dim | None) -> Any:
-        """One axis of an input: a capital is a size, anything else is known."""
-        if isinstance(item, s.Name) and item.text[0].isupper() and item.text not in self.env:
-            self.sizes.setdefault(item.text, (input_name, axis))
-            self.env[item.text] = self.size_of(item.text, arriving)
-            return self.env[item.text]
-        value = self.evaluate(item)
-        if value is ERROR:
-            return ERROR
-        if not isinstance(value, Size) and (type(value) is not int or value < 1):
-            shown = f"`{value!r}`" if isinstance(value, (int, float)) else kind_of(value)
-            self.report.add("E0403", f"an axis of an input is a positive integer or a capital, not {shown}", item.span)
-            return ERROR
-        witness = value if self.rec is None else self.rec.witness(value)
-        if arriving is not None and same(witness, arriving) is False:
-            said = f"{self.source_text(item.span)} = " if isinstance(item, s.Name) else ""
-            self.refuse_input(
-                f"axis {axis} of `{input_name}` is {said}{_plain(witness)}, and receives {_plain(arriving)}",
-                s.Input(s.Ident(input_name, item.span), s.List((), item.span), None, item.span),
-            )
-            return ERROR
-        return value
-
-    def size_of(self, name: str, arriving: Dim | None) -> Dim:
-        """What a capital of a pattern stands for."""
-        if arriving is None:
-            return symbol(name)
-        if self.rec is None:
-            return arriving
-        return self.rec.named(name, arriving) if isinstance(arriving, int) else symbol(name)
+            inputs.take_input(self, name.text, statement, statement.span)
 
     def do_flow(self, statement: s.Flow) -> None:
         self.started = True
@@ -378,7 +272,7 @@ class Body(Evaluator):
         bound = self.bound(target, value)
         if self.rec is not None:
             if target in self.lasting and isinstance(bound, Tensor):
-                bound = self.lasts(target, bound)
+                bound = bindings.lasts(self, target, bound)
             line = ir.Assign(target, functions.as_expr(value), span)
             self.rec.flow.append(line)
             if target != "_" and all(t.constant for t in tensors(value)):
@@ -388,25 +282,12 @@ class Body(Evaluator):
         else:
             self.env[target] = bound
 
-    def lasts(self, target: str, value: Tensor) -> Tensor:
-        """A tensor that is bound in a loop and read behind it: its sizes get variables of the constructor."""
-        rec = self.rec
-        assert rec is not None
-        dims = list(value.type.shape)
-        for axis, dim in enumerate(dims):
-            if isinstance(dim, Size) and self.built(dim):
-                variable = self.lasting[target].setdefault(axis, rec.fresh("size"))
-                number = rec.witness(dim)
-                rec.assign(variable, rec.code(dim))
-                dims[axis] = rec.named(variable, number)
-        return value._replace(type=value.type._replace(shape=tuple(dims)))
-
     def bound(self, target: str, value: Any) -> Any:
         if isinstance(value, TensorTuple):
             names_ = ir.Var(target, value.items[0].type if isinstance(value.items[0], Tensor) else TensorType(()))
             items = tuple(self.part(names_, i, item) for i, item in enumerate(value.items))
             if value.names:
-                return references.python_layers().with_names(TensorTuple(items, names_, value.made), value.names)
+                return deferred.python_layers().with_names(TensorTuple(items, names_, value.made), value.names)
             return TensorTuple(items, names_, value.made)
         return Tensor(ir.Var(target, value.type), value.type, value.made, value.constant, value.source)
 
@@ -424,7 +305,7 @@ class Body(Evaluator):
         if isinstance(first, s.Ident) and first.text == "_version":
             state.version(self, statement, value)
             return
-        if not all(self.may_bind(target) for target in s.idents(statement.targets)):
+        if not all(bindings.may_bind(self, target) for target in s.idents(statement.targets)):
             for target in s.idents(statement.targets):
                 if target.text not in self.env:
                     self.env[target.text] = ERROR
@@ -433,7 +314,7 @@ class Body(Evaluator):
             self.report.add("E0220", "a `seq` holds layers only", statement.span, help="move this out of the `seq`")
             return
         if len(statement.targets) > 1 or isinstance(statement.targets[0], s.TargetTuple):
-            self.take_apart(statement, value)
+            bindings.take_apart(self, statement, value)
             return
         (name,) = statement.targets
         assert isinstance(name, s.Ident)
@@ -444,105 +325,9 @@ class Body(Evaluator):
         if isinstance(value, (Tensor, TensorTuple)):
             self.assign(name.text, value, statement.span)
         elif value is not ERROR and value is not None:
-            self.bind_known((name,), value, statement.chain)
+            bindings.bind_known(self, (name,), value, statement.chain)
         else:
             self.env[name.text] = ERROR
-
-    def may_bind(self, name: s.Ident) -> bool:
-        if name.text == "_":
-            self.report.add(
-                "E0207", "`_` is the current value and can't be bound", name.span,
-                help="write the chain without `_ =`, or bind another name and write that on a line of its own",
-            )  # fmt: skip
-            return False
-        if not valid_name(name.text, name.span, self.report):
-            self.env[name.text] = ERROR
-            return False
-        if name.text in self.owner.unit.python:
-            self.report.add(
-                "E0208", f"`{name.text}` is a function of a Python file, and can't be bound", name.span,
-                help="choose another name",
-            )  # fmt: skip
-            return False
-        if name.text in self.constants or name.text in self.parameters or name.text in self.sizes:
-            self.report.add(
-                "E0208",
-                f"`{name.text}` is a constant or parameter already, and can't be bound again",
-                name.span,
-                help="choose another name",
-            )
-            return False
-        return True
-
-    def take_apart(self, statement: s.Bind, value: Any) -> None:
-        """`out, (h, c) = …`: a line of `forward` that binds several names, or several values known at building."""
-        idents = s.idents(statement.targets)
-        if isinstance(value, TensorTuple) and value.names:
-            references.python_layers().not_one(self, value, statement.chain.span)
-            value = ERROR
-        if isinstance(value, TensorTuple):
-            value = layers.with_all(value)
-            target = _target(statement.targets)
-            if self.spread(statement.targets, value, statement.span) and self.rec is not None:
-                line = ir.Assign(target, functions.as_expr(value), statement.span)
-                self.rec.flow.append(line)
-                if all(t.constant for t in tensors(value)):
-                    self.rec.constant(line, tuple(i.text for i in idents))
-            return
-        if isinstance(value, Tensor):
-            self.report.add(
-                "E0226", f"{len(statement.targets)} names stand for one tensor", _whole(statement.targets),
-                help="split it first, with `chunk`, `split` or `unbind`",
-            )  # fmt: skip
-        elif value is not ERROR and value is not None and self.bind(statement.targets, value, statement.chain.span):
-            self.bind_known(tuple(idents), value, statement.chain, _target(statement.targets))
-            return
-        for target_ in idents:
-            self.env[target_.text] = ERROR
-
-    def spread(self, targets: tuple[s.Target, ...], value: Any, span: Span) -> bool:
-        """Bind names to the parts of a value; the parts become variables."""
-        items = value.items if isinstance(value, TensorTuple) else None
-        if items is None or len(items) != len(targets):
-            self.report.add(
-                "E0226",
-                f"{len(targets)} names stand for {'one tensor' if items is None else f'{len(items)} values'}",
-                targets[0].span.to(targets[-1].span),
-                secondary=[Label(value.made.span, "gives them")] if value.made is not None else (),
-                help=_nested(targets, items),
-            )
-            for ident in s.idents(targets):
-                self.env[ident.text] = ERROR
-            return False
-        ok = True
-        for target, item in zip(targets, items, strict=True):
-            if isinstance(target, s.TargetTuple):
-                ok = self.spread(target.items, item, span) and ok
-            else:
-                name: s.Ident = target
-                self.spans[name.text] = name.span
-                self.env[name.text] = self.bound(name.text, item)
-        return ok
-
-    def bind_known(self, targets: tuple[s.Ident, ...], value: Any, chain: s.Chain, target: Any = None) -> None:
-        """Names for values that are known when the network is built: locals of the constructor."""
-        expr = chain.links[0].step
-        assert not isinstance(expr, (s.Seq, s.Inline, s.Edited))
-        if self.rec is None:
-            if target is None:
-                self.env[targets[0].text] = value
-            return
-        code = self.code(expr, value)
-        shown = _joined(target) if target is not None else targets[0].text
-        self.rec.flow.append(ir.Let(shown, self.forward_code(expr, value)))
-        apart = [self.rec.code(v) for v in value] if target is not None and "(" not in shown else []
-        if apart and functions.mentions_shape(self, expr) and len(apart) == len(targets):
-            self.rec.build += [ir.Let(t.text, own) for t, own in zip(targets, apart, strict=True)]
-        else:
-            self.rec.build.append(ir.Let(shown, code))
-        for ident in targets:
-            self.rec.bump(ident.text)
-            self.env[ident.text] = self.known(ident.text, value if target is None else self.env[ident.text])
 
     def do_output(self, statement: s.Output) -> None:
         state.output(self, statement)
@@ -593,71 +378,10 @@ class Body(Evaluator):
         """The value of a chain. `_` is read once, before it begins."""
         value = self.current
         for i, link in enumerate(chain.links):
-            value = self.link(link, alone(value), head=i == 0)
+            value = steps.follow(self, link, alone(value), head=i == 0)
             if i and not isinstance(value, (Tensor, TensorTuple)) and value is not ERROR:
                 return ERROR
         return value
-
-    def link(self, link: s.Link, value: Any, head: bool) -> Any:
-        step = link.step
-        if link.label is not None:
-            return layers.labelled(self, link, value)
-        if isinstance(step, s.Seq):
-            self.report.add(
-                "E0205",
-                "a `seq` needs a label",
-                step.span.before(step.body.span),
-                help="name it, as in `features: seq { … }`",
-            )
-            return ERROR
-        if isinstance(step, s.Inline):
-            self.report.add(
-                "E0205", "a module written where it is used needs a label", step.span.before(step.body.span),
-                help="name it, as in `encoder: module { … }`",
-            )  # fmt: skip
-            return ERROR
-        if isinstance(step, s.Edited):
-            return references.python_layers().built(self, step, None, value)
-        while isinstance(step, s.Paren) and not head:
-            step = step.inner
-        return self.step(step, value, head)
-
-    def step(self, step: s.Expr, value: Any, head: bool) -> Any:
-        """An unlabelled step: a layer, a label, a function, or at the head of a chain any expression."""
-        callee = step.callee if isinstance(step, s.Call) else step
-        if isinstance(callee, s.Attribute):
-            return layers.dotted(self, step, callee)
-        if isinstance(callee, s.Name):
-            name = callee.text
-            held = self.env.get(name)
-            plain = name in self.env and not isinstance(held, LayerRef) and (held is not None or name[0].islower())
-            if head and isinstance(step, s.Name) and plain:
-                return held
-            if head and name == "_":
-                return self.the_current(step.span) if isinstance(step, s.Name) else self.evaluate(step)
-            if name in self.labels:
-                return reuse.again(self, step, name, value)
-            if name[0].isupper() or isinstance(self.env.get(name), LayerRef):
-                return layers.unnamed(self, step, callee, value)
-            if self.function(name) is not None and (name not in BUILTINS or not head or self.is_torch(step)):
-                return functions.apply(self, step, callee, value, head)
-            if not head:
-                return functions.unknown(self, callee)
-        if isinstance(step, s.String):
-            return reuse.by_path(self, step, value)
-        if head:
-            return self.evaluate(step)
-        self.report.add(
-            "E0209",
-            "after `->` stands a layer or a function",
-            step.span,
-            help="begin a new line with this expression; `_` is the current value",
-        )
-        return ERROR
-
-    def is_torch(self, step: s.Expr) -> bool:
-        """Whether a name that torch and Python share is torch's: where an argument is a tensor, or there is none."""
-        return not isinstance(step, s.Call) or not step.arguments or functions.has_tensor(self, step)
 
     def the_current(self, span: Span) -> Any:
         """`_`, where there is one."""
@@ -857,70 +581,7 @@ class Body(Evaluator):
         return base if base not in taken else next(f"{base}{i}" for i in range(2, 10**6) if f"{base}{i}" not in taken)
 
 
-def elsewhere(c: Body, name: str) -> str | None:
-    """What to say of a name that the body has, but not here."""
-    if name in (p.name.text for p in c.owner.params):
-        return "a default uses constants of the file only; bind the value in the body"
-    layer = next((n for n in catalog.layers() if n.lower() == name.replace("_", "")), None)
-    if layer is not None and catalog.function(name) is not None:
-        return f"a layer as an argument is written `{layer}`"
-    if name in ("break", "continue", "pass"):
-        return "a loop takes all of its turns; leave some out with `if`"
-    if any(name == bound for bound in _bound_names(c.owner.body, within=False)):
-        return f"`{name}` is bound in a block that is not taken here, or in `if training`, which nothing leaves"
-    return None
-
-
-def _bound_names(body: s.Body, within: bool) -> list[str]:
-    """The names of values and labels in the blocks of a body."""
-    out: list[str] = []
-    for statement in body.statements:
-        if isinstance(statement, s.If):
-            blocks_ = [b for _, b in statement.branches] + ([statement.otherwise] if statement.otherwise else [])
-            out += [n for b in blocks_ for n in _bound_names(b, within=True)]
-        elif isinstance(statement, s.For):
-            out += _bound_names(statement.body, within=True)
-        elif within and isinstance(statement, s.Bind):
-            out += [t.text for t in s.idents(statement.targets)]
-        if within and isinstance(statement, (s.Flow, s.Bind)):
-            labels = [link.label for link in statement.chain.links]
-            out += [label.text for label in labels if isinstance(label, s.Ident)]
-    return out
-
-
 def _has_size(value: Any) -> bool:
     if isinstance(value, (list, tuple)) and not hasattr(value, "_fields"):
         return any(map(_has_size, value))
     return isinstance(value, Size)
-
-
-def _whole(targets: tuple[s.Target, ...]) -> Span:
-    spans = [ident.span for ident in s.idents(targets)]
-    return spans[0].to(spans[-1])
-
-
-def _nested(targets: tuple[s.Target, ...], items: tuple[Any, ...] | None) -> str | None:
-    """How to take apart values of which one is several itself."""
-    names_ = [t.text for t in s.idents(targets)]
-    count = sum(len(i.items) if isinstance(i, TensorTuple) else 1 for i in items or ())
-    if items is None or count != len(names_) or len(targets) != len(names_):
-        return None
-    out, rest = [], iter(names_)
-    for item in items:
-        inner = [next(rest) for _ in item.items] if isinstance(item, TensorTuple) else []
-        out.append(f"({', '.join(inner)})" if inner else next(rest))
-    return f"write `{', '.join(out)} = …`"
-
-
-def _target(targets: tuple[s.Target, ...]) -> Any:
-    """The names of a binding, nested as they are written."""
-    return tuple(_target(t.items) if isinstance(t, s.TargetTuple) else t.text for t in targets)
-
-
-def _joined(target: Any) -> str:
-    """Names that are bound together, as Python."""
-    return ", ".join(t if isinstance(t, str) else f"({_joined(t)})" for t in target)
-
-
-def _plain(value: object) -> str:
-    return str(value).replace("$", "")

@@ -15,6 +15,7 @@ from netc import ir
 from netc import syntax as s
 from netc.checker.body import AXES
 from netc.checker.modules import base, export_name, open_params, parameter_name
+from netc.checker.needed import codes_of, names_read, needed, read_constants, targets_of
 from netc.checker.python_text import text
 from netc.checker.recorder import DEVICE, MARK, UNKNOWN, Recorder, mark
 from netc.checker.session import General, Session, result_of
@@ -92,8 +93,8 @@ def _at(types: Any, place: tuple[int, ...]) -> TensorType:
 
 def _demand(session: Session, general: General) -> None:
     """The sizes of inputs that the constructor reads."""
-    build = _read_constants(tuple(general.recorder.build), general.recorder.constants, set())
-    live = list(_reads(_needed(build)))
+    build = read_constants(tuple(general.recorder.build), general.recorder.constants, set())
+    live = list(names_read(needed(build)))
     wanted = session.demanded.setdefault(general.definition, [])
     for name in live:
         found = general.sizes.get(f"${name}")
@@ -117,185 +118,6 @@ def _role(general: General, name: str) -> str:
 # --- what is needed ---------------------------------------------------------------------------------------------------
 
 
-def _codes(node: object) -> Iterable[str]:
-    """All Python in a node."""
-    if isinstance(node, str):
-        yield node
-    elif isinstance(node, TensorType) or not isinstance(node, tuple):
-        return
-    else:
-        for item in node:
-            yield from _codes(item)
-
-
-def _reads(node: object) -> dict[str, None]:
-    """The names that a node reads, in their order."""
-    if isinstance(node, (ir.Let,)):
-        return dict.fromkeys(MARK.findall(node.code))
-    if isinstance(node, ir.BuildFor | ir.FlowFor):
-        own = set(MARK.findall(node.targets))
-        found = dict.fromkeys(MARK.findall(node.iterable)) | _reads(node.body)
-        return {n: None for n in found if n not in own}
-    if isinstance(node, tuple) and not hasattr(node, "_fields"):
-        out: dict[str, None] = {}
-        for item in node:
-            out |= _reads(item)
-        return out
-    out = {}
-    if isinstance(node, tuple) and not isinstance(node, TensorType):
-        for field in node:
-            if isinstance(field, tuple):
-                out |= _reads(field)
-            elif isinstance(field, str):
-                out |= dict.fromkeys(MARK.findall(field))
-    return out
-
-
-def _targets(let: ir.Let) -> set[str]:
-    return {name.strip("() ") for name in let.target.split(",")}
-
-
-def _needed(statements: tuple[Any, ...], after: frozenset[str] = frozenset()) -> tuple[Any, ...]:
-    """The statements without the assignments that nothing reads."""
-    kept, _ = _live(statements, set(after))
-    return kept
-
-
-def _live(statements: tuple[Any, ...], live: set[str]) -> tuple[tuple[Any, ...], set[str]]:
-    behind = frozenset(live)
-    out: list[Any] = []
-    for statement in reversed(statements):
-        if isinstance(statement, ir.Let):
-            if not _targets(statement) & live:
-                continue
-            if "," in statement.target:
-                unread = _targets(statement) - live
-                statement = ir.Let(re.sub(r"[\wǀ]+", lambda m, u=unread: "_" if m.group() in u else m.group(),  # type: ignore[misc]
-                                          statement.target), statement.code)  # fmt: skip
-            live = (live - _targets(statement)) | set(_reads(statement))
-            out.append(statement)
-        elif isinstance(statement, (ir.BuildIf, ir.FlowIf)):
-            then, a = _live(statement.then, set(live))
-            otherwise, b = _live(statement.otherwise, set(live))
-            if not then and not otherwise:
-                continue
-            live = live | a | b if not otherwise or not then else a | b
-            live |= set(MARK.findall(statement.condition))
-            out.append(type(statement)(statement.condition, then, otherwise))
-        elif isinstance(statement, (ir.BuildFor, ir.FlowFor)):
-            inner = set(live)
-            while True:
-                body, again = _live(statement.body, set(inner))
-                if again <= inner:
-                    break
-                inner |= again
-            if not body:
-                continue
-            live = inner | set(MARK.findall(statement.iterable))
-            out.append(type(statement)(statement.targets, statement.iterable, body))
-        elif isinstance(statement, ir.Register) and isinstance(statement.made, ir.Series):
-            body, live = _live(statement.made.body, live)
-            first = next((i for i, st in enumerate(body) if not isinstance(st, ir.Let)), len(body))
-            series = ir.Series(statement.made.owner, body[first:])
-            out.append(ir.Register(statement.owner, statement.label, series))
-            out += reversed(body[:first])
-            live |= set(MARK.findall(statement.label or "")) | set(MARK.findall(statement.owner))
-        else:
-            live = live | set(_reads(statement))
-            out.append(statement)
-    return tuple(_coalesced(_joined(out[::-1], behind), behind)), live
-
-
-def _coalesced(statements: list[Any], behind: frozenset[str]) -> list[Any]:
-    """One variable where a second one only carries the first through a block: `b = a … b … a = f(b)`.
-
-    `behind` are the variables that are read behind the block.
-    """
-    for i, first in enumerate(statements):
-        if not isinstance(first, ir.Let) or "ǀ" not in first.target or not MARK.fullmatch(first.code):
-            continue
-        (carried,) = MARK.findall(first.code)
-        last = next(
-            (j for j in range(i + 1, len(statements)) if isinstance(statements[j], ir.Let)
-             and statements[j].target == carried), None,
-        )  # fmt: skip
-        if last is None or "ǀ" not in carried or first.target in behind:
-            continue
-        between, after = statements[i + 1 : last], repr(statements[last + 1 :])
-        own = f"ꞏ{first.target}ꞏ"
-        if f"ꞏ{carried}ꞏ" in repr(between) or carried in statements[last].code or own in after:
-            continue
-        renamed = [_renamed(st, first.target, carried) for st in (*between, statements[last])]
-        if isinstance(renamed[-1], ir.Let) and renamed[-1].code == f"ꞏ{carried}ꞏ":
-            renamed.pop()
-        return _coalesced([*statements[:i], *renamed, *statements[last + 1 :]], behind)
-    return statements
-
-
-def _renamed(node: Any, old: str, new: str) -> Any:
-    """A statement with another name for a variable."""
-    if isinstance(node, str):
-        return new if node == old else node.replace(f"ꞏ{old}ꞏ", f"ꞏ{new}ꞏ")
-    if isinstance(node, tuple) and not isinstance(node, TensorType):
-        items = [_renamed(item, old, new) for item in node]
-        return type(node)(*items) if hasattr(node, "_fields") else tuple(items)
-    return node
-
-
-def _joined(statements: list[Any], behind: frozenset[str]) -> list[Any]:
-    """`t = e` and then `v = t` are one assignment, where nothing else reads `t`, in the block or behind it."""
-    out: list[Any] = []
-    for i, statement in enumerate(statements):
-        last = out[-1] if out else None
-        if isinstance(statement, ir.Let) and isinstance(last, ir.Let) and statement.code == f"ꞏ{last.target}ꞏ":
-            later = "".join(map(repr, statements[i + 1 :]))
-            if "ǀ" in last.target and last.target not in behind and f"ꞏ{last.target}ꞏ" not in later:
-                out[-1] = ir.Let(statement.target, last.code)
-                continue
-        out.append(statement)
-    return out
-
-
-def _read_constants(statements: tuple[Any, ...], constants: set[str], live: set[str]) -> tuple[Any, ...]:
-    """The statements without the lines of constant tensors that nothing behind them reads; `live` gets what is read."""
-    out: list[Any] = []
-    for statement in reversed(statements):
-        if isinstance(statement, ir.Assign) and _bound(statement.target) <= constants:
-            if _bound(statement.target) & live:
-                live |= _variables(statement.value)
-                out.append(statement)
-            continue
-        if isinstance(statement, (ir.BuildIf, ir.FlowIf)):
-            then = _read_constants(statement.then, constants, live)
-            otherwise = _read_constants(statement.otherwise, constants, live)
-            statement = type(statement)(statement.condition, then, otherwise)
-            if not then and not otherwise:
-                continue
-        elif isinstance(statement, (ir.BuildFor, ir.FlowFor)):
-            live |= _variables(statement.body)
-            inner = _read_constants(statement.body, constants, live)
-            statement = type(statement)(statement.targets, statement.iterable, inner)
-            if not statement.body:
-                continue
-        else:
-            live |= _variables(statement)
-        out.append(statement)
-    return tuple(out[::-1])
-
-
-def _bound(target: ir.Target) -> set[str]:
-    return {target} if isinstance(target, str) else {n for part in target for n in _bound(part)}
-
-
-def _variables(node: object) -> set[str]:
-    """The names of tensors that a node reads."""
-    if isinstance(node, ir.Var):
-        return {node.name}
-    if isinstance(node, tuple) and not isinstance(node, TensorType):
-        return {n for item in node for n in _variables(item)}
-    return set()
-
-
 # --- the class --------------------------------------------------------------------------------------------------------
 
 
@@ -308,11 +130,11 @@ class _Names:
         self.rec = general.recorder
         self.demanded = session.demanded.get(general.definition, [])
         self.session = session
-        self.build = _needed(_read_constants(tuple(self.rec.build), self.rec.constants, set()))
-        self.flow = _read_constants(self._flow(), self.rec.constants, set())
+        self.build = needed(read_constants(tuple(self.rec.build), self.rec.constants, set()))
+        self.flow = read_constants(self._flow(), self.rec.constants, set())
         self.constructor: dict[str, str] = {}
         self.taken: set[str] = {"self", "torch", "nn", "F", "m"}
-        own = {n for code in _codes(self.build) for n in MARK.findall(code) if "ǀ" not in n}
+        own = {n for code in codes_of(self.build) for n in MARK.findall(code) if "ǀ" not in n}
         self.taken |= {python_name(n) for n in self.rec.constants}
         self.taken |= {python_name(n) for n in own if n not in self.body.parameters and n not in self.body.sizes}
         for name in self.body.parameters:
@@ -340,13 +162,13 @@ class _Names:
         """`forward` without what nothing reads; locals that are computed once are left to the constructor."""
         counts: dict[str, int] = {}
         for let in _lets(tuple(self.rec.flow)):
-            for name in _targets(let):
+            for name in targets_of(let):
                 counts[name] = counts.get(name, 0) + 1
-        top = {n for st in self.rec.flow if isinstance(st, ir.Let) and ".shape" not in st.code for n in _targets(st)}
+        top = {n for st in self.rec.flow if isinstance(st, ir.Let) and ".shape" not in st.code for n in targets_of(st)}
         sized = set(self.body.sizes)
         for _ in range(len(counts)):  # and what hangs on them
             more = {
-                n for let in _lets(tuple(self.rec.flow)) if sized & set(MARK.findall(let.code)) for n in _targets(let)
+                n for let in _lets(tuple(self.rec.flow)) if sized & set(MARK.findall(let.code)) for n in targets_of(let)
             }
             if more <= sized:
                 break
@@ -355,10 +177,10 @@ class _Names:
         self.once = {n for n in top if counts[n] == 1 and n not in moved}
         kept = [
             st for st in self.rec.flow
-            if not (isinstance(st, ir.Let) and _targets(st) <= self.once and not sized & set(MARK.findall(st.code)))
+            if not (isinstance(st, ir.Let) and targets_of(st) <= self.once and not sized & set(MARK.findall(st.code)))
         ]  # fmt: skip
-        self.once -= {n for st in kept if isinstance(st, ir.Let) for n in _targets(st)}
-        return _needed((*kept, self._returned()))
+        self.once -= {n for st in kept if isinstance(st, ir.Let) for n in targets_of(st)}
+        return needed((*kept, self._returned()))
 
     def _returned(self) -> ir.Return:
         body = self.body
@@ -486,7 +308,7 @@ def build_class(session: Session, general: General) -> ir.Class:
     arguments = [ir.Argument(name, "int") for name, _, _ in names.arguments]
     arguments += [_argument(session, general, p, names) for p in general.definition.params]
     arguments.sort(key=lambda a: a.default is not None)
-    if UNKNOWN in "".join(_codes((names.build, names.flow))):
+    if UNKNOWN in "".join(codes_of((names.build, names.flow))):
         raise LookupError(f"a size of {general.definition.name} can't be written as an expression")
     return ir.Class(
         session.class_name(general.definition),
@@ -518,12 +340,12 @@ def _on_cpu(node: Any) -> Any:
 def _placed(build: tuple[Any, ...], stored: tuple[ir.Store, ...]) -> tuple[Any, ...]:
     """What `forward` reads is stored first, or where its value has been computed."""
     out = list(build)
-    computed = {n for st in build if isinstance(st, ir.Let) for n in _targets(st)}
+    computed = {n for st in build if isinstance(st, ir.Let) for n in targets_of(st)}
     first = [st for st in stored if not set(re.findall(r"\w+", st.code)) & computed]
     later = [st for st in stored if st not in first]
     for store in later:
         words = set(re.findall(r"\w+", store.code))
-        at = max(i for i, st in enumerate(out) if isinstance(st, ir.Let) and _targets(st) & words)
+        at = max(i for i, st in enumerate(out) if isinstance(st, ir.Let) and targets_of(st) & words)
         out.insert(at + 1, store)
     return (*first, *out)
 
@@ -648,4 +470,4 @@ def _plainly(node: Any) -> Any:
 
 def words(made: ir.Class) -> set[str]:
     """The identifiers in all Python of a class."""
-    return {w for code in _codes(made) for w in re.findall(r"\w+", code)}
+    return {w for code in codes_of(made) for w in re.findall(r"\w+", code)}

@@ -42,7 +42,7 @@ def unknown(c: Body, callee: s.Name) -> Any:
         return ERROR
     if c.owner.unit.files and _python().misnamed(c, callee):
         return ERROR
-    from netc.checker.body import elsewhere
+    from netc.checker.hints import elsewhere
 
     if c.owner.unit.incomplete and name not in c.env:
         return ERROR

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from netc.catalog.entry import REQUIRED, Entry, LayerValue
-from netc.checker.references import python_layers
+from netc.checker.deferred import python_layers
 from netc.checker.values import LayerRef
 from netc.shapes import Reject, Size, TensorType, same
 

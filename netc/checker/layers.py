@@ -14,11 +14,12 @@ from netc import syntax as s
 from netc.catalog.entry import REQUIRED, SEVERAL, Entry
 from netc.checker import blocks, choices, functions, memory, modules, sources
 from netc.checker.arguments import bind, ordered
+from netc.checker.deferred import python_layers
 from netc.checker.expressions import ERROR, kind_of
 from netc.checker.general_shapes import agrees, inferred, layer_value, shape, witness
 from netc.checker.labels import Named, name_of
 from netc.checker.layer_errors import mismatch, rejected, unknown_size
-from netc.checker.references import callee_code, find, leading, python_layers
+from netc.checker.references import callee_code, find, leading
 from netc.checker.values import LayerRef, Made, Tensor, TensorTuple, tensors
 from netc.diagnostics import Label, nearest
 from netc.ir import Arg

@@ -13,6 +13,7 @@ from netc import syntax as s
 from netc.catalog.entry import REQUIRED, Entry
 from netc.catalog.unsupported import REASONS as UNSUPPORTED
 from netc.checker import choices, modules
+from netc.checker.deferred import python_layers
 from netc.checker.expressions import ERROR, kind_of
 from netc.checker.values import LayerRef
 from netc.diagnostics import nearest
@@ -80,13 +81,6 @@ def _usable(c: Body, ref: LayerRef, callee: s.Name) -> bool:
         return False
     probed = isinstance(ref.target, Entry) and ref.target.rule is not None and ref.target.rule.probed
     return not probed or python_layers().usable(c, ref.target, callee)
-
-
-def python_layers() -> Any:
-    """The part for Python layers, loaded where there are any."""
-    from netc.checker import python_layers as part
-
-    return part
 
 
 # What other libraries call torch's layers.
