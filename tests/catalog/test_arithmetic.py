@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from netc.catalog.rules.arithmetic import COMPARISONS, binary, broadcast_shape, compare
-from netc.shapes import Reject, TensorType, symbol
+from netc.shapes import Reject, TensorType, evaluate, symbol
 from tests.catalog.referee import DTYPES, tensor
 
 OPERATORS: dict[str, Any] = {
@@ -46,6 +46,24 @@ def computed(op: str, a: Any, b: Any) -> TensorType | str:
     except Exception as error:
         return f"{type(error).__name__}: {error}"
     return TensorType(tuple(result.shape), str(result.dtype).removeprefix("torch."))
+
+
+@settings(max_examples=1000, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck))
+@given(st.sampled_from(sorted(OPERATORS)), tensors, tensors, st.booleans())
+def test_symbols_stand_for_numbers(op: str, first: TensorType, second: TensorType, of_parameters: bool) -> None:
+    """With symbols for sizes, all but 1, the formula gives torch's sizes."""
+    mark = "$" if of_parameters else ""
+
+    def generic(type_: TensorType) -> TensorType:
+        return type_._replace(shape=tuple(d if d == 1 else symbol(f"{mark}s{d}") for d in type_.shape))
+
+    theirs, formula = computed(op, first, second), binary(op, generic(first), generic(second))
+    if not isinstance(theirs, TensorType):
+        return  # what no size decides is refused; sizes that differ may be found equal
+    assert isinstance(formula, TensorType) or theirs.dtype == "complex32", f"{first} {op} {second}: {formula}"
+    if isinstance(formula, TensorType):
+        sizes = tuple(evaluate(d, {f"{mark}s2": 2, f"{mark}s3": 3}) for d in formula.shape)
+        assert formula._replace(shape=sizes) == theirs, f"{first} {op} {second}: {formula}"
 
 
 def test_symbols() -> None:

@@ -19,7 +19,7 @@ from netc.catalog.entry import LayerValue
 from netc.shapes import Reject, TensorType, product, symbol
 from tests.catalog import draws
 from tests.catalog.ops_draws import PLANS, made
-from tests.catalog.referee import Answer, Case, ask_rules, completed, entry_of, substituted, symbolic
+from tests.catalog.referee import Answer, Case, ask_rules, completed, entry_of, substituted, symbolic, with_parameters
 
 FAMILIES: dict[str, draws.Strategy] = {
     family: st.one_of([draws.cases(plan) for plan in plans]) for family, plans in PLANS.items()
@@ -123,6 +123,25 @@ def test_symbols_stand_for_numbers(family: str) -> None:
         formula = ask_rules(generic)
         if formula.results is None:
             assert concrete.results is None, f"{generic}: {formula.refusal}"
+        elif concrete.results is not None:
+            assert substituted(formula.results, env) == concrete.results, f"{generic}: {formula}"
+
+    check()
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_parameters_stand_for_numbers(family: str) -> None:
+    """With a symbol for each whole number among the arguments, as a module's parameters give them."""
+
+    @SETTINGS
+    @given(FAMILIES[family])
+    def check(case: Case) -> None:
+        concrete = ask_rules(case)
+        generic, env = with_parameters(case)
+        formula = ask_rules(generic)
+        if formula.results is None:
+            of_axes = formula.refusal.startswith("dims")  # which axis a symbol means isn't known
+            assert concrete.results is None or of_axes, f"{generic}: {formula.refusal}"
         elif concrete.results is not None:
             assert substituted(formula.results, env) == concrete.results, f"{generic}: {formula}"
 
