@@ -146,6 +146,8 @@ def _run_script(script: Path, arguments: list[str], quiet: bool, modules: list[s
             runpy.run_path(str(script), run_name="__main__")
     finally:
         sys.argv, sys.path[:] = before
+        for name in modules:
+            sys.modules.pop(name, None)
 
 
 @contextlib.contextmanager

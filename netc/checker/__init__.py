@@ -71,7 +71,9 @@ def _reserved(unit: Unit) -> frozenset[str]:
 def _python(session: Session, unit: Unit) -> tuple[ir.PythonFile, ...]:
     """The Python files of a program that it uses, with the names that it takes from them."""
     out: dict[str, ir.PythonFile] = {}
-    for one in (unit, *unit.brought):
+    todo = [unit]
+    for one in todo:
+        todo += [brought for brought in one.brought if brought not in todo]
         for file in one.files:
             names = sorted((n, alias) for (home, n), alias in session.used.items() if home == f"python:{file.path}")
             if names:

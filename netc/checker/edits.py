@@ -113,7 +113,7 @@ def follow(
         put = None
         if change.ref is not None:
             arriving = _arriving(recipe, made, change.node, inputs)
-            put = _filled(c, change, made, arriving)
+            put = _filled(c, change, made, arriving, label.access(c.path))
             if put is None:
                 return None
         lines += _lines(c, made, change.node, put, label.access(c.path))
@@ -179,7 +179,9 @@ def _arriving(
     return None if found is None else (found,)
 
 
-def _filled(c: Body, change: Change, made: nn.Module, arriving: tuple[TensorType, ...] | None) -> _New | None:
+def _filled(
+    c: Body, change: Change, made: nn.Module, arriving: tuple[TensorType, ...] | None, root: str
+) -> _New | None:
     """The layer with what follows from its place."""
     assert change.ref is not None
     entry = change.ref.target
@@ -205,7 +207,7 @@ def _filled(c: Body, change: Change, made: nn.Module, arriving: tuple[TensorType
         values[name] = size
         known[name] = size
         if name not in args:
-            args[name] = Arg(size, _size_code(c, node, name, size), positional=True)
+            args[name] = Arg(size, _size_code(c, made, node, root, name, size), positional=True)
     made_of = {n: v for n, v in known.items() if v is not REQUIRED}
     shown = ordered(entry, args)
     arguments = tuple((None if a.positional else n, ir.Code(a.code)) for n, a in shown.items())
@@ -221,13 +223,18 @@ def _as_before(made: nn.Module, node: s.Edit, name: str) -> Any:
     return found if type(found) is int else None
 
 
-def _size_code(c: Body, node: s.Edit, name: str, size: Any) -> str:
-    """The Python of a size that follows from the model: a number, where it is the same in all instances."""
+def _size_code(c: Body, made: nn.Module, node: s.Edit, root: str, name: str, size: Any) -> str:
+    """The Python of a size that follows from the model: a number, where it is the same in all instances.
+
+    Else it is read from the layer that is replaced, where that one has it.
+    """
     seen = c.session.sizes.setdefault((id(node), name), set())
     if type(size) is int:
         seen.add(size)
     if c.rec is None:
         return ""
+    if len(seen) > 1 and node.kind == "replace" and _as_before(made, node, name) == size:
+        return f"{_access(made, node.path.value, root)}.{name}"
     return c.inferred_code(size if len(seen) == 1 else c.rec.unknown(size), name)
 
 

@@ -230,6 +230,8 @@ def _called(
         return None
     lead = leading(entry, [n for n, _, _ in ref.args])
     preset = {n: Arg(v, code or literal(v), n in lead) for n, v, code in ref.args if n not in bound.args}
+    if c.owner.unit.files and not python_layers().none_inside(c, entry, bound):
+        return None
     c.argument_spans = bound.spans
     extra = _forward_arguments(c, entry, [a for a in arguments if a not in own])
     return None if extra is None else _checked(c, entry, preset | bound.args, taken, extra, label, step.span)

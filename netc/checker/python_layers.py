@@ -18,10 +18,11 @@ from netc.checker.arguments import bind, ordered
 from netc.checker.expressions import ERROR, kind_of
 from netc.checker.values import LayerRef, Made, Tensor, TensorTuple
 from netc.diagnostics import nearest
-from netc.foreign import Raised, entries, fit
+from netc.foreign import Raised, entries, fit, raised
 from netc.ir import Arg
 
 if TYPE_CHECKING:
+    from netc.checker.arguments import Bound
     from netc.checker.body import Body
     from netc.checker.labels import Named
     from netc.source import Span
@@ -54,6 +55,19 @@ def usable(c: Body, entry: Entry, callee: s.Name) -> bool:
                 "E0705", f"`{entry.name}` in {shape.file.path} is not a class derived from nn.Module", callee.span,
                 notes=[f"in {shape.file.path}, line {found.line}"],
                 help=f"derive it: `class {entry.name}(nn.Module):`",
+            )  # fmt: skip
+            return False
+    return True
+
+
+def none_inside(c: Body, entry: Entry, bound: Bound) -> bool:
+    """Whether a layer of torch is given no Python layer, whose weights can't be counted there; reported where it is."""
+    for name, arg in bound.args.items():
+        target = arg.value.target if isinstance(arg.value, LayerRef) else None
+        if isinstance(target, Entry) and _rule(target).probed:
+            c.report.add(
+                "E0712", f"`{entry.name}` can't be given the Python layer `{target.name}`", bound.spans[name],
+                help="build it in the Python file, or write out what the layer does",
             )  # fmt: skip
             return False
     return True
@@ -338,6 +352,8 @@ def built(c: Body, step: s.Expr | s.Edited, label: Named | None, value: Any) -> 
     types = tuple(t.type for t in taken)
     result = general_shapes.shape(c, _rule(entry).shape, values, types)
     if isinstance(result, Raised):
+        if changes:
+            result = raised(result.code, result.reason, (*result.notes, "its edits are made before it is run"))
         layer_errors.rejected(c, entry, result, taken, label.text, inner.span)
         return ERROR
     layer = _layer(c, entry, args, taken, values, result, label.text, inner.span)

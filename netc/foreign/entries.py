@@ -7,6 +7,7 @@ its functions run the layer on the meta device, and import torch when they are f
 from __future__ import annotations
 
 import re
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from netc.catalog.entry import REQUIRED, Entry, LayerValue, Param, Rule
@@ -24,6 +25,29 @@ if TYPE_CHECKING:
     Inputs = tuple[Any, ...]
 
 _ANY = "tensor|tensors|any"  # what an argument of a Python function may be
+
+
+def imported(module: str) -> Any:
+    """A module of torch, of torchvision, or one that needs them.
+
+    Raises:
+        UserError: if they are not there, or don't fit each other.
+    """
+    from netc.catalog.versions import explain_import_error
+    from netc.runtime.errors import UserError
+
+    try:
+        return import_module(module)
+    except (ImportError, RuntimeError) as problem:
+        known = explain_import_error(problem)
+        if known is None:
+            raise
+        raise UserError(known) from None
+
+
+def _probe() -> Any:
+    """The part that asks torch."""
+    return imported("netc.foreign.probe")
 
 
 class Named(tuple[Any, ...]):
@@ -49,12 +73,19 @@ class Probed:
 
     def general(self, args: Args, inputs: Inputs, known: Mapping[str, int]) -> Any:
         """The same, where numbers are known that some symbols are sure to allow."""
+        return self._known(args, inputs, known)[0]
+
+    def cost(self, args: Args, inputs: Inputs) -> Dim:
+        """The multiply-adds of one application, as far as torch counts them; 0 where no expression gives them."""
+        return self._known(args, inputs, {})[1]
+
+    def _known(self, args: Args, inputs: Inputs, known: Mapping[str, int]) -> tuple[Any, Dim]:
         key = repr((sorted((n, repr(v)) for n, v in args.items() if n != "self"), inputs, sorted(known.items())))
         if key not in self.results:
             self.results[key] = self._general(args, inputs, known)
-        return self.results[key]
+        return self.results[key]  # type: ignore[no-any-return]
 
-    def _general(self, args: Args, inputs: Inputs, known: Mapping[str, int]) -> Any:
+    def _general(self, args: Args, inputs: Inputs, known: Mapping[str, int]) -> tuple[Any, Dim]:
         seen: dict[tuple[int, ...], Any] = {}
 
         def run(point: Mapping[str, int]) -> Any:
@@ -68,20 +99,23 @@ class Probed:
         batch = tuple(s for s in fit.symbols_of(first.shape[0] if first else ()) if s not in known)
         found = fit.fitted(run, symbols, batch, known, lambda place: self._unknown(args, inputs, place, known))
         if isinstance(found, Raised):
-            return found
+            return found, 0
         open_ = [s for s in found.fixed if s not in known]
         if open_:
             sizes = " and ".join(f"`{s}` is {found.point[s]}" for s in open_)
-            return raised("E0402", f"it was found to run only where {sizes}", ("give the input this size as a number",))
+            note = "give the input this size as a number"
+            return raised("E0402", f"it was found to run only where {sizes}", (note,)), 0
         problem = self._training(args, inputs, found.point)
         if problem is not None:
-            return problem
+            return problem, 0
+        ran = [(dict(zip(symbols, k, strict=True)), o.macs) for k, o in seen.items() if not isinstance(o, Raised)]
+        cost = fit.expression(sorted(ran, key=lambda one: one[0] != found.point), symbols) or 0
         names = seen[tuple(found.point[s] for s in symbols)].names
         if not names:
-            return found.types
+            return found.types, cost
         named = Named(found.types)
         named.names = names
-        return named
+        return named, cost
 
     def start(self, args: Args, inputs: Inputs) -> dict[str, int]:
         """Numbers for the symbols with which the layer runs, or the first that were tried."""
@@ -106,8 +140,7 @@ class Probed:
 
     def outcome(self, args: Args, inputs: Inputs, point: Mapping[str, int], training: bool = False) -> Any:
         """One run with numbers for the symbols."""
-        from netc.foreign import probe
-
+        probe = _probe()
         numbers = fit.with_numbers(dict(args), point)
         arriving = fit.with_numbers(tuple(inputs), point)
         if self.is_function:
@@ -148,7 +181,7 @@ class Probed:
         if self.is_function:
             return None
         evaluated, trained = self.outcome(args, inputs, point), self.outcome(args, inputs, point, training=True)
-        if isinstance(trained, Raised) or trained == evaluated:
+        if isinstance(trained, Raised) or trained[:2] == evaluated[:2]:
             return None
         own = any(p.name == "aux_logits" for p in self.entry.params)
         notes = ("with `aux_logits=False` it gives one tensor in both",) if own else ()
@@ -177,17 +210,15 @@ def _entry(name: str, home: str, params: tuple[Param, ...], forward: tuple[Param
     """An entry whose rule asks torch."""
 
     def state(args: Args) -> dict[str, tuple[Dim, ...]]:
-        from netc.foreign import probe
-
+        probe = _probe()
         return dict(probe.state(shape.recipe(args)))
 
     def buffers(args: Args) -> dict[str, tuple[tuple[Dim, ...], str]]:
-        from netc.foreign import probe
-
+        probe = _probe()
         return dict(probe.buffers(shape.recipe(args)))
 
     def macs(args: Args, inputs: Inputs, result: Any) -> Dim:
-        return _multiply_adds(shape, args, inputs)
+        return shape.cost(args, inputs)
 
     rule = Rule(shape, {}, state, buffers, macs, None, forward, probed=True)
     if shape.is_function:
@@ -195,24 +226,6 @@ def _entry(name: str, home: str, params: tuple[Param, ...], forward: tuple[Param
     made = Entry(name, home, params, rule)
     shape.entry = made
     return made
-
-
-def _multiply_adds(shape: Probed, args: Args, inputs: Inputs) -> Dim:
-    """The multiply-adds as an expression; 0 where none is found."""
-    from netc.foreign import probe
-
-    def run(point: Mapping[str, int]) -> Any:
-        numbers = fit.with_numbers(dict(args), point)
-        given = fit.with_numbers(tuple(inputs), point)
-        if isinstance(shape.outcome(args, inputs, point), Raised):
-            return raised("E0707", "")
-        return TensorType((probe.multiply_adds(shape.recipe(numbers), given, {}),))
-
-    symbols = tuple(dict.fromkeys(fit.symbols_of([*inputs])))
-    first = next((t for t in _flat(inputs) if t.shape), None)
-    batch = tuple(fit.symbols_of(first.shape[0] if first else ()))
-    found = fit.fitted(run, symbols, batch, {}, lambda _: 0)
-    return 0 if isinstance(found, Raised) else found.types.shape[0]
 
 
 def of_class(file: PythonFile, name: str) -> Entry:

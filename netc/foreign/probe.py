@@ -13,6 +13,7 @@ import contextlib
 import functools
 import importlib
 import io
+import random
 import traceback
 import warnings
 from pathlib import Path
@@ -37,10 +38,14 @@ _LONGEST = 300  # characters of a message
 
 
 class Outcome(NamedTuple):
-    """types: of the result, nested as it is; names: the keys of a dictionary, or of a named tuple."""
+    """types: of the result, nested as it is; names: the keys of a dictionary, or of a named tuple.
+
+    macs: the multiply-adds, as far as torch counts them: convolutions and products of matrices.
+    """
 
     types: Any
     names: tuple[str, ...] = ()
+    macs: int = 0
 
 
 # --- the world around ------------------------------------------------------------------------------------------------
@@ -57,6 +62,7 @@ def _quiet() -> Iterator[None]:
         stack.enter_context(warnings.catch_warnings())
         warnings.simplefilter("ignore")
         stack.enter_context(torch.random.fork_rng(devices=[]))
+        stack.callback(random.setstate, random.getstate())
         stack.enter_context(torch.no_grad())
         try:
             for name in names:
@@ -198,7 +204,9 @@ def _maker(entry: Entry) -> Any:
         if isinstance(found, Raised):
             return found
         return getattr(found, entry.name)
-    return getattr(importlib.import_module(entry.home), entry.name)
+    from netc.foreign.entries import imported
+
+    return getattr(imported(entry.home), entry.name)
 
 
 def _arguments(layer: LayerValue) -> tuple[list[Any], dict[str, Any]]:
@@ -283,15 +291,30 @@ def _remove(parent: nn.Module, name: str) -> None:
 # --- running ---------------------------------------------------------------------------------------------------------
 
 
+_ran: dict[str, Any] = {}
+
+
 def run(recipe: Recipe, inputs: tuple[Any, ...], named: Mapping[str, Any], training: bool = False) -> Outcome | Raised:
-    """What a layer gives for inputs of these types."""
+    """What a layer gives for inputs of these types; it is run once for the same."""
+    key = f"{recipe.key} {inputs!r} {named!r} {training}"
+    if key not in _ran:
+        while len(_ran) >= _KEPT * 16:
+            del _ran[next(iter(_ran))]
+        _ran[key] = _run(recipe, inputs, named, training, count=not training)
+    return _ran[key]  # type: ignore[no-any-return]
+
+
+def _run(
+    recipe: Recipe, inputs: tuple[Any, ...], named: Mapping[str, Any], training: bool, count: bool = True
+) -> Outcome | Raised:
+    from torch.utils.flop_counter import FlopCounterMode
+
     made = module(recipe)
     if isinstance(made, Raised):
         return made
-    entry = recipe.layer.entry
-    file = file_of(entry)
+    counter = FlopCounterMode(display=False)
     try:
-        with _quiet(), torch.device("meta"):
+        with _quiet(), torch.device("meta"), counter if count else contextlib.nullcontext():
             made.train(training)
             try:
                 result = made(*_tensors(inputs), **{n: _tensors(v) for n, v in named.items()})
@@ -300,8 +323,9 @@ def run(recipe: Recipe, inputs: tuple[Any, ...], named: Mapping[str, Any], train
     except KeyboardInterrupt:
         raise
     except BaseException as problem:
-        return _told("E0707", "running it raises", problem, file)
-    return outcome(result)
+        return _told("E0707", "running it raises", problem, file_of(recipe.layer.entry))
+    found = outcome(result)
+    return found if isinstance(found, Raised) or not count else found._replace(macs=counter.get_total_flops() // 2)
 
 
 def call(entry: Entry, positional: list[Any], named: Mapping[str, Any]) -> Outcome | Raised:
@@ -355,32 +379,34 @@ def _types(result: Any) -> Any:
 
 def received(recipe: Recipe, path: str, inputs: tuple[Any, ...]) -> tuple[TensorType, ...] | None:
     """The types that a part receives when the whole is run; None where it isn't reached."""
-    made = module(recipe)
-    part = None if isinstance(made, Raised) else child(made, path)
-    if part is None or isinstance(made, Raised):
-        return None
-    seen: list[tuple[TensorType, ...]] = []
-
-    def note(_: nn.Module, given: tuple[Any, ...]) -> None:
-        seen.append(tuple(t for t in map(_types, given) if isinstance(t, TensorType)))
-
-    handle = part.register_forward_pre_hook(note)
-    run(recipe, inputs, {})
-    handle.remove()
-    return seen[0] if seen else None
+    return _seen(recipe, path, inputs)[0]  # type: ignore[no-any-return]
 
 
 def after(recipe: Recipe, path: str, inputs: tuple[Any, ...]) -> TensorType | None:
     """The type that a part gives when the whole is run; None where it isn't reached."""
-    made = module(recipe)
-    part = None if isinstance(made, Raised) else child(made, path)
-    if part is None or isinstance(made, Raised):
-        return None
-    seen: list[Any] = []
-    handle = part.register_forward_hook(lambda _, __, result: seen.append(_types(result)))
-    run(recipe, inputs, {})
-    handle.remove()
-    return seen[0] if seen and isinstance(seen[0], TensorType) else None
+    found = _seen(recipe, path, inputs)[1]
+    return found if isinstance(found, TensorType) else None
+
+
+def _seen(recipe: Recipe, path: str, inputs: tuple[Any, ...]) -> tuple[Any, Any]:
+    """What a part receives and gives when it is first called."""
+    key = f"{recipe.key} {path} {inputs!r}"
+    if key not in _ran:
+        made = module(recipe)
+        part = None if isinstance(made, Raised) else child(made, path)
+        taken: list[Any] = []
+        given: list[Any] = []
+        if part is not None:
+            hooks = [
+                part.register_forward_pre_hook(lambda _, args: taken.append(tuple(map(_types, args)))),
+                part.register_forward_hook(lambda _, args, result: given.append(_types(result))),
+            ]
+            _run(recipe, inputs, {}, training=False, count=False)
+            for hook in hooks:
+                hook.remove()
+        types = tuple(t for t in taken[0] if isinstance(t, TensorType)) if taken else None
+        _ran[key] = types, given[0] if given else None
+    return _ran[key]  # type: ignore[no-any-return]
 
 
 # --- facts -----------------------------------------------------------------------------------------------------------
@@ -400,12 +426,3 @@ def buffers(recipe: Recipe) -> dict[str, tuple[tuple[int, ...], str]]:
     trained = dict(made.named_parameters(remove_duplicate=False))
     kept = {n: v for n, v in made.state_dict().items() if n not in trained and isinstance(v, Tensor)}
     return {n: (tuple(v.shape), str(v.dtype).removeprefix("torch.")) for n, v in kept.items()}
-
-
-def multiply_adds(recipe: Recipe, inputs: tuple[Any, ...], named: Mapping[str, Any]) -> int:
-    """The multiply-adds of one application as far as torch counts them: convolutions and products of matrices."""
-    from torch.utils.flop_counter import FlopCounterMode
-
-    with FlopCounterMode(display=False) as counter:
-        run(recipe, inputs, named)
-    return int(counter.get_total_flops()) // 2

@@ -24,13 +24,19 @@ if TYPE_CHECKING:
     from netc.ir import PythonFile
 
 
+# Sizes that an edit may read from the layer that it replaces.
+_SIZES = frozenset(
+    "in_features in1_features in2_features in_channels num_features num_channels embed_dim input_size d_model".split()
+)
+
+
 class Part:
     """A part of a model, of which nothing is known here: it can be named, replaced, removed and added to."""
 
-    def __getattr__(self, name: str) -> Part:
+    def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):
             raise AttributeError(name)
-        return Part()
+        return 1 if name in _SIZES else Part()  # which number it is, torch was asked
 
     def __setattr__(self, name: str, value: object) -> None: ...
 
