@@ -397,7 +397,7 @@ def unnamed(c: Body, step: s.Expr, callee: s.Name, value: Any) -> Any:
     else:
         has_state = rule.state is not None or rule.buffers is not None
     if has_state:
-        _label_please(c, ref.name, step, callee)
+        _label_please(c, ref.name, step, callee, weighs=True)
         return ERROR
     if made is None:
         return ERROR
@@ -439,16 +439,15 @@ def _own_label(c: Body, callee: s.Name) -> Named:
     return Named(text, f'"{text}"', callee.span)
 
 
-def _label_please(c: Body, name: str, step: s.Expr, callee: s.Name) -> None:
+def _label_please(c: Body, name: str, step: s.Expr | s.Edited, callee: s.Expr, weighs: bool = False) -> None:
     label = c.free_label(name)
     if c.turn is not None:  # in a loop a label of its own for each turn
         label = f'"{label}{{{c.turn}}}"'
     entry = catalog.layer(name)
-    weighs = entry is not None and entry.rule is not None and (entry.rule.state or entry.rule.buffers)
-    what = f"`{name}` has weights" if weighs else f"`{callee.text}` is another layer in each turn"
+    what = f"`{name}` has weights" if weighs else f"`{c.source_text(callee.span)}` is another layer in each turn"
     c.report.add(
         "E0205",
-        f"{what} and needs a label" if entry is not None else f"the module `{name}` needs a label",
+        f"{what} and needs a label" if entry is not None or weighs else f"the module `{name}` needs a label",
         callee.span,
         help=f"name it, as in `{label}: {c.source_text(step.span)}`",
     )

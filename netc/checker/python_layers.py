@@ -16,7 +16,7 @@ from netc.catalog.entry import REQUIRED, Entry, LayerValue
 from netc.checker import functions, general_shapes, layer_errors, layers, references, sources
 from netc.checker.arguments import bind, ordered
 from netc.checker.expressions import ERROR, kind_of
-from netc.checker.values import LayerRef, Made, Tensor, TensorTuple
+from netc.checker.values import LayerRef, Made, Tensor, TensorTuple, tensors
 from netc.diagnostics import nearest
 from netc.foreign import Raised, entries, fit, raised
 from netc.ir import Arg
@@ -113,12 +113,12 @@ def call(
     if isinstance(result, Raised):
         layer_errors.rejected(c, entry, result, taken, label, step.span)
         return None
-    return _layer(c, entry, args, taken, values, result, label, step.span), taken, (result, extra)
+    return _layer(c, entry, args, taken, values, result, label, step.span, extra), taken, (result, extra)
 
 
 def _layer(
     c: Body, entry: Entry, args: dict[str, Arg], taken: tuple[Tensor, ...], values: dict[str, Any], result: Any,
-    label: str, span: Span,
+    label: str, span: Span, extra: dict[str, tuple[Any, s.Argument]],
 ) -> ir.Layer:  # fmt: skip
     types = tuple(t.type for t in taken)
     in_order = ordered(entry, {n: a._replace(value=values[n]) for n, a in args.items()})
@@ -127,6 +127,7 @@ def _layer(
         macs = _rule(entry).macs
         cost = macs(values, types, result) if macs is not None else 0
         path, first, came = f"{c.prefix}{label}" if label else "", functions.first(result), {"": sources.of(taken)}
+        came |= {n: sources.of(v) for n, (v, _) in extra.items() if tensors(v)}
         c.rows.append(ir.Row(path, entry.name, first, cost, span, {}, came))
     return layer
 
@@ -328,7 +329,7 @@ def built(c: Body, step: s.Expr | s.Edited, label: Named | None, value: Any) -> 
     if value is None:
         value = c.the_current(step.span)
     if label is None:
-        layers._label_please(c, entry.name, step, callee)  # type: ignore[arg-type]
+        layers._label_please(c, entry.name, step, callee, weighs=True)
         return ERROR
     given = inner.arguments if isinstance(inner, s.Call) else ()
     bound = _bound(c, entry, ref, given, inner.span)
@@ -356,7 +357,7 @@ def built(c: Body, step: s.Expr | s.Edited, label: Named | None, value: Any) -> 
             result = raised(result.code, result.reason, (*result.notes, "its edits are made before it is run"))
         layer_errors.rejected(c, entry, result, taken, label.text, inner.span)
         return ERROR
-    layer = _layer(c, entry, args, taken, values, result, label.text, inner.span)
+    layer = _layer(c, entry, args, taken, values, result, label.text, inner.span, extra)
     preset = {n for n, _, _ in ref.args}
     arguments = tuple((None if a.positional else n, ir.Code(a.code)) for n, a in layer.call.args.items()
                       if n not in preset)  # fmt: skip

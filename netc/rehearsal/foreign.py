@@ -113,7 +113,8 @@ def function_of(entry: Entry) -> Callable[..., Any]:
         found = [t for value in bound.values() for t in tensors(value)]
         assert own.rule is not None
         result = own.rule.shape(values, tuple(t.type for t in found))
-        return noted(entry.name, result, all(t.constant for t in found), {})
+        came = {n: tuple(t.source for t in parts) for n, v in bound.items() if (parts := tensors(v))}
+        return noted(entry.name, result, all(t.constant for t in found), {}, came)
 
     return call
 
