@@ -228,8 +228,14 @@ def _entry(name: str, home: str, params: tuple[Param, ...], forward: tuple[Param
     return made
 
 
-def of_class(file: PythonFile, name: str) -> Entry:
-    """The entry of a class."""
+def of_name(file: PythonFile, name: str) -> Entry:
+    """The entry of a class or function of a file, always the same one."""
+    if name not in file.entries:
+        file.entries[name] = (_of_class if name in file.classes else _of_function)(file, name)
+    return file.entries[name]
+
+
+def _of_class(file: PythonFile, name: str) -> Entry:
     found = file.classes[name]
     params = found.constructor.params
     own = {p.name for p in params}
@@ -238,8 +244,8 @@ def of_class(file: PythonFile, name: str) -> Entry:
     return _entry(name, f"python:{file.path}", params, further, Probed(file))
 
 
-def of_function(file: PythonFile, name: str) -> Entry:
-    """The entry of a function. `training` follows the network's mode, as with torch's functions."""
+def _of_function(file: PythonFile, name: str) -> Entry:
+    """A function. `training` follows the network's mode, as with torch's functions."""
     params = tuple(
         p._replace(type=_ANY, default=False if p.name == "training" and p.default is REQUIRED else p.default)
         for p in file.functions[name].signature.params

@@ -175,7 +175,11 @@ def _build(recipe: Recipe) -> nn.Module | Raised:
     try:
         positional, named = _arguments(recipe.layer)
         with _quiet(), _world(entry):
-            return _moved(maker(*positional, **named)).eval()
+            made = maker(*positional, **named)
+            lazy = next((n for n, p in made.named_parameters() if nn.parameter.is_lazy(p)), None)
+            if lazy is not None:
+                return raised("E0706", f"its parameter `{lazy}` has no size when it is built; give the layer its size")
+            return _moved(made).eval()
     except KeyboardInterrupt:
         raise
     except BaseException as problem:

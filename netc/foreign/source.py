@@ -18,6 +18,8 @@ from netc.catalog.entry import REQUIRED, Param
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from netc.catalog.entry import Entry
+
 # Modules that generated code imports, and what lies beside it.
 _TAKEN = frozenset({"model", "train", "torch", "torchvision", "numpy", "tqdm", "PIL", "netc", "digits"})
 _PLAIN = ("int", "float", "bool", "str", "None")
@@ -68,13 +70,15 @@ _serial = count(1)
 class PythonFile:
     """A file: its name as a module, what it defines, and its text. Compared by identity.
 
-    `loaded` is the imported module once a rule has been asked, `unknown` the sizes that no expression gives.
+    `loaded` is the imported module once a rule has been asked, `unknown` the sizes that no expression gives, `entries`
+    what has been made of its classes and functions.
     """
 
     def __init__(self, path: str, text: str, tree: ast.Module) -> None:
         self.serial = next(_serial)
         self.loaded: Any = None
         self.unknown: dict[str, str] = {}
+        self.entries: dict[str, Entry] = {}
         self.path = path
         self.text = text
         self.module = Path(path).stem

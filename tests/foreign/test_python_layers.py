@@ -363,3 +363,32 @@ def test_losses_and_the_like_of_a_file_are_for_later(build: Build) -> None:
         "data { train = Digits(); transform = ToTensor; batch_size = 8 }\n" \
         "train { loss = Scale; optimizer = SGD(lr=0.1); epochs = 1 }"  # fmt: skip
     assert "E0900" in build(text).codes
+
+
+def test_layers_that_are_lazy(build: Build) -> None:
+    lazy = failing(
+        "    def __init__(self):\n        super().__init__()\n        self.fc = nn.LazyLinear(3)\n\n"
+        "    def forward(self, x):\n        return self.fc(x)"
+    )
+    built = build('use "bad.py"\nnetwork Net { input x: [N, 4]; a: Bad() }', bad=lazy)
+    assert built.codes == ["E0706"]
+    assert "its parameter `fc.weight` has no size when it is built" in built.said
+
+
+def test_a_function_that_follows_the_mode(build: Build) -> None:
+    file = "import torch\n\n\ndef drop(x, p, training):\n    return torch.zeros_like(x) if training else x\n"
+    net = build('use "layers.py"\nnetwork Net { input x: [N, 4]; _ -> drop(0.5) }', layers=file).module()
+    x = torch.ones(1, 4)
+    assert net(x).sum() == 0
+    assert torch.equal(net.eval()(x), x)
+
+
+def test_one_file_in_two_programs(build: Build) -> None:
+    from pathlib import Path
+
+    text = 'import "inner.net"\nuse "layers.py"\nnetwork Net { input x: [N, 4]; a: Outer(Scale); b: Scale(4) }'
+    build(text)
+    Path("inner.net").write_text('use "layers.py"\nmodule Outer(Layer) { s: Layer(4) -> t: Scale(4) }\n')
+    built = build(text)
+    assert built.model.count("import Scale\n") == 1
+    assert [n for n, _ in built.module().named_parameters() if "weight" in n] == ["a.s.weight", "a.t.weight", "b.weight"]
