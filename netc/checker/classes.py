@@ -161,19 +161,22 @@ class _Names:
     def _flow(self) -> tuple[Any, ...]:
         """`forward` without what nothing reads; locals that are computed once are left to the constructor."""
         counts: dict[str, int] = {}
-        for let in _lets(tuple(self.rec.flow)):
+        for let in _within(tuple(self.rec.flow), ir.Let):
             for name in targets_of(let):
                 counts[name] = counts.get(name, 0) + 1
         top = {n for st in self.rec.flow if isinstance(st, ir.Let) and ".shape" not in st.code for n in targets_of(st)}
         sized = set(self.body.sizes)
         for _ in range(len(counts)):  # and what hangs on them
             more = {
-                n for let in _lets(tuple(self.rec.flow)) if sized & set(MARK.findall(let.code)) for n in targets_of(let)
+                n
+                for let in _within(tuple(self.rec.flow), ir.Let)
+                if sized & set(MARK.findall(let.code))
+                for n in targets_of(let)
             }
             if more <= sized:
                 break
             sized |= more
-        moved = {n for st in _assigned(tuple(self.rec.flow)) for n in _flat_targets(st.target)}
+        moved = {n for st in _within(tuple(self.rec.flow), ir.Assign) for n in _flat_targets(st.target)}
         self.once = {n for n in top if counts[n] == 1 and n not in moved}
         kept = [
             st for st in self.rec.flow
@@ -269,30 +272,20 @@ class _Names:
         return name if name in self.body.sizes else self.constructor.get(name, name)
 
 
-def _assigned(statements: tuple[Any, ...]) -> Iterable[ir.Assign]:
+def _within(statements: tuple[Any, ...], kind: type) -> Iterable[Any]:
+    """The statements of a kind, those in blocks included."""
     for statement in statements:
-        if isinstance(statement, ir.Assign):
+        if isinstance(statement, kind):
             yield statement
         elif isinstance(statement, ir.FlowFor):
-            yield from _assigned(statement.body)
+            yield from _within(statement.body, kind)
         elif isinstance(statement, ir.FlowIf):
-            yield from _assigned(statement.then)
-            yield from _assigned(statement.otherwise)
+            yield from _within(statement.then, kind)
+            yield from _within(statement.otherwise, kind)
 
 
 def _flat_targets(target: ir.Target) -> set[str]:
     return {target} if isinstance(target, str) else set().union(*map(_flat_targets, target))
-
-
-def _lets(statements: tuple[Any, ...]) -> Iterable[ir.Let]:
-    for statement in statements:
-        if isinstance(statement, ir.Let):
-            yield statement
-        elif isinstance(statement, ir.FlowFor):
-            yield from _lets(statement.body)
-        elif isinstance(statement, ir.FlowIf):
-            yield from _lets(statement.then)
-            yield from _lets(statement.otherwise)
 
 
 def build_class(session: Session, general: General) -> ir.Class:

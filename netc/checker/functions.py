@@ -513,47 +513,17 @@ def _operand(c: Body, value: Any, expr: s.Expr) -> ir.Expr:
 
 def index(c: Body, expr: s.Index, value: Any) -> Any:
     """`x[:, 0]`: a part of a tensor, with torch's indexing; `parts[0]`: one of several values."""
-    if isinstance(value, TensorTuple):
-        (subscript, *more) = expr.subscripts
-        at = None if isinstance(subscript, (s.Slice, s.Dots)) else c.evaluate(subscript)
-        if value.names and at is not ERROR:
-            if at in value.names and not more:
-                return value.items[value.names.index(at)]
-            keys = ", ".join(f'"{n}"' for n in value.names)
-            return c.fail(expr.span, f"this is a dictionary with the keys {keys}", suggestion(str(at), value.names))
-        position = at if c.rec is None else c.rec.witness(at)
-        if at is ERROR:
-            return ERROR
-        if more or type(position) is not int or not -len(value.items) <= position < len(value.items):
-            return c.fail(expr.span, f"these are {len(value.items)} values; their index is 0 to {len(value.items) - 1}")
-        return value.items[position]
-    from netc.catalog.rules.indexing import Slice
     from netc.catalog.rules.indexing import index as rule
     from netc.checker.general_shapes import shape
 
-    subscripts: list[Any] = []
-    picked: list[Tensor] = []
-    exprs: list[ir.Expr] = []
-    for item in expr.subscripts:
-        if isinstance(item, s.Dots):
-            subscripts.append(...)
-            exprs.append(ir.Value("..."))
-        elif isinstance(item, s.Slice):
-            ends = [None if e is None else c.evaluate(e) for e in (item.start, item.stop, item.step)]
-            if any(e is not None and (not isinstance(e, (int, Size)) or isinstance(e, bool)) for e in ends):
-                return ERROR if ERROR in ends else c.fail(item.span, "a slice has integers at its ends")
-            subscripts.append(Slice(*ends))
-            exprs.append(ir.Value(_slice_code(c, item, ends)))
-        else:
-            at = c.evaluate(item)
-            if at is ERROR:
-                return ERROR
-            if not isinstance(at, (int, Size, Tensor, type(None))) or isinstance(at, bool):
-                return c.fail(item.span, f"a tensor is not indexed with {kind_of(at)}")
-            subscripts.append(at.type if isinstance(at, Tensor) else at)
-            picked += tensors(at)
-            exprs.append(at.expr if isinstance(at, Tensor) else ir.Value(c.forward_code(item, at)))
-    result = shape(c, lambda args, types: rule(types[0], args["subscripts"]), {"subscripts": tuple(subscripts)},
+    if isinstance(value, TensorTuple):
+        return _one_of(c, expr, value)
+    found = [_subscript(c, item) for item in expr.subscripts]
+    if any(part is ERROR for part in found):
+        return ERROR
+    subscripts = tuple(part[0] for part in found)
+    picked = [part[2] for part in found if part[2] is not None]
+    result = shape(c, lambda args, types: rule(types[0], args["subscripts"]), {"subscripts": subscripts},
                    (value.type,))  # fmt: skip
     if isinstance(result, Reject):
         c.report.add(
@@ -561,12 +531,51 @@ def index(c: Body, expr: s.Index, value: Any) -> Any:
             secondary=[Label(value.made.span, f"gives {value.type}".replace("$", ""))] if value.made else (),
         )  # fmt: skip
         return ERROR
-    constant = value.constant and all(t.constant for t in subscripts if isinstance(t, Tensor))
+    constant = value.constant and all(t.constant for t in picked)
     if c.rec is None and not constant:
         came = {"": (value.source, *(t.source for t in picked))}
-        c.rows.append(ir.Row("", "index", result, 0, expr.span, {"subscripts": tuple(subscripts)}, came))
+        c.rows.append(ir.Row("", "index", result, 0, expr.span, {"subscripts": subscripts}, came))
     source = None if constant else sources.last(c)
-    return Tensor(ir.Item(value.expr, tuple(exprs), result), result, Made("index", expr.span), constant, source)
+    item = ir.Item(value.expr, tuple(part[1] for part in found), result)
+    return Tensor(item, result, Made("index", expr.span), constant, source)
+
+
+def _one_of(c: Body, expr: s.Index, value: TensorTuple) -> Any:
+    """One of several values, by its position or its name."""
+    (subscript, *more) = expr.subscripts
+    at = None if isinstance(subscript, (s.Slice, s.Dots)) else c.evaluate(subscript)
+    if at is ERROR:
+        return ERROR
+    if value.names:
+        if at in value.names and not more:
+            return value.items[value.names.index(at)]
+        keys = ", ".join(f'"{n}"' for n in value.names)
+        return c.fail(expr.span, f"this is a dictionary with the keys {keys}", suggestion(str(at), value.names))
+    position = at if c.rec is None else c.rec.witness(at)
+    if more or type(position) is not int or not -len(value.items) <= position < len(value.items):
+        return c.fail(expr.span, f"these are {len(value.items)} values; their index is 0 to {len(value.items) - 1}")
+    return value.items[position]
+
+
+def _subscript(c: Body, item: s.Expr | s.Slice | s.Dots) -> Any:
+    """A subscript for the rule, its Python, and the tensor that it is, if any; ERROR where it can't be one."""
+    from netc.catalog.rules.indexing import Slice
+
+    if isinstance(item, s.Dots):
+        return ..., ir.Value("..."), None
+    if isinstance(item, s.Slice):
+        ends = [None if e is None else c.evaluate(e) for e in (item.start, item.stop, item.step)]
+        if any(e is not None and (not isinstance(e, (int, Size)) or isinstance(e, bool)) for e in ends):
+            return ERROR if ERROR in ends else c.fail(item.span, "a slice has integers at its ends")
+        return Slice(*ends), ir.Value(_slice_code(c, item, ends)), None
+    at = c.evaluate(item)
+    if at is ERROR:
+        return ERROR
+    if not isinstance(at, (int, Size, Tensor, type(None))) or isinstance(at, bool):
+        return c.fail(item.span, f"a tensor is not indexed with {kind_of(at)}")
+    if isinstance(at, Tensor):
+        return at.type, at.expr, at
+    return at, ir.Value(c.forward_code(item, at)), None
 
 
 def _slice_code(c: Body, item: s.Slice, ends: list[Any]) -> str:

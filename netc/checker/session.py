@@ -152,23 +152,12 @@ class Session:
         if definition.kind == "module" and not foreign:
             report.explain(before, OF_SIZES, Label(span, "with these arguments and inputs"))
         self.site = outer
-        count = body.declared
-        if count != len(inputs) and not report.failed:
-            labels = dict.fromkeys(Label(t.made.span, "given here") for t in taken if t.made is not None)
-            takes = f"{count} input{'s' * (count != 1)}"
-            caller.report.add(
-                "E0408", f"`{definition.name}` takes {takes}, and {len(inputs)} arrive", span, secondary=labels,
-                help="give several inputs as `(a, b) -> …`" if count > len(inputs) else None,
-            )  # fmt: skip
+        if body.declared != len(inputs) and not report.failed:
+            _refuse_count(definition, body.declared, taken, len(inputs), caller, span)
             self.remember(key, None, caller)
             return None
         if foreign and report.failed:
-            first = report.errors[0]
-            line = definition.unit.source.position(first.primary.span.start)[0]
-            caller.report.add(
-                "E0409", f"`{definition.name}` can't be built like this: {first.message}", span,
-                notes=[f"in {definition.unit.source.name}, line {line}"],
-            )  # fmt: skip
+            _refuse_foreign(definition, report, caller, span)
         made = self.finished(definition, body, values, inputs, span, caller.report)
         self.remember(key, made, caller)
         return made
@@ -355,6 +344,27 @@ _OWN_NAMES = (
     "Tensor", "F", "NamedTuple", "Callable", "partial", "fnmatch", "nn", "torch", "math", "models", "ops", "self", "m",
     "part", "kept", "name", "p",
 )  # fmt: skip
+
+
+def _refuse_count(
+    definition: Definition, count: int, taken: tuple[Tensor, ...], arrive: int, caller: Body, span: Span
+) -> None:
+    labels = dict.fromkeys(Label(t.made.span, "given here") for t in taken if t.made is not None)
+    takes = f"{count} input{'s' * (count != 1)}"
+    caller.report.add(
+        "E0408", f"`{definition.name}` takes {takes}, and {arrive} arrive", span, secondary=labels,
+        help="give several inputs as `(a, b) -> …`" if count > arrive else None,
+    )  # fmt: skip
+
+
+def _refuse_foreign(definition: Definition, report: Report, caller: Body, span: Span) -> None:
+    """Report a mistake in a module of another file at the place that builds it."""
+    first = report.errors[0]
+    line = definition.unit.source.position(first.primary.span.start)[0]
+    caller.report.add(
+        "E0409", f"`{definition.name}` can't be built like this: {first.message}", span,
+        notes=[f"in {definition.unit.source.name}, line {line}"],
+    )  # fmt: skip
 
 
 def _fixed(definition: Definition, values: dict[str, Any]) -> list[tuple[Definition, str, Any]]:

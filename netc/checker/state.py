@@ -114,16 +114,21 @@ def _initialiser(c: Body, value: s.Expr | None, type_: TensorType, name: s.Ident
     """The call of torch.nn.init that fills a parameter."""
     if value is None:
         return None
+    entry = _entry_of(c, value, "a parameter is filled by", f"write `param {name.text}[…] = {_filled_with(c, value)}`")
+    return None if entry is None else fill_call(c, entry, value, type_.shape, c.code)
+
+
+def _entry_of(c: Body, value: s.Expr, said: str, otherwise: str) -> Entry | None:
+    """The initialiser that is named; None with the reason in the report."""
     callee = value.callee if isinstance(value, s.Call) else value
     entry = catalog.initializer(callee.text) if isinstance(callee, s.Name) else None
     if entry is None:
         near = nearest(callee.text, catalog.initializers()) if isinstance(callee, s.Name) else None
         c.report.add(
-            "E0234", "a parameter is filled by an initialiser of torch.nn.init", value.span,
-            help=f"did you mean `{near}`?" if near else f"write `param {name.text}[…] = {_filled_with(c, value)}`",
+            "E0234", f"{said} an initialiser of torch.nn.init", value.span,
+            help=f"did you mean `{near}`?" if near else otherwise,
         )  # fmt: skip
-        return None
-    return fill_call(c, entry, value, type_.shape, c.code)
+    return entry
 
 
 def _filled_with(c: Body, value: s.Expr) -> str:
@@ -254,15 +259,8 @@ def _at_path(children: list[ir.Child] | tuple[ir.Child, ...], path: list[str]) -
 
 
 def _rule(c: Body, rule: s.Rule) -> ir.FillRule | None:
-    value = rule.value
-    callee = value.callee if isinstance(value, s.Call) else value
-    entry = catalog.initializer(callee.text) if isinstance(callee, s.Name) else None
+    entry = _entry_of(c, rule.value, "behind `~` stands", "write it as in `Conv2d.weight ~ kaiming_normal_()`")
     if entry is None:
-        near = nearest(callee.text, catalog.initializers()) if isinstance(callee, s.Name) else None
-        c.report.add(
-            "E0234", "behind `~` stands an initialiser of torch.nn.init", value.span,
-            help=f"did you mean `{near}`?" if near else "write it as in `Conv2d.weight ~ kaiming_normal_()`",
-        )  # fmt: skip
         return None
     return _path_rule(c, rule, entry) if rule.selector.is_path else _type_rule(c, rule, entry)
 
