@@ -23,8 +23,6 @@ from netc.identifiers import valid_label
 from netc.shapes import Reject, Size, TensorType
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from netc.checker.body import Body
 
 
@@ -281,7 +279,7 @@ def _type_rule(c: Body, rule: s.Rule, entry: Entry) -> ir.FillRule | None:
             help=f"did you mean `{near}.{attribute or 'weight'}`?" if near else "write it as in `Conv2d.weight`",
         )  # fmt: skip
         return None
-    found = [m for m in _modules(c.children, set()) if _is(c, m, target)] if c.rec is None else []
+    found = [m for m in _modules(c.children) if _is(c, m, target)] if c.rec is None else []
     shapes = [_shape(c, m, attribute) for m in found]
     if c.rec is None and not any(sh is not None for sh in shapes):
         has = "there is no layer of that type" if not found else f"`{kind}` has no `{attribute}` here"
@@ -334,18 +332,23 @@ def _tupled(name: str, value: Any) -> Any:
     return value
 
 
-def _modules(children: tuple[ir.Child, ...] | list[ir.Child], seen: set[int]) -> Iterator[ir.Child]:
+def _modules(children: tuple[ir.Child, ...] | list[ir.Child]) -> list[ir.Child]:
     """All modules below; where one instance stands in several places, what is in it comes once."""
-    for child in children:
-        yield child
+    found: list[ir.Child] = []
+    seen: set[int] = set()
+    todo = list(reversed(children))
+    while todo:
+        child = todo.pop()
+        found.append(child)
         if not isinstance(child, ir.Layer) and id(child.children) not in seen:
             seen.add(id(child.children))
-            yield from _modules(child.children, seen)
+            todo += reversed(child.children)
+    return found
 
 
 def _note_foreign(c: Body) -> None:
     """Remember whose weights the rules for types leave as they are: those of pretrained and Python layers."""
-    for module in _modules(c.children, set()):
+    for module in _modules(c.children):
         rule = module.call.entry.rule if isinstance(module, ir.Layer) else None
         if isinstance(module, ir.Layer) and rule is not None and rule.probed and _state(c, module):
             from netc.checker.python_layers import class_code
