@@ -107,6 +107,8 @@ def _level(expr: ir.Expr) -> int:
     """How tightly an expression binds; 5 for what needs no parentheses anywhere."""
     if isinstance(expr, ir.Operation):
         return 3 if expr.left is None else PRECEDENCE[expr.op]
+    if isinstance(expr, ir.Value) and re.fullmatch(r"[\d.]+e[-+]?\d+", expr.code):
+        return 5
     if isinstance(expr, ir.Value) and any(c in expr.code for c in " -*") and expr.code[:1] not in "([":
         if re.fullmatch(r"-[\w.]+", expr.code):
             return 3

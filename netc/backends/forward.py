@@ -150,6 +150,12 @@ class Forward:
             yield from self.line(step, f"{step} = ", inner, indent)
             kind = inner.type if isinstance(inner.type, TensorType) else TensorType(())
             yield from self.line(name, lead, _replaced(value, ir.Var(f"={step}", kind)), indent)
+        elif _long_right(value) and not fits(lead + text.flat, indent):
+            assert isinstance(value, ir.Operation)
+            own = self.free
+            kind = type_of(value.right) or TensorType(())
+            yield from self.line(own, f"{own} = ", value.right, indent)
+            yield from self.line(name, lead, replace(value, right=ir.Var(f"={own}", kind)), indent)
         elif fits(lead + text.flat, indent):
             yield from (f"{comment.strip()}", lead + text.flat) if comment else (lead + text.flat,)
         else:
@@ -254,6 +260,11 @@ def _inner(expr: ir.Expr) -> ir.Apply | ir.Function | ir.Operation | ir.Item | N
     else:
         return None
     return found if isinstance(found, (ir.Apply, ir.Function, ir.Operation, ir.Item)) else None
+
+
+def _long_right(expr: ir.Expr) -> bool:
+    """Whether the right side of an operation can stand on a line of its own."""
+    return isinstance(expr, ir.Operation) and isinstance(expr.right, (ir.Apply, ir.Function))
 
 
 def _repeats(expr: ir.Expr) -> bool:

@@ -426,6 +426,14 @@ class Body(Evaluator):
 
     def eval_binary(self, expr: s.Binary) -> Any:
         left, right = self.evaluate(expr.left), self.evaluate(expr.right)
+        several = [v for v in (left, right) if isinstance(v, TensorTuple) and not v.of_layer]
+        if several and ERROR not in (left, right):
+            lists = all(isinstance(v, (list, TensorTuple)) for v in (left, right))
+            return self.fail(
+                expr.span, f"`{expr.op}` can't be done with several tensors",
+                "a list of tensors doesn't grow: join tensors with `cat([a, b], 1)` or `stack`, or give each its name"
+                if lists else "take them apart first: `a, b = …`",
+            )  # fmt: skip
         if isinstance(left, Tensor) or isinstance(right, Tensor):
             return functions.binary(self, expr, left, right)
         for side, value in ((expr.left, left), (expr.right, right)):

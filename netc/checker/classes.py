@@ -178,6 +178,11 @@ class _Names:
             sized |= more
         moved = {n for st in _within(tuple(self.rec.flow), ir.Assign) for n in _flat_targets(st.target)}
         self.once = {n for n in top if counts[n] == 1 and n not in moved}
+        inputs = {i.name for i in self.body.inputs}
+        self.rebound = moved & inputs
+        self.kept: dict[str, tuple[str, str]] = {}
+        self.flow_names = {python_name(n) for n in (moved | inputs) - {"_"}}
+        self.flow_names |= {python_name(n) for code in _codes(tuple(self.rec.flow)) for n in MARK.findall(code)}
         kept = [
             st for st in self.rec.flow
             if not (isinstance(st, ir.Let) and targets_of(st) <= self.once and not sized & set(MARK.findall(st.code)))
@@ -225,7 +230,8 @@ class _Names:
             return python_name(self.body.inputs[0].name)
         if name in self.body.sizes:
             input_, axis = self.body.sizes[name]
-            return f"{python_name(input_)}.shape[{axis}]"
+            code = f"{python_name(input_)}.shape[{axis}]"
+            return self._kept(name, code) if input_ in self.rebound else code
         if name in self.body.parameters or name in self.once:
             attribute = self.constructor.get(name) or python_name(name)
             taken = attribute in MODULE_ATTRIBUTES or attribute in self.labels or attribute in self.attributes
@@ -233,6 +239,15 @@ class _Names:
             self.stored[name] = f"{attribute}_" if own in _OF_MODULE else own
             return f"self.{self.stored[name]}"
         return python_name(name)
+
+    def _kept(self, name: str, code: str) -> str:
+        """A size of an input whose name gets another value: read into a variable at the beginning."""
+        if name not in self.kept:
+            short = python_name(re.sub(r"\W", "_", name.lower()))
+            taken = self.flow_names | {own for own, _ in self.kept.values()}
+            own = next(n for n in (short, *(f"{short}{i}" for i in range(2, 1000))) if n not in taken)
+            self.kept[name] = own, code
+        return self.kept[name][0]
 
     @property
     def labels(self) -> set[str]:
@@ -296,6 +311,7 @@ def build_class(session: Session, general: General) -> ir.Class:
     build = _resolved(_on_cpu(names.build), names.in_constructor, names)
     order = sorted(body.outputs, key=lambda o: o[2])
     fields = _resolved(tuple(map(names.field, order)), names.in_forward, names) if len(order) > 1 else ()
+    flow = (*(ir.Let(own, code) for own, code in sorted(names.kept.values(), key=lambda kept: kept[1])), *flow)
     stored = tuple(ir.Store(a, names.in_constructor(n)) for n, a in names.stored.items())
     inputs = tuple((i.name, names.shown(i.type)) for i in body.inputs)
     arguments = [ir.Argument(name, "int") for name, _, _ in names.arguments]

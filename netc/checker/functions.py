@@ -140,6 +140,8 @@ def apply(c: Body, step: s.Expr, callee: s.Name, value: Any, head: bool) -> Any:
     assert entry is not None
     given = step.arguments if isinstance(step, s.Call) else ()
     arguments = [(a.name, c.evaluate(a.value), a) for a in given]
+    if head and any(v is ERROR and name is None for name, v, _ in arguments):
+        return ERROR  # whether it is given its tensor can't be told
     complete = any(_holds_tensor(v) for _, v, _ in arguments) or not _takes_tensor(entry)
     if entry.rule is not None and entry.rule.probed:
         complete = complete or not _python().wants_more(entry, given)

@@ -54,7 +54,9 @@ def record_loop(c: Body, statement: s.For, items: list[Any]) -> None:
     c.lasting |= {name: {} for name in lasting}
     unmoved, at = c.current, len(rec.flow)
     held = hold_current(c)
+    outer, c.turn = c.turn, s.idents(statement.targets)[0].text
     _follow_loop(c, statement, items, iterable)
+    c.turn = outer
     _behind(c, lasting)
     if held and not moves_current(rec.flow[at + 1 :]):
         del rec.flow[at]

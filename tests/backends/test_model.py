@@ -259,3 +259,20 @@ def test_names_of_loops_in_init_are_not_the_parameters() -> None:
     model = execute(model_text(program), "net").Net(p=0.25)
     assert torch.equal(model.fc1.bias, torch.full((4,), 0.25))
     assert not model.fc1.weight.any()
+
+
+def test_a_size_is_read_before_its_input_gets_another_value() -> None:
+    program = "network Net { input x: [N, C, 4]; x = x -> transpose(1, 2); y = x -> reshape(N, C, 2, 2); y }"
+    model = execute(model_text(program), "net").Net()
+    given = torch.randn(2, 3, 4)
+    assert torch.equal(model(given), given.transpose(1, 2).reshape(2, 3, 2, 2))
+
+
+def test_a_child_that_only_some_turns_of_a_loop_have() -> None:
+    program = """network Net(Act = ReLU, pattern = [False, True]) {
+      input x: [N, 8]
+      for i, last in enumerate(pattern) { if last { "out{i}": Linear(4) } else { "out{i}": Linear(8) -> Act } }
+    }"""
+    module = execute(model_text(program), "net")
+    assert [name for name, _ in module.Net().named_children()] == ["out0", "act", "out1"]
+    assert [name for name, _ in module.Net(pattern=(True,)).named_children()] == ["out0"]
