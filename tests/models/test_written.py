@@ -209,6 +209,79 @@ def conformer(width: int = 16, depth: int = 2, heads: int = 4, mels: int = 80, w
     return stem + depth * block + dense(width, words)
 
 
+def pointnet(classes: int = 10) -> int:
+    def transform(a: int, k: int) -> int:
+        return dense(a, 32) + 64 + dense(32, 64) + 128 + dense(64, 32) + dense(32, k * k)
+
+    return transform(3, 3) + dense(3, 32) + 64 + transform(32, 32) + dense(32, 64) + 128 + dense(64, classes)
+
+
+def moe(width: int = 16, depth: int = 2, count: int = 4, k: int = 2, heads: int = 2) -> int:
+    assert k <= count
+    assert width % heads == 0
+    attention = 4 * dense(width, width)
+    experts = dense(width, count) + count * (dense(width, 4 * width) + dense(4 * width, width))
+    return 50 * width + depth * (4 * width + attention + experts) + 50 * width
+
+
+def vqvae(width: int = 16, codes: int = 32, dim: int = 8) -> int:
+    encoder = dense(48, width) + dense(16 * width, dim)
+    return encoder + codes * dim + dense(16 * dim, width) + dense(16 * width, 3)
+
+
+def repvgg(depths: tuple[int, ...] = (1, 2, 2), width: int = 8, classes: int = 10) -> int:
+    total, channels = 0, 3
+    for i, n in enumerate(depths):
+        w = width * 2**i
+        for j in range(n):
+            same = j > 0 and channels == w
+            total += 9 * channels * w + 2 * w + channels * w + 2 * w + (2 * w if same else 0)
+            channels = w
+        total += dense(w, max(1, w // 4)) + dense(max(1, w // 4), w) + dense(2 * 49, 1)
+    return total + dense(channels, classes)
+
+
+def convlstm(frames: int = 4, hidden: int = 8) -> int:
+    assert frames > 1
+    return dense(9 * (1 + hidden), 4 * hidden) + dense(hidden, 1)
+
+
+def nerf(width: int = 32, depth: int = 8, skip: int = 4) -> int:
+    position, direction = 3 + 6 * 10, 3 + 6 * 4
+    total, features = 0, position
+    for i in range(depth):
+        features += position if i == skip else 0
+        total, features = total + dense(features, width), width
+    colour = dense(width, width) + dense(width + direction, width // 2) + dense(width // 2, 3)
+    return total + dense(width, 1) + colour
+
+
+def gat(features: int = 12, width: int = 8, heads: int = 4, classes: int = 7) -> int:
+    first = features * heads * width + 2 * heads * width
+    return first + heads * width * classes + 2 * classes
+
+
+def t5(
+    words: int = 60, width: int = 16, heads: int = 2, hidden: int = 32, depth: int = 2, reach: int = 8
+) -> int:  # fmt: skip
+    attention, forward = 4 * width * width, 2 * width * hidden
+    encoder = 2 * width + attention + forward
+    decoder = 3 * width + 2 * attention + forward
+    return words * width + 2 * (2 * reach + 1) * heads + depth * (encoder + decoder) + 2 * width
+
+
+def bifpn(width: int = 8, repeats: int = 2, classes: int = 3, anchors: int = 2) -> int:
+    fuse = 2 + 9 * width + dense(width, width) + 2 * width
+    backbone = dense(27, 8) + dense(72, 16) + dense(144, 24) + dense(216, 32)
+    lateral = dense(16, width) + dense(24, width) + dense(32, width)
+    return backbone + lateral + repeats * 4 * fuse + dense(9 * width, anchors * classes)
+
+
+def stylegan(latent: int = 16, width: int = 8, steps: int = 2) -> int:
+    modulated = dense(latent, width) + 9 * width * width
+    return 3 * dense(latent, latent) + 16 * width + steps * modulated + dense(width, 3)
+
+
 # --- the networks -----------------------------------------------------------------------------------------------------
 
 
@@ -258,6 +331,21 @@ CASES = [
     Case("gan", "Discriminator", discriminator, {"width": 4, "channels": 1, "steps": 2}, image(32), [(2,)]),
     Case("conformer", "Conformer", conformer, {"width": 8, "heads": 2, "mels": 40},
          lambda: (torch.randn(2, 40, 80),), [(2, 9, 30)]),
+    Case("pointnet", "PointNet", pointnet, {"classes": 3}, lambda: (torch.randn(2, 20, 3),), [(2, 10)]),
+    Case("moe", "MoE", moe, {"width": 8, "depth": 1, "count": 3, "k": 1}, words((2, 9)), [(2, 9, 50)]),
+    Case("vqvae", "VQVAE", vqvae, {"width": 4, "codes": 9, "dim": 5}, image(32),
+         [(2, 3, 32, 32), (2, 8, 8, 8), (2, 8, 8, 8)]),
+    Case("repvgg", "RepVGG", repvgg, {"depths": (2, 1), "width": 4}, image(32), [(2, 10)]),
+    Case("convlstm", "ConvLSTM", convlstm, {"frames": 2, "hidden": 3},
+         lambda: (torch.randn(2, 4, 1, 16, 16),), [(2, 1, 16, 16)]),
+    Case("nerf", "NeRF", nerf, {"width": 8, "depth": 3, "skip": 1},
+         lambda: (torch.randn(2, 7, 3), torch.randn(2, 7, 3)), [(2, 7, 1), (2, 7, 3)]),
+    Case("gat", "GAT", gat, {"features": 5, "width": 3, "heads": 2},
+         lambda: (torch.randn(2, 6, 12), torch.rand(2, 6, 6) > 0.5), [(2, 6, 7)]),
+    Case("t5", "T5", t5, {"width": 8, "hidden": 12, "depth": 1, "reach": 3}, words((2, 9), (2, 7)), [(2, 7, 60)]),
+    Case("bifpn", "Detector", bifpn, {"width": 4, "repeats": 1, "classes": 5}, image(64), [(2, 84, 6)]),
+    Case("stylegan", "Generator", stylegan, {"latent": 6, "width": 4, "steps": 1},
+         lambda: (torch.randn(2, 16),), [(2, 3, 16, 16)]),
 ]  # fmt: skip
 
 
