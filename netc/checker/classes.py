@@ -182,7 +182,7 @@ class _Names:
         self.rebound = moved & inputs
         self.kept: dict[str, tuple[str, str]] = {}
         self.flow_names = {python_name(n) for n in (moved | inputs) - {"_"}}
-        self.flow_names |= {python_name(n) for code in _codes(tuple(self.rec.flow)) for n in MARK.findall(code)}
+        self.flow_names |= {python_name(n) for code in codes_of(tuple(self.rec.flow)) for n in MARK.findall(code)}
         kept = [
             st for st in self.rec.flow
             if not (isinstance(st, ir.Let) and targets_of(st) <= self.once and not sized & set(MARK.findall(st.code)))

@@ -150,6 +150,9 @@ def apply(c: Body, step: s.Expr, callee: s.Name, value: Any, head: bool) -> Any:
     if head and value is None and not complete:
         value = ERROR if any(v is ERROR for _, v, _ in arguments) else c.the_current(step.span)
         flows = True
+    if flows and value is not ERROR and not _holds_tensor(value):
+        c.report.add("E0206", f"`{callee.text}` takes a tensor, and this is {kind_of(value)}", step.span)
+        return ERROR
     bound = _bind(c, entry, arguments, value if flows else None, step)
     if bound is None or value is ERROR:
         return ERROR

@@ -113,8 +113,9 @@ def dimension(c: Body, item: s.Expr, input_name: str, axis: int, arriving: Dim |
         c.report.add("E0403", f"an axis of an input is a positive integer or a capital, not {shown}", item.span)
         return ERROR
     witness = value if c.rec is None else c.rec.witness(value)
-    if arriving is not None and same(witness, arriving) is False:
-        said = f"{c.source_text(item.span)} = " if isinstance(item, s.Name) else ""
+    if arriving is not None and same(witness, arriving) is not True:
+        named = isinstance(item, s.Name) and item.text != _plain(witness)
+        said = f"{c.source_text(item.span)} = " if named else ""
         refuse_input(
             c,
             f"axis {axis} of `{input_name}` is {said}{_plain(witness)}, and receives {_plain(arriving)}",
