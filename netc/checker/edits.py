@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from netc import ir
 from netc import syntax as s
 from netc.catalog.entry import REQUIRED, Entry, LayerValue
-from netc.checker import layer_errors, python_layers, references
+from netc.checker import edit_modules, layer_errors, modules, python_layers, references
 from netc.checker.arguments import bind, ordered
 from netc.checker.labels import is_attribute
 from netc.checker.values import LayerRef, Tensor
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
     from netc.checker.body import Body
     from netc.checker.labels import Named
+    from netc.checker.modules import Values
     from netc.shapes import TensorType
 
 
@@ -37,6 +38,7 @@ class Change(NamedTuple):
     node: s.Edit
     ref: LayerRef | None
     args: dict[str, Arg]
+    given: Values | None = None  # of a module of the file
 
 
 def read(c: Body, entry: Entry, edits: tuple[s.Edit, ...]) -> list[Change] | None:
@@ -69,10 +71,7 @@ def _put(c: Body, node: s.Edit) -> Change | None:
     if ref is None:
         return None
     if not isinstance(ref.target, Entry):
-        c.report.add("E0712", f"`{ref.name}` is a module of this file, and can't be put into a model", callee.span,
-                     help="put in a layer of torch or a class of a `use`d file; or replace what it stands for with "
-                          "`Identity`, and apply the module behind the model")  # fmt: skip
-        return None
+        return _put_module(c, node, ref, callee)
     entry = ref.target
     assert entry.rule is not None
     given = value.arguments if isinstance(value, s.Call) else ()
@@ -84,6 +83,19 @@ def _put(c: Body, node: s.Edit) -> Change | None:
         return None
     args = {n: Arg(v, code) for n, v, code in ref.args if n not in found.args} | found.args
     return Change(node, ref, args)
+
+
+def _put_module(c: Body, node: s.Edit, ref: LayerRef, callee: s.Name) -> Change | None:
+    """A module of the file with its arguments."""
+    assert not isinstance(ref.target, Entry)
+    value: Any = node.value
+    if callee.text in c.env:
+        c.report.add("E0712", f"`{callee.text}` may stand for several modules, and a model takes one", callee.span,
+                     help="name the module itself")  # fmt: skip
+        return None
+    given = value.arguments if isinstance(value, s.Call) else ()
+    values = modules.arguments(c, ref.target, given, ref, value.span)
+    return None if values is None else Change(node, ref, {}, values)
 
 
 def follow(
@@ -112,8 +124,7 @@ def follow(
             return None
         put = None
         if change.ref is not None:
-            arriving = _arriving(recipe, made, change.node, inputs)
-            put = _filled(c, change, made, arriving, label.access(c.path))
+            put = _made(c, change, made, _arriving(recipe, made, change.node, inputs), label.access(c.path))
             if put is None:
                 return None
         lines += _lines(c, made, change.node, put, label.access(c.path))
@@ -158,13 +169,6 @@ def _possible(c: Body, made: nn.Module, node: s.Edit) -> bool:
 # --- what is put in --------------------------------------------------------------------------------------------------
 
 
-class _New(NamedTuple):
-    """What is put in: how it is made for the probe, and its Python."""
-
-    recipe: Recipe
-    code: ir.New
-
-
 def _arriving(
     recipe: Recipe, made: nn.Module, node: s.Edit, inputs: tuple[TensorType, ...]
 ) -> tuple[TensorType, ...] | None:
@@ -181,7 +185,7 @@ def _arriving(
 
 def _filled(
     c: Body, change: Change, made: nn.Module, arriving: tuple[TensorType, ...] | None, root: str
-) -> _New | None:
+) -> edit_modules.Put | None:
     """The layer with what follows from its place."""
     assert change.ref is not None
     entry = change.ref.target
@@ -212,7 +216,28 @@ def _filled(
     shown = ordered(entry, args)
     arguments = tuple((None if a.positional else n, ir.Code(a.code)) for n, a in shown.items())
     new = ir.New(references.callee_code(c, entry), arguments)
-    return _New(Recipe(LayerValue(entry, made_of)), new)
+    return edit_modules.Put(Recipe(LayerValue(entry, made_of)), new)
+
+
+def _made(
+    c: Body, change: Change, made: nn.Module, arriving: tuple[TensorType, ...] | None, root: str
+) -> edit_modules.Put | None:
+    """The layer or module that is put in."""
+    assert change.ref is not None
+    if isinstance(change.ref.target, Entry):
+        return _filled(c, change, made, arriving, root)
+    if arriving is None:
+        c.report.add("E0711", f"what `{change.ref.name}` receives can't be found: a run of the model doesn't get there",
+                     change.node.span, help="let the edit come before those that break the model")  # fmt: skip
+        return None
+
+    def size_code(name: str, index: int, axis: int) -> str:
+        return _size_code(c, made, change.node, root, name, arriving[index].shape[axis], f"{index}.{axis}")
+
+    for number, type_ in enumerate(arriving):
+        for axis, size in enumerate(type_.shape):
+            _size_code(c, made, change.node, root, "", size, f"{number}.{axis}")
+    return edit_modules.put(c, change.ref.target, change.given or {}, arriving, change.node, size_code)
 
 
 def _as_before(made: nn.Module, node: s.Edit, name: str) -> Any:
@@ -223,12 +248,14 @@ def _as_before(made: nn.Module, node: s.Edit, name: str) -> Any:
     return found if type(found) is int else None
 
 
-def _size_code(c: Body, made: nn.Module, node: s.Edit, root: str, name: str, size: Any) -> str:
+def _size_code(
+    c: Body, made: nn.Module, node: s.Edit, root: str, name: str, size: Any, place: str | None = None
+) -> str:
     """The Python of a size that follows from the model: a number, where it is the same in all instances.
 
     Else it is read from the layer that is replaced, where that one has it.
     """
-    seen = c.session.sizes.setdefault((id(node), name), set())
+    seen = c.session.sizes.setdefault((id(node), place or name), set())
     if type(size) is int:
         seen.add(size)
     if c.rec is None:
@@ -241,7 +268,7 @@ def _size_code(c: Body, made: nn.Module, node: s.Edit, root: str, name: str, siz
 # --- the lines -------------------------------------------------------------------------------------------------------
 
 
-def _lines(c: Body, made: nn.Module, node: s.Edit, put: _New | None, root: str) -> list[ir.Build]:
+def _lines(c: Body, made: nn.Module, node: s.Edit, put: edit_modules.Put | None, root: str) -> list[ir.Build]:
     """The lines of the constructor that make an edit."""
     from torch.nn import ModuleList, Sequential
 

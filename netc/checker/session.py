@@ -119,6 +119,7 @@ class Session:
         self.models: dict[str, Entry] = {}
         self.used: dict[tuple[str, str], str] = {}  # home and name of what is Python's -> its name in model.py
         self.sizes: dict[tuple[int, str], set[int]] = {}  # inferred sizes of an edit's layer, over all instances
+        self.stands: dict[str, int] = {}  # modules that are put into a model -> a number of their own
         self.foreign: dict[Definition, dict[str, None]] = {}  # the Python of classes that init rules pass over
 
     # --- instances ---------------------------------------------------------------------------------------------------

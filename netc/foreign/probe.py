@@ -203,6 +203,9 @@ def _moved(made: nn.Module) -> nn.Module:
 def _maker(entry: Entry) -> Any:
     """The class or function of an entry, or a `Raised`."""
     file = file_of(entry)
+    if entry.home == "netc.stand":
+        assert entry.rule is not None
+        return functools.partial(_Stand, entry.rule.shape)
     if file is not None:
         found = _loaded(file)
         if isinstance(found, Raised):
@@ -246,6 +249,36 @@ def _object(value: Any) -> Any:
     if isinstance(value, tuple) and not hasattr(value, "_fields"):
         return tuple(_object(item) for item in value)
     return value
+
+
+class _Stand(nn.Module):
+    """A module of the program in a model: its parameters and buffers, and what the checker says of its results."""
+
+    macs = 0  # of all that were applied
+
+    def __init__(self, shape: Any) -> None:
+        super().__init__()
+        self.follow = shape.follow
+        for weight in shape.weights:
+            *above, name = weight.path.split(".")
+            owner: nn.Module = self
+            for part in above:
+                if part not in owner._modules:
+                    owner.add_module(part, nn.Module())
+                owner = owner.get_submodule(part)
+            value = torch.empty(weight.shape, dtype=getattr(torch, weight.dtype), device="meta")
+            if weight.trained:
+                owner.register_parameter(name, nn.Parameter(value))
+            else:
+                owner.register_buffer(name, value)
+
+    def forward(self, *inputs: Tensor) -> Any:
+        found = self.follow(tuple(map(_types, inputs)))
+        if found is None:
+            raise RuntimeError(f"the module can't take {', '.join(str(list(i.shape)) for i in inputs)}")
+        types, macs = found
+        _Stand.macs += macs
+        return _tensors(types)
 
 
 # --- edits -----------------------------------------------------------------------------------------------------------
@@ -316,7 +349,7 @@ def _run(
     made = module(recipe)
     if isinstance(made, Raised):
         return made
-    counter = FlopCounterMode(display=False)
+    counter, _Stand.macs = FlopCounterMode(display=False), 0
     try:
         with _quiet(), torch.device("meta"), counter if count else contextlib.nullcontext():
             made.train(training)
@@ -329,7 +362,9 @@ def _run(
     except BaseException as problem:
         return _told("E0707", "running it raises", problem, file_of(recipe.layer.entry))
     found = outcome(result)
-    return found if isinstance(found, Raised) or not count else found._replace(macs=counter.get_total_flops() // 2)
+    if isinstance(found, Raised) or not count:
+        return found
+    return found._replace(macs=counter.get_total_flops() // 2 + _Stand.macs)
 
 
 def call(entry: Entry, positional: list[Any], named: Mapping[str, Any]) -> Outcome | Raised:

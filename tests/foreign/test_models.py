@@ -167,6 +167,51 @@ def test_what_is_put_in_may_be_of_python_or_of_torchvision(build: Build) -> None
     assert built.module()(torch.randn(2, 3, 64, 64)).shape == (2, 7)
 
 
+HEADS = """\
+module Head(classes, hidden = 64) {
+  input x: [N, F]
+  hidden: Linear(hidden) -> ReLU
+  out: Linear(classes)
+  init { Linear.weight ~ constant_(0.5) }
+}
+module Stem(width) { input x: [N, C, H, W]; conv: Conv2d(width, 3, stride=2, padding=1) -> bn: BatchNorm2d -> ReLU }
+network Net(classes = 7) {
+  input image: [N, 1, H, W]
+  backbone: torchvision.models.resnet18() { replace "conv1" = Stem(64); replace "fc" = Head(classes, hidden=32) }
+}
+network Wide { input image: [N, 1, 64, 64]; backbone: torchvision.models.resnet50() { replace "conv1" = Stem(64)
+  replace "fc" = Head(3) } }
+"""
+
+
+def test_a_module_of_the_file_is_put_in(build: Build) -> None:
+    built = build(HEADS)
+    assert "        self.backbone.fc = Head(512, classes, hidden=32)\n" in built.model
+    assert "        self.backbone.fc = Head(2048, 3)\n" in built.model
+    for name, features in (("Net", 7), ("Wide", 3)):
+        net: Any = built.module(name)
+        network = next(n for n in built.program.networks if n.name == name)
+        assert net(torch.randn(2, 1, 64, 64)).shape == (2, features)
+        assert net.backbone.fc.out.weight.unique().tolist() == [0.5]
+        state = {n: tuple(v.shape) for n, v in net.state_dict().items()}
+        assert {w.path: w.shape for w in weights(network)} == state
+    plain = build(NET.format("3, 64, 64", 'resnet18() { replace "fc" = Linear(7) }')).program.networks[0]
+    headed = build("module Head { input x: [N, F]; fc: Linear(7) }\n"
+                   + NET.format("3, 64, 64", 'resnet18() { replace "fc" = Head }')).program.networks[0]  # fmt: skip
+    assert plain.rows[0].macs == headed.rows[0].macs
+
+
+def test_a_module_that_does_not_fit(build: Build) -> None:
+    built = build(HEADS.replace("input x: [N, F]", "input x: [N, F, 3]"))
+    assert set(built.codes) == {"E0407"}
+    built = build(HEADS.replace("hidden=32", "hiden=32"))
+    assert built.codes == ["E0302"]
+    edit = 'torchvision.models.resnet18() { replace "fc" = Top(3) }'
+    text = f"network Net(Top) {{ input image: [N, 3, 64, 64]; b: {edit} }}"
+    built = build(f"{text}\nmodule Head(n) {{ fc: Linear(n) }}\nnetwork A = Net(Head)")
+    assert built.codes == ["E0712"]
+
+
 @pytest.mark.parametrize("width", [88, 120])
 def test_ruff_leaves_it_alone(build: Build, width: int) -> None:
     edits = (
@@ -267,7 +312,7 @@ WRONG = [
     ('resnet18() { replace "fc" = Linear(7, biass=False) }', "E0302", "did you mean `bias`?"),
     ('resnet18() { replace "fc" = Linaer(7) }', "E0202", "did you mean `Linear`?"),
     ('resnet18() { replace "fc" = 3 }', "E0711", "puts a layer there"),
-    ('resnet18() { replace "fc" = Net }', "E0712", "is a module of this file"),
+    ('resnet18() { replace "fc" = Net }', "E0238", "holds itself"),
     ('resnet18() { "fc" { lr = 3 } }', "E0711", "is edited with `replace`"),
     ('resnet18() { replace "layer4" = Conv2d(3, 1) }', "E0707", "note: its edits are made before it is run"),
 ]

@@ -393,3 +393,10 @@ def test_one_file_in_two_programs(build: Build) -> None:
     assert built.model.count("import Scale\n") == 1
     names = [n for n, _ in built.module().named_parameters() if n.endswith("weight")]
     assert names == ["a.s.weight", "a.t.weight", "b.weight"]
+
+
+def test_modules_and_layers_that_can_not_be_given(build: Build) -> None:
+    text = 'use "layers.py"\nmodule Block { ReLU }\nnetwork Net { input x: [N, 4]; a: Scale(4, start=Block) }'
+    assert build(text).codes == ["E0712"]
+    text = 'use "layers.py"\nnetwork Net { input x: [N, 3, 8, 8]; a: Conv2dNormActivation(8, norm_layer=Scale) }'
+    assert build(text).codes == ["E0712"]
