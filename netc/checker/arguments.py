@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from netc.catalog.entry import REQUIRED
+from netc.catalog.entry import REQUIRED, LayerValue
 from netc.checker.expressions import ERROR, kind_of
 from netc.checker.values import DType, LayerRef, Tensor, TensorTuple
 from netc.diagnostics import Label, suggestion
@@ -231,6 +231,8 @@ def _runtime(size: Size) -> frozenset[str]:
 def _shown(value: Any) -> str:
     if isinstance(value, Tensor):
         return str(value.type).replace("$", "")
+    if isinstance(value, LayerRef):
+        return value.name
     text = str(value) if isinstance(value, Size) else repr(value)
     return text if len(text) < 60 else text[:57] + "…"
 
@@ -238,13 +240,14 @@ def _shown(value: Any) -> str:
 def _type_help(param: Param) -> str | None:
     if param.default is REQUIRED or param.default is None:
         return None
-    return f"the default is `{param.default!r}`"
+    default = param.default.entry.name if isinstance(param.default, LayerValue) else repr(param.default)
+    return f"the default is `{default}`"
 
 
 def accepts(type_: str, value: Any) -> bool:
     """Whether a parameter of this type takes the value (see `Param.type`)."""
     kinds = type_.split("|")
-    if "None" in kinds and isinstance(value, (list, tuple)):  # `AdaptiveAvgPool2d((None, 7))`
+    if "None" in kinds and isinstance(value, (list, tuple)) and not isinstance(value, LayerRef):  # `AdaptiveAvgPool2d((None, 7))`
         value = [1 if item is None else item for item in value]
     return any(_accepts_one(one, value) for one in kinds)
 
