@@ -44,6 +44,7 @@ class Plan(NamedTuple):
     storage: str
     outputs: int | None
     channels_last: bool
+    torchvision: bool
 
     @property
     def accuracy(self) -> bool:
@@ -77,6 +78,7 @@ def emit_program(program: ir.Program) -> tuple[str, tuple[tuple[Path, str], ...]
         train,
         outputs=outputs if isinstance(outputs, int) else None,
         channels_last=_has_filters(network.children),
+        torchvision=_is_of_torchvision(network.children),
     )
     return text, tuple(files_to_ship(data))
 
@@ -90,6 +92,7 @@ def emit(
     *,
     outputs: int | None = None,
     channels_last: bool = True,
+    torchvision: bool = False,
 ) -> str:
     """The text of `train.py`.
 
@@ -99,11 +102,12 @@ def emit(
         inputs: the network's one input, an image [N, C, H, W].
         outputs: how many classes the network tells apart, where the data set does not say it.
         channels_last: whether the network has two-dimensional convolutions, which are faster in that layout.
+        torchvision: whether model.py imports it.
     """
     found = parts(data)
     sample = found[0].facts.image
     steps = images(data, sample, channels_last)
-    plan = Plan(network, stem, data, train, found, steps, _storage(found, steps), outputs, channels_last)
+    plan = Plan(network, stem, data, train, found, steps, _storage(found, steps), outputs, channels_last, torchvision)
     return _script(plan)
 
 
@@ -116,6 +120,13 @@ def _storage(found: tuple[Part, ...], steps: Images) -> str:
     assert image.width is not None
     count = sum((part.facts.train_size or 0) + (part.facts.test_size or 0) for part in found)
     return "tensor" if count * image.channels * image.height * image.width <= MEMORY else "raw"
+
+
+def _is_of_torchvision(children: Iterable[ir.Child]) -> bool:
+    return any(
+        child.call.entry.home.startswith("torchvision") if isinstance(child, ir.Layer) else
+        _is_of_torchvision(child.children) for child in children
+    )  # fmt: skip
 
 
 def _has_filters(children: Iterable[ir.Child]) -> bool:
@@ -174,7 +185,8 @@ def _docstring(plan: Plan) -> str:
         best = "the epoch with the highest accuracy on the validation images"
     else:
         best = "the epoch with the lowest loss on the validation images"
-    needs = "torch, tqdm and Pillow" if plan.storage == "files" else "torch and tqdm"
+    needed = ["torch", *["torchvision"] * plan.torchvision, "tqdm", *["Pillow"] * (plan.storage == "files")]
+    needs = f"{', '.join(needed[:-1])} and {needed[-1]}"
     data = phrase(plan.data.train)
     return f'''"""Train {plan.network} (model.py, beside this file) on {data}.
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from netc import ir
 from netc import syntax as s
 from netc.catalog.entry import REQUIRED, Entry, LayerValue
-from netc.checker import edit_modules, layer_errors, modules, python_layers, references
+from netc.checker import edit_modules, general_shapes, layer_errors, modules, python_layers, references
 from netc.checker.arguments import bind, ordered
 from netc.checker.labels import is_attribute
 from netc.checker.values import LayerRef, Tensor
@@ -199,24 +199,28 @@ def _filled(
         values.pop(name, None)
     for name, infer in entry.rule.infers.items():
         size = infer(values, arriving) if arriving else _as_before(made, node, name)
-        if isinstance(size, Reject) or size is None:
-            reason = size.reason if isinstance(size, Reject) else "a run of the model doesn't get there"
-            c.report.add("E0711", f'`{name}` of `{entry.name}` can\'t be found at "{node.path.value}": {reason}',
-                         node.span, help=None if arriving else f"give it, as in `{name}=…`")  # fmt: skip
+        if not _agrees(c, entry, node, name, size, known, bool(arriving)):
             return None
-        if name in known and known[name] != size and arriving:
-            c.report.add("E0401", f"`{entry.name}` expects {known[name]} for `{name}`, but receives {size}", node.span,
-                         help=f"leave out `{name}`; it follows from the layer before")  # fmt: skip
-            return None
-        values[name] = size
-        known[name] = size
+        values[name] = known[name] = size
         if name not in args:
             args[name] = Arg(size, _size_code(c, made, node, root, name, size), positional=True)
-    made_of = {n: v for n, v in known.items() if v is not REQUIRED}
-    shown = ordered(entry, args)
-    arguments = tuple((None if a.positional else n, ir.Code(a.code)) for n, a in shown.items())
-    new = ir.New(references.callee_code(c, entry), arguments)
-    return edit_modules.Put(Recipe(LayerValue(entry, made_of)), new)
+    arguments = tuple((None if a.positional else n, ir.Code(a.code)) for n, a in ordered(entry, args).items())
+    recipe = Recipe(LayerValue(entry, {n: v for n, v in known.items() if v is not REQUIRED}))
+    return edit_modules.Put(recipe, ir.New(references.callee_code(c, entry), arguments))
+
+
+def _agrees(c: Body, entry: Entry, node: s.Edit, name: str, size: Any, known: dict[str, Any], arrives: bool) -> bool:
+    """Whether there is a size for an inferred argument, and the one that is given is the same; reported where not."""
+    if isinstance(size, Reject) or size is None:
+        reason = size.reason if isinstance(size, Reject) else "a run of the model doesn't get there"
+        c.report.add("E0711", f'`{name}` of `{entry.name}` can\'t be found at "{node.path.value}": {reason}',
+                     node.span, help=None if arrives else f"give it, as in `{name}=…`")  # fmt: skip
+        return False
+    if name in known and arrives and not general_shapes.agrees(known[name], size):
+        c.report.add("E0401", f"`{entry.name}` expects {known[name]} for `{name}`, but receives {size}", node.span,
+                     help=f"leave out `{name}`; it follows from the layer before")  # fmt: skip
+        return False
+    return True
 
 
 def _made(

@@ -24,6 +24,7 @@ from netc.ir import Arg
 if TYPE_CHECKING:
     from netc.checker.arguments import Bound
     from netc.checker.body import Body
+    from netc.checker.edits import Change
     from netc.checker.labels import Named
     from netc.source import Span
 
@@ -319,6 +320,8 @@ def with_enums(entry: Entry, args: dict[str, Arg], given: tuple[s.Argument, ...]
 
 def built(c: Body, step: s.Expr | s.Edited, label: Named | None, value: Any) -> Any:
     """A Python layer or model with edits, or a model without: registered, edited and applied."""
+    from netc.checker import edits
+
     inner = step.value if isinstance(step, s.Edited) else step
     callee = inner.callee if isinstance(inner, s.Call) else inner
     ref = _named(c, inner, callee)
@@ -331,27 +334,33 @@ def built(c: Body, step: s.Expr | s.Edited, label: Named | None, value: Any) -> 
     if label is None:
         layers._label_please(c, entry.name, step, callee, weighs=True)
         return ERROR
-    given = inner.arguments if isinstance(inner, s.Call) else ()
-    bound = _bound(c, entry, ref, given, inner.span)
+    bound = _bound(c, entry, ref, inner.arguments if isinstance(inner, s.Call) else (), inner.span)
     taken = _taken(c, entry, value, inner.span)
-    from netc.checker import edits
-
-    changes = step.edits if isinstance(step, s.Edited) else ()
-    read = edits.read(c, entry, changes)
-    if bound is None or taken is None or read is None or not _counted(c, entry, taken, bound[2], inner.span):
+    changes = edits.read(c, entry, step.edits if isinstance(step, s.Edited) else ())
+    if bound is None or taken is None or changes is None or not _counted(c, entry, taken, bound[2], inner.span):
         return ERROR
     if not c.session.probing:
         c.session.deferred = True
         return ERROR
+    return _edited(c, inner, ref, bound, taken, changes, label, value)
+
+
+def _edited(
+    c: Body, inner: s.Expr, ref: LayerRef, bound: _Bound, taken: tuple[Tensor, ...], changes: list[Change],
+    label: Named, value: Any,
+) -> Any:  # fmt: skip
+    """The layer with its edits, once torch may be asked."""
+    from netc.checker import edits
+
     entry, args, extra = bound
-    args = with_enums(entry, args, given) if entry.home.startswith(MODELS) else args
+    if entry.home.startswith(MODELS):
+        args = with_enums(entry, args, inner.arguments if isinstance(inner, s.Call) else ())
     values = _values(entry, args, extra)
-    done = edits.follow(c, entry, values, taken, read, label)
+    done = edits.follow(c, entry, values, taken, changes, label)
     if done is None:
         return ERROR
     entry, lines = done
-    types = tuple(t.type for t in taken)
-    result = general_shapes.shape(c, _rule(entry).shape, values, types)
+    result = general_shapes.shape(c, _rule(entry).shape, values, tuple(t.type for t in taken))
     if isinstance(result, Raised):
         if changes:
             result = raised(result.code, result.reason, (*result.notes, "its edits are made before it is run"))
@@ -359,9 +368,8 @@ def built(c: Body, step: s.Expr | s.Edited, label: Named | None, value: Any) -> 
         return ERROR
     layer = _layer(c, entry, args, taken, values, result, label.text, inner.span, extra)
     preset = {n for n, _, _ in ref.args}
-    arguments = tuple((None if a.positional else n, ir.Code(a.code)) for n, a in layer.call.args.items()
-                      if n not in preset)  # fmt: skip
-    layers.register(c, label, layer, ir.New(code_of(c, entry), arguments))
+    arguments = [(None if a.positional else n, ir.Code(a.code)) for n, a in layer.call.args.items() if n not in preset]
+    layers.register(c, label, layer, ir.New(code_of(c, entry), tuple(arguments)))
     if c.rec is not None:
         c.rec.build += lines
     return applied(c, layer, value, (result, extra), label, inner.span)

@@ -52,9 +52,9 @@ class Outcome(NamedTuple):
 
 
 @contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """Nothing is printed, warned of, initialised or drawn."""
-    names = [n for n in dir(nn.init) if n.endswith("_") and not n.startswith("_")]
+def _quiet(initialised: bool = False) -> Iterator[None]:
+    """Nothing is printed, warned of or drawn, nor initialised unless that is asked for."""
+    names = [] if initialised else [n for n in dir(nn.init) if n.endswith("_") and not n.startswith("_")]
     before = {n: getattr(nn.init, n) for n in names}
     with contextlib.ExitStack() as stack:
         stack.enter_context(contextlib.redirect_stdout(io.StringIO()))
@@ -172,9 +172,16 @@ def _build(recipe: Recipe) -> nn.Module | Raised:
         return maker
     if file is not None and not (isinstance(maker, type) and issubclass(maker, nn.Module)):
         return raised("E0705", f"`{entry.name}` in {file.path} is not a class derived from nn.Module")
+    found = _called(maker, recipe, initialised=False)
+    return _called(maker, recipe, initialised=True) if isinstance(found, Raised) else found
+
+
+def _called(maker: Any, recipe: Recipe, initialised: bool) -> nn.Module | Raised:
+    """A module from its class or builder; one that looks at its weights while it is built needs them initialised."""
+    entry = recipe.layer.entry
     try:
         positional, named = _arguments(recipe.layer)
-        with _quiet(), _world(entry):
+        with _quiet(initialised), _world(entry):
             made = maker(*positional, **named)
             lazy = next((n for n, p in made.named_parameters() if nn.parameter.is_lazy(p)), None)
             if lazy is not None:
@@ -183,7 +190,7 @@ def _build(recipe: Recipe) -> nn.Module | Raised:
     except KeyboardInterrupt:
         raise
     except BaseException as problem:
-        return _told("E0706", "building it raises", problem, file)
+        return _told("E0706", "building it raises", problem, file_of(entry))
 
 
 def _world(entry: Entry) -> contextlib.AbstractContextManager[None]:

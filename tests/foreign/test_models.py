@@ -374,3 +374,20 @@ def test_the_command_line_says_that_weights_are_missing(tmp_path: Path) -> None:
     assert done.returncode == 1, done.stderr
     assert "error: the weights of a pretrained model can't be downloaded" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_the_script_names_what_it_needs(build: Build) -> None:
+    from netc import compiler
+
+    text = (
+        "{}\nnetwork Net {{ input image: [N, 3, 32, 32]; {} }}\n"
+        "data {{ train = CIFAR10(\"data\"); transform = ToTensor; batch_size = 4 }}\n"
+        "train {{ loss = CrossEntropyLoss; optimizer = SGD(lr=0.1); epochs = 1 }}\n"
+    )
+    model = "b: torchvision.models.resnet18(num_classes=10)"
+    needs = []
+    for use, body in (("", model), ("", "Flatten; fc: Linear(10)")):
+        script = compiler.emit(build(text.format(use, body)).program).train
+        assert script is not None
+        needs.append(next(line for line in script.splitlines() if line.startswith("Needs ")))
+    assert needs == ["Needs torch, torchvision and tqdm.", "Needs torch and tqdm."]

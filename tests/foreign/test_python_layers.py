@@ -400,3 +400,14 @@ def test_modules_and_layers_that_can_not_be_given(build: Build) -> None:
     assert build(text).codes == ["E0712"]
     text = 'use "layers.py"\nnetwork Net { input x: [N, 3, 8, 8]; a: Conv2dNormActivation(8, norm_layer=Scale) }'
     assert build(text).codes == ["E0712"]
+
+
+def test_a_layer_that_looks_at_its_weights(build: Build) -> None:
+    looking = failing(
+        "    def __init__(self):\n        super().__init__()\n        self.fc = nn.Linear(4, 4)\n"
+        "        nn.init.constant_(self.fc.weight, 2.0)\n        assert self.fc.weight.sum() == 32\n\n"
+        "    def forward(self, x):\n        return self.fc(x)"
+    )
+    built = build('use "bad.py"\nnetwork Net { input x: [N, 4]; a: Bad() }', bad=looking)
+    assert built.codes == []
+    assert built.module()(torch.ones(1, 4)).shape == (1, 4)
