@@ -41,6 +41,7 @@ if TYPE_CHECKING:
 
     from torch import nn
 
+    from netc import ir
     from netc.runtime.evaluation import Evaluation
     from netc.runtime.prediction import Prediction
 
@@ -388,7 +389,7 @@ def export(
         report = write(
             module,
             chosen.inputs,
-            ("output",),
+            _result_names(chosen),
             target,
             _metadata(program, chosen, names),
             tolerance,
@@ -430,6 +431,16 @@ def _trained(
         module.load_state_dict(state)
     names = checkpoint.get("classes")
     return module.eval(), names if isinstance(names, list) else None
+
+
+def _result_names(network: ir.Network) -> tuple[str, ...]:
+    """What the results of evaluation are called in the exported file."""
+    names = [o.name for o in network.outputs if not o.training]
+    if len(names) == 1:
+        names = [names[0] if names[0] and not names[0].isdigit() else "output"]
+    names = [f"output{n}" if n.isdigit() else n for n in names]
+    taken = {i.name for i in network.inputs}
+    return tuple(f"{n}_output" if n in taken else n for n in names)
 
 
 def _metadata(program: ir.Program, network: ir.Network, names: list[str] | None) -> dict[str, str]:

@@ -50,8 +50,8 @@ class Forward:
         assert isinstance(last, ir.Return)
         if self.made.fields:
             always = [n for n, condition in self.made.fields if not condition]
-            one = len(always) == 1 and len({condition for _, condition in self.made.fields}) == 2
-            return f"Tensor | {self.made.name}Output" if one else f"{self.made.name}Output"
+            alone = len(always) == 1 and len(self.made.fields) > 1
+            return f"Tensor | {self.made.name}Output" if alone else f"{self.made.name}Output"
         return _annotation_of(last.values[0][1])
 
     def statements(self, flow: tuple[ir.Flow, ...], indent: int) -> Iterator[str]:
@@ -119,20 +119,25 @@ class Forward:
             yield from value.lines(indent, "return ")
             return
         conditions = dict(self.made.fields)
-        values = sorted(statement.values, key=lambda v: bool(conditions[v[0]]))
+        texts = {n: self.expr(e) for n, e in statement.values}
         found = sorted(set(conditions.values()) - {""})
-        texts = [self.expr(e) for _, e in values]
+        always = [text for n, text in texts.items() if not conditions[n]]
+        made = f"{self.made.name}Output("
         if len(found) == 1:
-            always = [text for (n, _), text in zip(values, texts, strict=True) if not conditions[n]]
             yield f"if {found[0]}:"
-            yield from indented(call(f"{self.made.name}Output(", texts, ")").lines(indent + 4, "return "))
-            one = always[0] if len(always) == 1 else call(f"{self.made.name}Output(", always, ")")
-            yield from one.lines(indent, "return ")
+            yield from indented(call(made, list(texts.values()), ")").lines(indent + 4, "return "))
+            kept = [text if not conditions[n] else Text("None") for n, text in texts.items()]
+            while kept[-1].flat == "None":
+                kept.pop()
+            yield from (always[0] if len(always) == 1 else call(made, kept, ")")).lines(indent, "return ")
             return
-        for i, (n, _) in enumerate(values):
-            if conditions[n]:
-                texts[i] = Text(f"{texts[i].flat} if {conditions[n]} else None")
-        yield from call(f"{self.made.name}Output(", texts, ")").lines(indent, "return ")
+        if found and len(always) == 1:
+            yield f"if not ({' or '.join(found)}):"
+            yield from indented(always[0].lines(indent + 4, "return "))
+        every = [
+            Text(f"{text.flat} if {conditions[n]} else None") if conditions[n] else text for n, text in texts.items()
+        ]
+        yield from call(made, every, ")").lines(indent, "return ")
 
     def line(self, name: str, lead: str, value: ir.Expr, indent: int) -> Iterator[str]:
         """`lead` and the value with its shape; a chain too long for a line is cut into steps by way of `name`."""

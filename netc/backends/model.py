@@ -170,9 +170,9 @@ class _Class:
         made = self.made
         if made.fields:
             yield f"class {made.name}Output(NamedTuple):"
-            fields = sorted(made.fields, key=lambda f: bool(f[1]))
-            for name, condition in fields:
-                yield f"    {python_name(name)}: Tensor{' | None = None' if condition else ''}"
+            last = max(i for i, (_, condition) in enumerate(made.fields) if not condition or i == 0)
+            for i, (name, condition) in enumerate(made.fields):
+                yield f"    {python_name(name)}: Tensor{' | None' * bool(condition)}{' = None' * (i > last)}"
             yield ""
             yield ""
         for name, code in self.hoisted.items():

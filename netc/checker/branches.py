@@ -169,7 +169,9 @@ def _finish_branches(c: Body, condition: str, start: State, runs: list[Run]) -> 
     assert rec is not None
     builds = [_dropped(run, c) for run in runs]
     optional = [_registered(build) for build in builds]
-    alone = sorted((optional[0] | optional[1]) - (optional[0] & optional[1])) if c.path == "self" and c.turn is None else []
+    alone = (
+        sorted((optional[0] | optional[1]) - (optional[0] & optional[1])) if c.path == "self" and c.turn is None else []
+    )
     rec.build += [ir.Absent(label) for label in alone]
     if any(builds):
         rec.build.append(ir.BuildIf(condition, tuple(builds[0]), tuple(builds[1])))
