@@ -154,7 +154,11 @@ def _possible(c: Body, made: nn.Module, node: s.Edit) -> bool:
         c.report.add("E0711", f'"{above}" is no Sequential, so that nothing can be appended to it', node.path.span,
                      help=f'replace a part of it, as in `replace "{path}" = …`')  # fmt: skip
         return False
-    if node.kind == "append" and (name in parent._modules or not name):  # type: ignore[union-attr]
+    if node.kind == "append" and not name:
+        c.report.add("E0711", "the name of the new part is missing", node.path.span,
+                     help=f'write it as in `append "{above}.extra" = …`')  # fmt: skip
+        return False
+    if node.kind == "append" and name in parent._modules:  # type: ignore[union-attr]
         c.report.add("E0711", f'"{above}" has a part `{name}` already', node.path.span, help="choose another name")
         return False
     if node.kind == "append" and "." not in path:

@@ -124,10 +124,17 @@ def _labelled(c: Body, link: s.Link, label: Named, value: Any) -> Any:
             "E0215",
             f"a label is for a layer, and {shown}",
             step.span,
-            help="leave the label out, or bind the value with `name = …`",
+            help=_model_help(callee) or "leave the label out, or bind the value with `name = …`",
         )
         return ERROR
     return build(c, step, callee, label, value)
+
+
+def _model_help(callee: s.Expr) -> str | None:
+    """The way out where a model of torchvision is named without its home."""
+    name = callee.text if isinstance(callee, s.Name) else ""
+    known = catalog.model(name) if name and catalog.function(name) is None else None
+    return None if known is None else f"the model of torchvision is written `{known.home}.{name}(…)`"
 
 
 def _fresh(c: Body, label: Named, span: Span) -> bool:
@@ -513,7 +520,7 @@ def attribute(c: Body, expr: s.Attribute, label: str) -> Any:
 def dotted(c: Body, step: s.Expr, callee: s.Attribute, label: Named | None = None, value: Any = None) -> Any:
     """`nn.Conv2d(…)`, `torch.relu`, `torchvision.models.vgg16(…)`."""
     parts = c.source_text(callee.span).split(".")
-    if parts[0] == "torchvision" and parts[1:2] == ["models"]:
+    if parts[0] in ("torchvision", "models") and ("models" in parts[:2] or catalog.model(parts[-1])):
         return python_layers().built(c, step, label, value)
     if parts[0] in ("nn", "torch", "F", "torchvision") or "nn" in parts:
         c.report.add(

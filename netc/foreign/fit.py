@@ -28,6 +28,7 @@ _STARTS = (64, 224, 32, 16, 128, 8, 256, 512, 4, 2, 1, 384, 112, 28, 7, 5, 3, 12
 _STEPS = (1, 2, 3, 4, 8, 16, 32)
 _FACTORS = (2, 3, 4)
 _OFFSETS = (1, 2, 3, 4, 5, 6, 7, 8, 9, 15, 16, 17, 31, 32, 33)
+_RESTS = (0, 1, 2, -1)
 _DIVISORS = (2, 3, 4, 5, 6, 7, 8, 14, 16, 32, 64)
 
 
@@ -196,22 +197,21 @@ def _number(size: Dim, point: Point) -> Dim:
 
 def _candidates(forms: dict[str, _Form], value: int) -> list[Dim]:
     """The sum of what each symbol adds, and the product of what each one multiplies."""
-    total: Dim = value - sum(f.r for f in forms.values())
-    added: Dim = 0
+    added: Dim = value * (1 - len(forms))
     for name, form in forms.items():
-        added = added + form._replace(r=0).size(name)
-    shift = value * (1 - len(forms))
-    out: list[Dim] = [added + sum(f.r for f in forms.values()) + shift, added + total]
-    rests = {f.r for f in forms.values()}
-    if len(rests) == 1:
-        (rest,) = rests
-        factor, over = prod(f.k for f in forms.values()), (value - rest) ** (len(forms) - 1)
-        if over and factor % over == 0:
-            size: Dim = factor // over
-            for name, form in forms.items():
-                size = size * _Form(1, form.q, form.p, 0).size(name)
-            out.append(size + rest)
-    return out
+        added = added + form.size(name)
+    return [added] + [p for rest in _RESTS if (p := _product(forms, value, rest)) is not None]
+
+
+def _product(forms: dict[str, _Form], value: int, rest: int) -> Dim | None:
+    """The product of what each symbol multiplies, and a number that is added to it."""
+    factor, over = prod(f.k for f in forms.values()), (value - rest) ** (len(forms) - 1)
+    if not over or factor % over or any((f.r - rest) % f.k for f in forms.values()):
+        return None
+    size: Dim = factor // over
+    for name, form in forms.items():
+        size = size * _Form(1, form.q + (form.r - rest) // form.k * form.p, form.p, 0).size(name)
+    return size + rest
 
 
 def _form(samples: list[tuple[int, int]]) -> _Form | None:

@@ -24,6 +24,8 @@ FORMS: dict[str, Callable[[int, int], int]] = {
     "a sum": lambda h, w: h + 2 * w + 1,
     "tokens": lambda h, w: (h // 16) * (w // 16),
     "tokens and one more": lambda h, w: (h // 8) * (w // 8) + 1,
+    "windows": lambda h, w: (h - 1) * (w - 2),
+    "windows and one more": lambda h, w: ((h - 3) // 2 + 1) * (w - 2) + 1,
     "an area": lambda h, w: 3 * h * w,
     "a multiple": lambda h, w: (h + 31) // 32 * 32,
 }

@@ -304,6 +304,7 @@ WRONG = [
     ('resnet18() { append "layer1.0.last" = ReLU }', "E0711", "is no Sequential"),
     ('resnet18() { append "last" = ReLU }', "E0711", "is no Sequential"),
     ('resnet18() { append "layer1.1" = ReLU }', "E0711", "has a part `1` already"),
+    ('resnet18() { append "layer1." = ReLU }', "E0711", "the name of the new part is missing"),
     (
         'resnet18() { replace "fc" = Linear(7, in_features=3) }',
         "E0401",
@@ -323,6 +324,13 @@ def test_mistakes(build: Build, call: str, code: str, said: str) -> None:
     built = build(NET.format("3, 64, 64", call))
     assert built.codes == [code], built.said
     assert said in built.said
+
+
+def test_models_without_their_home(build: Build) -> None:
+    for call in ("torchvision.resnet18()", "models.resnet18()", "resnet18()"):
+        built = build(f"network Net {{ input image: [N, 3, 64, 64]; b: {call} }}")
+        assert built.codes == ["E0215" if call == "resnet18()" else "E0709"], built.said
+        assert "`torchvision.models.resnet18" in built.said
 
 
 def test_what_can_not_be_edited(build: Build) -> None:
