@@ -40,6 +40,9 @@ def python_name(name: str) -> str:
 
 def valid_name(name: str, span: Span, report: Report) -> bool:
     """Whether a value may have this name; reported where not."""
+    if name == "_":
+        report.add("E0207", "`_` is the current value and can't be bound", span, help="choose another name")
+        return False
     if name.startswith("__"):
         report.add(
             "E0212",

@@ -476,7 +476,22 @@ class Body(Evaluator):
                 return functions.compare(self, expr, values)
         return super().eval_compare(expr)
 
+    def _is_tensor(self, expr: s.Expr) -> bool:
+        return functions.mentions_tensor(self, expr) and isinstance(self.evaluate(expr), (Tensor, TensorTuple))
+
+    def eval_boolean(self, expr: s.Boolean) -> Any:
+        if self._is_tensor(expr.left):
+            return self.fail(expr.left.span, f"`{expr.op}` is decided when the network is built, and this is a tensor",
+                             f"for tensors there is `logical_{expr.op}(a, b)`")  # fmt: skip
+        return super().eval_boolean(expr)
+
     def eval_ternary(self, expr: s.Ternary) -> Any:
+        if self._is_tensor(expr.condition):
+            self.report.add(
+                "E0233", "a condition is decided when the network is built, and this is a tensor", expr.condition.span,
+                help="compute both and choose with `where(condition, a, b)`",
+            )  # fmt: skip
+            return ERROR
         value = super().eval_ternary(expr)
         if isinstance(value, (Tensor, TensorTuple)):
             return self.fail(expr.span, "`if … else` in an expression chooses between values, and this is a tensor",

@@ -310,7 +310,7 @@ def _result(c: Body, entry: Entry, bound: _Bound, step: s.Expr) -> Any:
     arriving = tuple(t.type for t in found)
     from netc.checker.general_shapes import shape
 
-    result = shape(c, rule.shape, values, arriving)
+    result = shape(c, rule.shape, values, arriving, entry.params)
     if isinstance(result, Reject):
         return _rejected(c, entry, result, found, bound, step)
     constant = all(t.constant for t in found)

@@ -14,6 +14,7 @@ from netc.checker.values import LayerRef
 from netc.shapes import Reject, Size, TensorType, same
 
 if TYPE_CHECKING:
+    from netc.catalog.entry import Param
     from netc.checker.body import Body
 
 
@@ -44,8 +45,13 @@ def _unknown(c: Body, concrete: Any) -> Any:
     return c.rec.unknown(concrete) if type(concrete) is int else concrete
 
 
-def shape(c: Body, rule: Any, values: dict[str, Any], types: tuple[TensorType, ...]) -> Any:
-    """What a rule gives; in general with sizes as expressions, each of which is right for the instance."""
+def shape(
+    c: Body, rule: Any, values: dict[str, Any], types: tuple[TensorType, ...], params: tuple[Param, ...] = ()
+) -> Any:  # fmt: skip
+    """What a rule gives; in general with sizes as expressions, each of which is right for the instance.
+
+    `params` are those of the layer or function, whose types tell a fraction that happens to be whole from a size.
+    """
     if c.rec is None:
         return rule(values, types)
     numbers, plain = values_of(values, c), c.rec.witness(types)
@@ -55,6 +61,11 @@ def shape(c: Body, rule: Any, values: dict[str, Any], types: tuple[TensorType, .
     try:
         probed = getattr(rule, "file", rule) is not rule
         general = python_layers().general(c, rule, values, types) if probed else rule(values, types)
+    except AssertionError:  # `Dropout(p)`, where a parameter `p` is 0
+        fractions = {p.name for p in params if "float" in p.type.split("|")}
+        if all(v is numbers[n] or n not in fractions for n, v in values.items()):
+            raise
+        return shape(c, rule, values | {n: v for n, v in numbers.items() if n in fractions}, types)
     except (TypeError, ValueError, ZeroDivisionError, AttributeError):
         general = concrete
     return reconciled(c, general, concrete)

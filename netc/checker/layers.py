@@ -333,7 +333,7 @@ def _checked(
         n: a._replace(value=layer_value(a.value, types)) if isinstance(a.value, LayerRef) else a
         for n, a in args.items()
     }
-    result = shape(c, rule.shape, values, types)
+    result = shape(c, rule.shape, values, types, entry.params)
     if isinstance(result, Reject):
         rejected(c, entry, result, taken, label, span)
         return None

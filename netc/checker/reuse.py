@@ -107,7 +107,7 @@ def _again(
                 help="shared layers need inputs of the same size; use a layer of its own here",
             )
             return None
-    result = shape(c, rule.shape, values, types)
+    result = shape(c, rule.shape, values, types, entry.params)
     if isinstance(result, Reject):
         rejected(c, entry, result, taken, child.label, span)
         return None

@@ -276,3 +276,14 @@ def test_a_child_that_only_some_turns_of_a_loop_have() -> None:
     module = execute(model_text(program), "net")
     assert [name for name, _ in module.Net().named_children()] == ["out0", "act", "out1"]
     assert [name for name, _ in module.Net(pattern=(True,)).named_children()] == ["out0"]
+
+
+def test_whole_numbers_where_fractions_are_meant() -> None:
+    program = """network Net(p = 0, speed = 1, slope = 2) {
+      input x: [N, 8]
+      fc: Linear(4) -> Dropout(p) -> bn: BatchNorm1d(momentum=speed) -> dropout(p) -> LeakyReLU(slope)
+    }"""
+    model = execute(model_text(program), "net").Net(speed=0.5)
+    assert model.bn.momentum == 0.5
+    given = torch.randn(3, 8)
+    torch.testing.assert_close(model(given), nn.functional.leaky_relu(model.bn(model.fc(given)), 2))
