@@ -16,6 +16,7 @@ from netc.catalog.entry import REQUIRED, Entry, LayerValue
 from netc.checker import edit_modules, general_shapes, layer_errors, modules, python_layers, references
 from netc.checker.arguments import bind, ordered
 from netc.checker.labels import is_attribute
+from netc.checker.python_text import quoted
 from netc.checker.values import LayerRef, Tensor
 from netc.diagnostics import nearest
 from netc.foreign import Raised, entries, fit
@@ -293,12 +294,12 @@ def _lines(c: Body, made: nn.Module, node: s.Edit, put: edit_modules.Put | None,
     if node.kind == "remove":
         if probe.renumbers(parent):
             return [ir.Remove(f"{owner}[{place}]")]
-        return [ir.Remove(f"{owner}.{name}")] if is_attribute(name) else [ir.Remove(owner, f'"{name}"')]
+        return [ir.Remove(f"{owner}.{name}")] if is_attribute(name) else [ir.Remove(owner, quoted(name))]
     assert put is not None
     if node.kind == "append" and name == str(len(parent._modules)):
         return [ir.Register(owner, None, put.code)]
     if node.kind == "append" or not (numbered or is_attribute(name)):
-        return [ir.Register(owner, f'"{name}"', put.code)]
+        return [ir.Register(owner, quoted(name), put.code)]
     return [ir.Replace(f"{owner}[{place}]" if numbered else f"{owner}.{name}", put.code)]
 
 
@@ -313,6 +314,6 @@ def _access(made: nn.Module, path: str, root: str) -> str:
         elif is_attribute(name):
             code += f".{name}"
         else:
-            return f'{root}.get_submodule("{path}")'
+            return f"{root}.get_submodule({quoted(path)})"
         here = here.get_submodule(name)
     return code

@@ -32,7 +32,7 @@ def use(report: Report, loader: Loader | None, known: dict[str, PythonFile], uni
                 "E0208", f"`{name}` is defined in both {first.path} and {file.path}", node.path.span,
                 help="rename one of them",
             )  # fmt: skip
-        elif name in (file.classes if name[0].isupper() else file.functions):
+        elif name.isascii() and name in (file.classes if name[0].isupper() else file.functions):
             unit.python[name] = entries.of_name(file, name)
 
 

@@ -16,6 +16,7 @@ from netc.catalog.entry import REQUIRED, Entry, LayerValue
 from netc.checker import functions, general_shapes, layer_errors, layers, references, sources
 from netc.checker.arguments import bind, ordered
 from netc.checker.expressions import ERROR, kind_of
+from netc.checker.python_text import quoted
 from netc.checker.values import LayerRef, Made, Tensor, TensorTuple, tensors
 from netc.diagnostics import nearest
 from netc.foreign import Raised, entries, fit, raised
@@ -233,7 +234,7 @@ def applied(c: Body, layer: ir.Layer, value: Any, result: Any, label: Named, spa
 def with_names(value: Any, names: tuple[str, ...]) -> Any:
     """Several values as those of a dictionary."""
     items = tuple(
-        item._replace(expr=ir.Item(value.expr, (ir.Value(f'"{name}"'),), functions.types(item)))
+        item._replace(expr=ir.Item(value.expr, (ir.Value(quoted(name)),), functions.types(item)))
         for name, item in zip(names, value.items, strict=True)
     )
     return value._replace(items=items, names=names)

@@ -326,6 +326,13 @@ def test_mistakes(build: Build, call: str, code: str, said: str) -> None:
     assert said in built.said
 
 
+def test_names_can_not_become_code(build: Build) -> None:
+    name = "a'); print(1) #\\"
+    built = build(NET.format("3, 64, 64", f'resnet18() {{ append "layer4.{name}" = ReLU; remove "layer4.1" }}'))
+    assert repr(name) in built.model or f'"{name}"'.replace("\\", "\\\\") in built.model
+    assert list(built.module().backbone.layer4._modules) == ["0", name]  # type: ignore[union-attr]
+
+
 def test_models_without_their_home(build: Build) -> None:
     for call in ("torchvision.resnet18()", "models.resnet18()", "resnet18()"):
         built = build(f"network Net {{ input image: [N, 3, 64, 64]; b: {call} }}")
@@ -389,7 +396,7 @@ def test_the_script_names_what_it_needs(build: Build) -> None:
 
     text = (
         "{}\nnetwork Net {{ input image: [N, 3, 32, 32]; {} }}\n"
-        "data {{ train = CIFAR10(\"data\"); transform = ToTensor; batch_size = 4 }}\n"
+        'data {{ train = CIFAR10("data"); transform = ToTensor; batch_size = 4 }}\n'
         "train {{ loss = CrossEntropyLoss; optimizer = SGD(lr=0.1); epochs = 1 }}\n"
     )
     model = "b: torchvision.models.resnet18(num_classes=10)"

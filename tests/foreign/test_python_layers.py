@@ -411,3 +411,11 @@ def test_a_layer_that_looks_at_its_weights(build: Build) -> None:
     built = build('use "bad.py"\nnetwork Net { input x: [N, 4]; a: Bad() }', bad=looking)
     assert built.codes == []
     assert built.module()(torch.ones(1, 4)).shape == (1, 4)
+
+
+def test_keys_can_not_become_code(build: Build) -> None:
+    keys = failing("    def forward(self, x):\n        return {'a\"]; print(1) #': x, 'b': x}")
+    text = """use "bad.py"\nnetwork Net { input x: [N, 4]; d = _ -> a: Bad(); d['a"]; print(1) #'] }"""
+    built = build(text, bad=keys)
+    assert built.codes == []
+    assert torch.equal(built.module()(torch.ones(1, 4)), torch.ones(1, 4))
