@@ -299,7 +299,7 @@ class FillRule(NamedTuple):
     """`attribute` of each module that is a `kind`, or where `kind` is None the parameters of that path.
 
     `optional` says that some module of the kind has none; `instead` are the paths of modules that are filled by
-    another call.
+    another call. `by_name` says that the path leads into a model whose positions may not be its names.
     """
 
     kind: str | None
@@ -307,6 +307,7 @@ class FillRule(NamedTuple):
     call: New
     optional: bool = False
     instead: tuple[tuple[str, New], ...] = ()
+    by_name: bool = False
 
 
 @node

@@ -235,6 +235,11 @@ def _filled(new: ir.New, what: str) -> ir.New:
 
 def _fill_path(rule: ir.FillRule, indent: int) -> Iterator[str]:
     path = _path_code(rule.attribute)
+    if rule.by_name and not set(rule.attribute) & set("*?["):
+        top, _, rest = rule.attribute.partition(".")
+        path = f"{_path_code(top)}.get_parameter({literal(rest)})"
+        yield from _made(_filled(rule.call, path)).lines(indent, "")
+        return
     if not path.endswith(")"):
         yield from _made(_filled(rule.call, path)).lines(indent, "")
         return

@@ -410,4 +410,6 @@ def _path_rule(c: Body, rule: s.Rule, entry: Entry) -> ir.FillRule | None:
                          help=f'did you mean "{near}"?' if near else None)  # fmt: skip
             return None
     call = fill_call(c, entry, rule.value, found[0][1] if found else None, c.code)
-    return None if call is None else ir.FillRule(None, pattern, call)
+    top = next((m for m in c.children if m.label == pattern.partition(".")[0]), None)
+    model = isinstance(top, ir.Layer) and top.call.entry.rule is not None and top.call.entry.rule.probed
+    return None if call is None else ir.FillRule(None, pattern, call, by_name=model)

@@ -56,6 +56,10 @@ class Part:
     def get_submodule(self, path: str) -> Part:
         return Part()
 
+    def __call__(self, path: str) -> Part:
+        """`model.get_parameter(path)`."""
+        return Part()
+
 
 class ForeignLayer(Layer):
     """A layer of a Python file, or a model of torchvision; `layer_of` and `Models` make its subclasses."""

@@ -288,6 +288,15 @@ def test_type_rules_leave_a_model_as_it_is(build: Build) -> None:
     assert net.more.weight.unique().tolist() == [0.0]
 
 
+def test_a_path_is_a_path_where_positions_have_moved(build: Build) -> None:
+    edits = 'append "classifier.extra" = ReLU; remove "classifier.5"'
+    text = NET.format("3, 64, 64", f"vgg11() {{ {edits} }}")[:-1]
+    built = build(f'{text}  init {{ "backbone.classifier.6.bias" ~ constant_(3.0) }}\n}}')
+    net: Any = built.module()
+    assert [n for n, _ in net.backbone.classifier.named_children()] == ["0", "1", "2", "3", "4", "6", "extra"]
+    assert net.backbone.get_parameter("classifier.6.bias").unique().tolist() == [3.0]
+
+
 # --- what is wrong ----------------------------------------------------------------------------------------------------
 
 WRONG = [
