@@ -74,8 +74,11 @@ def training(c: Body, statement: s.If) -> None:
     if c.rec is not None:
         c.rec.flow = []
     c.in_training, before = True, c.in_training
+    given = len(c.outputs)
     c.block(statement.branches[0][1])
     c.in_training = before
+    if len(c.outputs) == given:
+        c.fruitless = statement.branches[0][0].span
     c.env, c.current = env, current
     if c.rec is not None:
         c.rec.flow, inner = outer, c.rec.flow

@@ -93,6 +93,7 @@ class Body(Evaluator):
         self.spans: dict[str, Span] = {}
         self.started = False
         self.declared = 0  # inputs, right or wrong
+        self.fruitless: Span | None = None  # an `if training` that nothing leaves
         self.refused = False  # an input doesn't fit its pattern
         self.broken = False  # an output is wrong
         self.is_seq = False  # the whole body is one nn.Sequential

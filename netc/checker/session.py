@@ -196,6 +196,11 @@ class Session:
         report: Report,
     ) -> Instance | None:  # fmt: skip
         """What a body that was followed is made of; None where a mistake was found in it."""
+        if body.fruitless is not None and not body.report.failed:
+            body.report.add(
+                "E0233", "what `if training` computes goes nowhere: only outputs leave it", body.fruitless,
+                help="name the result, `output aux = …`",
+            )  # fmt: skip
         result = result_of(body)
         if result is None or body.report.failed or body.broken:
             if not body.report.failed and not report.failed and body.outputs and not self.deferred:
