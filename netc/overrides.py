@@ -69,9 +69,34 @@ def _all_places(file: s.File) -> list[tuple[int, str, str]]:
             out += [(i, f"{d.name.text}.{key}", key) for key in sorted(keys)]
         elif isinstance(d, (s.Network, s.Module)):
             out += [(i, f"{d.name.text}.{p.name.text}", p.name.text) for p in d.params]
+        elif isinstance(d, s.Variant):
+            out += [(i, f"{d.name.text}.{name}", name) for name in _given(file, d)]
         elif isinstance(d, s.Constant) and d.params is None:
             out.append((i, d.name.text, d.name.text))
     return out
+
+
+def _given(file: s.File, variant: s.Variant, above: tuple[str, ...] = ()) -> dict[str, s.Argument]:
+    """What a variant gives the network that it stands on, by the names of the parameters."""
+    free = _open(file, variant, above)
+    given: dict[str, s.Argument] = {}
+    for argument in variant.value.arguments if isinstance(variant.value, s.Call) else ():
+        name = argument.name.text if argument.name is not None else next((n for n in free if n not in given), "")
+        given[name] = argument
+    return {n: a for n, a in given.items() if n in free}
+
+
+def _open(file: s.File, variant: s.Variant, above: tuple[str, ...]) -> list[str]:
+    """The parameters that a variant's call may give."""
+    callee = variant.value.callee if isinstance(variant.value, s.Call) else variant.value
+    name = callee.text if isinstance(callee, s.Name) else ""
+    base = next((d for d in file.definitions if isinstance(d, (s.Network, s.Variant)) and d.name.text == name), None)
+    if isinstance(base, s.Network):
+        return [p.name.text for p in base.params]
+    if base is None or name in above:
+        return []
+    given = _given(file, base, (*above, name))
+    return [n for n in _open(file, base, (*above, name)) if n not in given]
 
 
 def _key(place: tuple[int, str, str]) -> str:
@@ -104,6 +129,12 @@ def _put(file: s.File, place: tuple[int, str, str], chain: s.Chain) -> s.File:
             replace(p, default=_expr(chain, p.span)) if p.name.text == last else p for p in definition.params
         )
         new = replace(definition, params=params)
+    elif isinstance(definition, s.Variant):
+        assert isinstance(definition.value, s.Call)
+        old_ = _given(file, definition)[last]
+        changed = replace(old_, value=_expr(chain, old_.value.span))
+        arguments = tuple(changed if a is old_ else a for a in definition.value.arguments)
+        new = replace(definition, value=replace(definition.value, arguments=arguments))
     else:
         assert isinstance(definition, s.Constant)
         new = replace(definition, value=_expr(chain, definition.value.span))

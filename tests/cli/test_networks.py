@@ -59,3 +59,15 @@ def test_build_writes_the_network_that_is_named(folder: Path) -> None:
     assert "class Plain(Two)" in model
     netc("build", cwd=folder)
     assert "class Two(" in (folder / "build" / "two" / "model.py").read_text()
+
+
+def test_a_setting_of_a_variant_is_its_own(folder: Path) -> None:
+    assert "`Two.width`, `Plain.width`" in netc("check", "--set", "width=6", cwd=folder, code=1).stderr
+    shown = netc("summary", "--network", "Plain", "--set", "Plain.width=6", cwd=folder).stdout
+    assert "[N, 6, H, W]" in shown
+    assert "[N, 8, H, W]" in netc("summary", "--network", "Two", "--set", "Plain.width=6", cwd=folder).stdout
+
+
+def test_settings_of_variants_in_a_circle(tmp_path: Path) -> None:
+    (tmp_path / "circle.net").write_text("network A = B(3)\nnetwork B = A(4)\n")
+    assert "E0202" in netc("check", "--set", "x=1", cwd=tmp_path, code=1).stderr
