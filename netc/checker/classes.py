@@ -15,7 +15,7 @@ from netc import ir
 from netc import syntax as s
 from netc.checker.body import AXES
 from netc.checker.modules import base, export_name, open_params, parameter_name
-from netc.checker.needed import codes_of, names_read, needed, read_constants, targets_of
+from netc.checker.needed import LEAVES, codes_of, names_read, needed, read_constants, targets_of
 from netc.checker.python_text import text
 from netc.checker.recorder import DEVICE, MARK, UNKNOWN, Recorder, mark
 from netc.checker.session import General, Session, result_of
@@ -23,6 +23,7 @@ from netc.checker.values import LayerRef
 from netc.diagnostics import Report
 from netc.identifiers import MODULE_ATTRIBUTES, python_name
 from netc.shapes import Size, TensorType, substitute, symbol
+from netc.source import Span
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -265,6 +266,8 @@ class _Names:
     def _shown(self, dim: Any, letter: str) -> Any:
         if not isinstance(dim, Size):
             return dim
+        if not any(name in self.rec.atoms for name in dim.symbols):
+            return dim if len(str(dim)) <= 16 else symbol(f"{letter}'")
         codes: dict[str, Any] = {}
         for name in dim.symbols:
             atom = self.rec.atoms.get(name)
@@ -340,7 +343,7 @@ def _on_cpu(node: Any) -> Any:
             (n, _on_cpu(a)) for n, a in node.arguments if n != "device" or a != ir.Value(f"{mark(DEVICE)}.device")
         )
         return ir.Function(node.callee, kept, node.type, node.span)
-    if isinstance(node, tuple) and not isinstance(node, TensorType):
+    if isinstance(node, tuple) and not isinstance(node, LEAVES):
         items = [_on_cpu(item) for item in node]
         return type(node)(*items) if hasattr(node, "_fields") else tuple(items)
     return node
@@ -365,6 +368,8 @@ def _resolved(node: Any, names: Any, of: _Names) -> Any:
         return MARK.sub(lambda m: names(m.group(1)), node) if "ꞏ" in node else node
     if isinstance(node, TensorType):
         return of.shown(node)
+    if isinstance(node, Span):
+        return node
     if isinstance(node, ir.Let):
         kept = {*of.body.parameters, "_"}
         target = re.sub(r"[\wǀ]+", lambda m: m.group() if m.group() in kept else names(m.group()), node.target)

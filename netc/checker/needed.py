@@ -7,25 +7,27 @@ variables that only carry another one through a block put together.
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from netc import ir
 from netc.checker.recorder import MARK
 from netc.shapes import TensorType
+from netc.source import Span
 
-if TYPE_CHECKING:
-    from collections.abc import Iterable
+LEAVES = (TensorType, Span)  # named tuples that hold no code
 
 
-def codes_of(node: object) -> Iterable[str]:
+def codes_of(node: object) -> list[str]:
     """All Python in a node."""
-    if isinstance(node, str):
-        yield node
-    elif isinstance(node, TensorType) or not isinstance(node, tuple):
-        return
-    else:
-        for item in node:
-            yield from codes_of(item)
+    found: list[str] = []
+    todo = [node]
+    while todo:
+        item = todo.pop()
+        if isinstance(item, str):
+            found.append(item)
+        elif isinstance(item, tuple) and not isinstance(item, LEAVES):
+            todo += reversed(item)
+    return found
 
 
 def names_read(node: object) -> dict[str, None]:
@@ -42,11 +44,11 @@ def names_read(node: object) -> dict[str, None]:
             out |= names_read(item)
         return out
     out = {}
-    if isinstance(node, tuple) and not isinstance(node, TensorType):
+    if isinstance(node, tuple) and not isinstance(node, LEAVES):
         for field in node:
             if isinstance(field, tuple):
                 out |= names_read(field)
-            elif isinstance(field, str):
+            elif isinstance(field, str) and "ꞏ" in field:
                 out |= dict.fromkeys(MARK.findall(field))
     return out
 
@@ -190,8 +192,12 @@ def _bound(target: ir.Target) -> set[str]:
 
 def _variables(node: object) -> set[str]:
     """The names of tensors that a node reads."""
-    if isinstance(node, ir.Var):
-        return {node.name}
-    if isinstance(node, tuple) and not isinstance(node, TensorType):
-        return {n for item in node for n in _variables(item)}
-    return set()
+    found: set[str] = set()
+    todo = [node]
+    while todo:
+        item = todo.pop()
+        if isinstance(item, ir.Var):
+            found.add(item.name)
+        elif isinstance(item, tuple) and not isinstance(item, LEAVES):
+            todo += item
+    return found
