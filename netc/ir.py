@@ -321,11 +321,12 @@ class BuildIf:
 
 @node
 class BuildFor:
-    """`for` in the constructor."""
+    """`for` in the constructor; `kept` are those of its names that are read behind it."""
 
     targets: str
     iterable: str
     body: tuple[Build, ...]
+    kept: tuple[str, ...] = ()
 
 
 @node
@@ -437,11 +438,12 @@ class FlowIf:
 
 @node
 class FlowFor:
-    """`for` in `forward`."""
+    """`for` in `forward`; `kept` are those of its names that are read behind it."""
 
     targets: str
     iterable: str
     body: tuple[Flow, ...]
+    kept: tuple[str, ...] = ()
 
 
 @node

@@ -14,9 +14,9 @@ if TYPE_CHECKING:
 
 
 def loop_header(statement: ir.FlowFor | ir.BuildFor, body: str) -> tuple[str, str]:
-    """The head of a loop with no more names than its body reads."""
+    """The head of a loop with no more names than its body reads, and what follows it."""
     names = re.findall(r"\w+", statement.targets)
-    read = {n for n in names if re.search(rf"\b{re.escape(n)}\b", body)}
+    read = {n for n in names if n in statement.kept or re.search(rf"\b{re.escape(n)}\b", body)}
     targets = split_items(statement.targets) or [statement.targets]
     match = re.fullmatch(r"enumerate\(([\w.]+)\)", statement.iterable)
     if match and len(targets) == 2:

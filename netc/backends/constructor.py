@@ -64,7 +64,7 @@ def _statement(statement: ir.Build, indent: int) -> Iterator[str]:
         case ir.BuildFor():
             targets, iterable = loop_header(statement, repr(statement.body))
             yield f"for {targets} in {iterable}:"
-            yield from indented(build_lines(statement.body, indent + 4))
+            yield from indented(iter(list(build_lines(statement.body, indent + 4)) or ["pass"]))
 
 
 def _target(target: ir.Target) -> str:

@@ -256,7 +256,11 @@ def _classes(session: Session, unit: Unit, networks: list[ir.Network]) -> tuple[
     made += [classes.variant_class(session, d) for d in wanted if d.kind == "variant"]
     names = {c.name for c in made}
     held = {node.name.text: set(_words(text(node.value, str))) for node in _all_constants(unit)}
-    return tuple(c._replace(uses=frozenset(_used(classes.words(c), held) & names - {c.name})) for c in made)
+    words = [_used(classes.words(c), held) for c in made]
+    for definition, name in session.names.items():
+        if name not in names and any(name in found for found in words):
+            raise LookupError(f"`{definition.name}` is given as an argument and never built")
+    return tuple(c._replace(uses=frozenset(found & names - {c.name})) for c, found in zip(made, words, strict=True))
 
 
 def _words(code: str) -> list[str]:

@@ -26,6 +26,8 @@ from netc.identifiers import python_name
 from netc.shapes import Size, TensorType, substitute
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from netc.checker.body import Body
     from netc.checker.session import General, Instance
     from netc.shapes import Dim
@@ -83,7 +85,7 @@ def inline(c: Body, step: s.Inline, label: Named, value: Any) -> Any:
 
 def _captured(c: Body, step: s.Inline) -> tuple[str, ...]:
     """The names around an inline module that it uses."""
-    own = {st.name.text for st in step.body.statements if isinstance(st, s.Input)}
+    own = {st.name.text for st in step.body.statements if isinstance(st, s.Input)} | _binds(step.body)
     shapes = {n for st in step.body.statements if isinstance(st, s.Input) for n in names(st.shape) if n[0].isupper()}
     out: dict[str, None] = {}
     for name in all_names(step.body):
@@ -91,6 +93,22 @@ def _captured(c: Body, step: s.Inline) -> tuple[str, ...]:
         if known and name not in own and (name not in shapes or name in c.parameters):
             out[name] = None
     return tuple(out)
+
+
+def _binds(node: object) -> set[str]:
+    """The names that statements give a value themselves, those of loops included."""
+    if isinstance(node, s.Inline):
+        return set()
+    found = {name for target in node.targets for name in _words(target)} if isinstance(node, (s.For, s.Bind)) else set()
+    return found.union(*map(_binds, node)) if isinstance(node, tuple) else found
+
+
+def _words(target: s.Target) -> Iterator[str]:
+    if isinstance(target, s.Ident):
+        yield target.text
+    else:
+        for item in target.items:
+            yield from _words(item)
 
 
 def all_names(node: object) -> list[str]:

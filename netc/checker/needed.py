@@ -10,7 +10,8 @@ import re
 from typing import Any
 
 from netc import ir
-from netc.checker.recorder import MARK
+from netc.checker.recorder import MARK, mark
+from netc.node import replace
 from netc.shapes import TensorType
 from netc.source import Span
 
@@ -92,10 +93,12 @@ def _live(statements: tuple[Any, ...], live: set[str]) -> tuple[tuple[Any, ...],
                 if again <= inner:
                     break
                 inner |= again
-            if not body:
+            own = MARK.findall(statement.targets)
+            kept = tuple(mark(name) for name in own if name in live)
+            if not body and not kept:
                 continue
-            live = inner | set(MARK.findall(statement.iterable))
-            out.append(type(statement)(statement.targets, statement.iterable, body))
+            live = (inner - set(own)) | set(MARK.findall(statement.iterable))
+            out.append(type(statement)(statement.targets, statement.iterable, body, kept))
         elif isinstance(statement, ir.Register) and isinstance(statement.made, ir.Series):
             body, live = _live(statement.made.body, live)
             first = next((i for i, st in enumerate(body) if not isinstance(st, ir.Let)), len(body))
@@ -177,8 +180,8 @@ def read_constants(statements: tuple[Any, ...], constants: set[str], live: set[s
         elif isinstance(statement, (ir.BuildFor, ir.FlowFor)):
             live |= _variables(statement.body)
             inner = read_constants(statement.body, constants, live)
-            statement = type(statement)(statement.targets, statement.iterable, inner)
-            if not statement.body:
+            statement = replace(statement, body=inner)
+            if not inner and isinstance(statement, ir.FlowFor) and not statement.kept:
                 continue
         else:
             live |= _variables(statement)

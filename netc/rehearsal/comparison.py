@@ -51,7 +51,7 @@ class Trees:
         self.children(network.name, network.children, module)
 
     def children(self, where: str, seen: tuple[ir.Child, ...], module: Module) -> None:
-        made = module.netc_children
+        made = dict(module.named_children())
         labels = [child.label for child in seen]
         if labels != list(made):
             pairs = zip_longest(labels, made, fillvalue="nothing")

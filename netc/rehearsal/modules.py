@@ -100,6 +100,8 @@ class Module(metaclass=_Once):
         elif isinstance(value, Parameter):
             self.__dict__.pop(name, None)
             self.netc_parameters[name] = value
+        elif value is None and name in self.netc_children:
+            self.netc_children[name] = None  # as torch has it: the name keeps its place
         elif name in MODULE_ATTRIBUTES or name in PRIVATE:
             raise AttributeError(f"`{name}` is an attribute of nn.Module")
         elif name in self.netc_children or name in self.netc_parameters or name in self.netc_buffers:
@@ -152,20 +154,20 @@ class Module(metaclass=_Once):
         return found  # type: ignore[no-any-return]
 
     def children(self) -> Iterator[Module]:
-        return iter(list(self.netc_children.values()))
+        return (child for child in list(self.netc_children.values()) if child is not None)
 
     def named_children(self) -> Iterator[tuple[str, Module]]:
-        return iter(list(self.netc_children.items()))
+        return ((label, child) for label, child in list(self.netc_children.items()) if child is not None)
 
     def modules(self) -> Iterator[Module]:
         yield self
-        for child in self.netc_children.values():
+        for child in self.children():
             yield from child.modules()
 
     def named_parameters(self, prefix: str = "") -> Iterator[tuple[str, Tensor]]:
         for name, value in self.netc_parameters.items():
             yield prefix + name, value
-        for label, child in self.netc_children.items():
+        for label, child in self.named_children():
             yield from child.named_parameters(f"{prefix}{label}.")
 
     def parameters(self) -> Iterator[Tensor]:

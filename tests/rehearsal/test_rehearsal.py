@@ -5,8 +5,11 @@ from __future__ import annotations
 import re
 from functools import cache
 from pathlib import Path
+from random import Random
 
 import pytest
+from hypothesis import Phase, given, settings
+from hypothesis import strategies as st
 
 from netc import ir
 from netc.backends import model
@@ -17,6 +20,7 @@ from netc.files import imported
 from netc.literals import literal
 from netc.rehearsal import Disagreement, rehearse
 from tests.lang.test_corpus import cases
+from tests.rehearsal.drawn import Program
 
 ROOT = Path(__file__).parents[2]
 PROGRAMS = [*sorted((ROOT / "models").glob("*.net")), *sorted((ROOT / "examples").glob("*.net"))]
@@ -101,6 +105,18 @@ def test_classes_take_other_arguments() -> None:
 def test_the_library_takes_other_arguments(stem: str) -> None:
     path = ROOT / "models" / f"{stem}.net"
     assert built_with(path.read_text(), str(path), 1) > 0
+
+
+@settings(max_examples=60, deadline=None, derandomize=True, phases=[Phase.generate])
+@given(st.integers(0, 10**9))
+def test_random_programs(seed: int) -> None:
+    """A program that the checker accepts gives the networks that were checked."""
+    text = Program(Random(seed).choice).text()
+    checked = analyse(text, "drawn.net", "drawn")
+    if checked.program is not None:
+        rehearse(model.emit(checked.program), checked.program.networks)
+    else:
+        assert {d.code for d in checked.diagnostics} <= {"E0410", "E0238"}, text
 
 
 # What is changed in the text of a model, and what the rehearsal says of it.
