@@ -1,6 +1,6 @@
-"""The table of docs/models.md: how long each family is in the language, in Python as netc writes it, and in torchvision.
+"""The table of docs/models.md: how long each family is in the language, in the Python that netc writes, in torchvision.
 
-In: models/*.net and the installed torchvision. Out: the rows of the table, or with `--write` the page with them in place.
+In: models/*.net and the installed torchvision. Out: the rows of the table, or with `--write` the page with them in it.
 
     python docs/library.py --write
 
