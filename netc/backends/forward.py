@@ -209,6 +209,8 @@ def _flow_name(made: ir.Class) -> str:
     inputs = {n for n, _ in made.inputs}
     flat = list(_flattened(made.flow))
     bound = {name for a in flat if isinstance(a, ir.Assign) for name in _names_of(a.target)} - {"_"}
+    bound |= {w for a in flat if isinstance(a, ir.FlowFor) for w in re.findall(r"\w+", a.targets)}
+    bound |= {w for a in flat if isinstance(a, ir.Let) for w in re.findall(r"\w+", a.target)}
     moved = next((i for i, a in enumerate(flat) if isinstance(a, ir.Assign) and a.target == "_"), len(flat))
     later = _variables(tuple(flat[moved + 1 :]))
     words = _words(tuple(flat)) | {w for st in made.flow for w in _words(st)}

@@ -16,6 +16,7 @@ from netc.checker import classes, modules, references, sections
 from netc.checker.body import Body
 from netc.checker.expressions import ERROR
 from netc.checker.python_text import text
+from netc.checker.recorder import NoExpression
 from netc.checker.session import Session, _fixed
 from netc.checker.units import Definition, load
 from netc.checker.values import LayerRef
@@ -52,10 +53,10 @@ def check(file: s.File, source: Source, report: Report, stem: str, loader: Loade
         return None
     try:
         made = _classes(session, unit, networks)
-    except LookupError as problem:
+    except NoExpression as problem:
         report.add(
-            "E0410", f"{problem.args[0]}, so that its class can't be written", networks[0].span,
-            help="bind the size to a name before it is used, or give it as a parameter",
+            "E0410", f"{problem} over the parameters, so that the class can't be written", networks[0].span,
+            help="say the size at the layer, `in_features=…` or `in_channels=…`, as a number or a parameter",
         )  # fmt: skip
         return None
     constants = tuple(_constant(session, unit, node) for node in _all_constants(unit))

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from netc.catalog.entry import Entry
 from netc.checker import general_shapes, layers, modules
+from netc.checker.recorder import NoExpression
 from netc.checker.units import Definition
 from netc.checker.values import LayerRef, tensors
 from netc.diagnostics import Report
@@ -46,7 +47,7 @@ def _refs(c: Body, callee: s.Name) -> Sequence[LayerRef]:
 def sizes(c: Body, step: s.Expr, callee: s.Name, label: str, value: Any) -> tuple[str, ...]:
     """The Python of the sizes of the input with which each of the layers is built; empty where there is no choice.
 
-    Raises LookupError where they differ, so that no one call can build all of them. nn.Identity takes any.
+    Raises NoExpression where they differ, so that no one call can build all of them. nn.Identity takes any.
     """
     refs = _refs(c, callee)
     if c.rec is None or len(refs) < 2:
@@ -65,7 +66,7 @@ def sizes(c: Body, step: s.Expr, callee: s.Name, label: str, value: Any) -> tupl
             found.add(() if made is None else tuple(a.code for n, a in made[0].call.args.items() if n in inferred))
     if len(found) > 1:
         said = f"the layers that `{callee.text}` of {c.owner.name} stands for"
-        raise LookupError(f"{said} are built with different sizes of their input")
+        raise NoExpression(f"{said} are built with different sizes of their input")
     return found.pop() if found else ()
 
 

@@ -17,7 +17,7 @@ from netc.checker.body import AXES
 from netc.checker.modules import base, export_name, open_params, parameter_name
 from netc.checker.needed import LEAVES, codes_of, names_read, needed, read_constants, targets_of
 from netc.checker.python_text import text
-from netc.checker.recorder import DEVICE, MARK, UNKNOWN, Recorder, mark
+from netc.checker.recorder import DEVICE, MARK, UNKNOWN, NoExpression, Recorder, mark
 from netc.checker.session import General, Session, result_of
 from netc.checker.values import LayerRef
 from netc.diagnostics import Report
@@ -69,7 +69,7 @@ def generalize(session: Session, definition: Definition) -> tuple[General, int]:
         if not recorder.incomplete:
             break
     if best is None:
-        raise LookupError(f"no instance of {definition.name} can be followed in general")
+        raise NoExpression(f"no instance of {definition.name} can be followed in general")
     return best, len(session.instances[definition]) if best.recorder.incomplete else 0
 
 
@@ -306,6 +306,22 @@ def _flat_targets(target: ir.Target) -> set[str]:
     return {target} if isinstance(target, str) else set().union(*map(_flat_targets, target))
 
 
+def _unknown_size(statements: tuple[Any, ...]) -> str:
+    """What needs a size that there is no expression for, in words."""
+    for statement in statements:
+        if UNKNOWN not in "".join(codes_of((statement,))):
+            continue
+        if isinstance(statement, (ir.BuildIf, ir.BuildFor)):
+            inner = statement.body if isinstance(statement, ir.BuildFor) else (*statement.then, *statement.otherwise)
+            return _unknown_size(inner)
+        if isinstance(statement, ir.Register) and statement.label is not None:
+            label = MARK.sub(r"\1", statement.label).lstrip("f").strip("\"'")
+            return f"a size of the input of `{label}`"
+        if isinstance(statement, ir.Hold):
+            return f"a size of `{statement.name}`"
+    return "a size"
+
+
 def build_class(session: Session, general: General) -> ir.Class:
     """The class of a module or network."""
     names = _Names(session, general)
@@ -321,7 +337,7 @@ def build_class(session: Session, general: General) -> ir.Class:
     arguments += [_argument(session, general, p, names) for p in general.definition.params]
     arguments.sort(key=lambda a: a.default is not None)
     if UNKNOWN in "".join(codes_of((names.build, names.flow))):
-        raise LookupError(f"a size of {general.definition.name} can't be written as an expression")
+        raise NoExpression(f"{_unknown_size((*names.build, *names.flow))} in `{general.definition.name}` has no expression")
     return ir.Class(
         session.class_name(general.definition),
         "nn.Sequential" if body.is_seq else "nn.Module",

@@ -559,7 +559,26 @@ def _one_of(c: Body, expr: s.Index, value: TensorTuple) -> Any:
     position = at if c.rec is None else c.rec.witness(at)
     if more or type(position) is not int or not -len(value.items) <= position < len(value.items):
         return c.fail(expr.span, f"these are {len(value.items)} values; their index is 0 to {len(value.items) - 1}")
-    return value.items[position]
+    item = value.items[position]
+    if c.rec is None or isinstance(subscript, (s.Slice, s.Dots)) or not c.depends(subscript):
+        return item
+    return _by_turn(c, value, item, ir.Value(c.forward_code(subscript, at)))
+
+
+def _by_turn(c: Body, value: TensorTuple, item: Any, at: ir.Expr) -> Any:
+    """One of several values, which one hangs on a parameter or a loop: a size in which they differ is unknown."""
+    assert c.rec is not None
+    whole = value.expr or as_expr(value)
+    shapes = [other.type.shape for other in value.items if isinstance(other, Tensor)]
+    if not isinstance(item, Tensor):
+        return item
+    dims = [
+        d if len({s_[axis] for s_ in shapes if len(s_) > axis}) == 1 or not isinstance(c.rec.witness(d), int)
+        else c.rec.unknown(c.rec.witness(d))
+        for axis, d in enumerate(item.type.shape)
+    ]  # fmt: skip
+    type_ = item.type._replace(shape=tuple(dims))
+    return Tensor(ir.Item(whole, (at,), type_), type_, item.made, item.constant)
 
 
 def _subscript(c: Body, item: s.Expr | s.Slice | s.Dots) -> Any:

@@ -18,7 +18,7 @@ from netc.checker.expressions import ERROR
 from netc.checker.functions import wrapped
 from netc.checker.labels import Named
 from netc.checker.python_text import names
-from netc.checker.recorder import mark
+from netc.checker.recorder import NoExpression, mark
 from netc.checker.units import Definition
 from netc.checker.values import LayerRef, Made, Tensor, TensorTuple, tensors
 from netc.diagnostics import Label, Report, suggestion
@@ -239,7 +239,7 @@ def _recorded(
             at = _axis(generals[0], index, axis, types)
             if at is None:
                 said = f"`{definition.name}` has to know a size of an input"
-                raise LookupError(f"{said} that hasn't the same number of axes everywhere")
+                raise NoExpression(f"{said} that hasn't the same number of axes everywhere")
             sizes.append((None, ir.Code(c.inferred_code(types[index].shape[at], name))))
     preset = {n for n, _, _ in held.args} if isinstance(held, LayerRef) else set()
     own = mark(callee.text) if from_parameter and callee is not None else callee_code(c, definition)

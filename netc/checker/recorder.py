@@ -33,6 +33,10 @@ def mark(name: str) -> str:
     return f"ꞏ{name}ꞏ"
 
 
+class NoExpression(Exception):
+    """A size for which the class would need an expression, and there is none; the text says which."""
+
+
 class Atom(NamedTuple):
     """code: the Python; reads: the names in it with their versions; witness: its value in the instance."""
 

@@ -287,3 +287,27 @@ def test_whole_numbers_where_fractions_are_meant() -> None:
     assert model.bn.momentum == 0.5
     given = torch.randn(3, 8)
     torch.testing.assert_close(model(given), nn.functional.leaky_relu(model.bn(model.fc(given)), 2))
+
+
+def test_one_of_several_tensors_by_the_turn_of_a_loop() -> None:
+    program = """network Net(k = 3) {
+      input x: [N, 12]
+      parts = chunk(x, 3, dim=1)
+      total = zeros_like(parts[0])
+      for i in range(k) { y = parts[i] -> "h{i}": Linear(4); total = total + y * parts[k - 1 - i] }
+      total
+    }"""
+    model = execute(model_text(program), "net").Net()
+    given = torch.randn(2, 12)
+    a, b, c = given.chunk(3, 1)
+    torch.testing.assert_close(model(given), model.h0(a) * c + model.h1(b) * b + model.h2(c) * a)
+
+
+def test_a_loop_that_counts_with_the_name_of_an_input() -> None:
+    program = "network Net { input x: [N, 8]; fc: Linear(8); for x in range(3) { relu(_ - 1) } }"
+    model = execute(model_text(program), "net").Net()
+    given = torch.randn(2, 8)
+    expected = model.fc(given)
+    for _ in range(3):
+        expected = (expected - 1).relu()
+    assert torch.equal(model(given), expected)
