@@ -25,9 +25,9 @@ if TYPE_CHECKING:
     from netc import syntax as s
     from netc.checker.body import Body
     from netc.checker.modules import Values
+    from netc.checker.session import Instance
     from netc.checker.units import Definition
     from netc.shapes import TensorType
-    from netc.summary import Weight
 
 
 _serial = count(1)
@@ -43,13 +43,15 @@ class Put(NamedTuple):
 class Stand:
     """The rule of a module in a model.
 
-    `weights` are what it holds; `follow` gives its types and multiply-adds for types of inputs, or None.
+    `instance` is the module at its place, `weights` what it holds; `follow` gives its types and multiply-adds for types
+    of inputs, or None.
     """
 
     file = None
 
-    def __init__(self, weights: list[Weight], follow: Callable[[tuple[TensorType, ...]], Any]) -> None:
-        self.weights = weights
+    def __init__(self, instance: Instance, follow: Callable[[tuple[TensorType, ...]], Any]) -> None:
+        self.instance = instance
+        self.weights = entries(instance.held, instance.children)
         self.follow = follow
 
 
@@ -72,7 +74,7 @@ def put(
 
     name = f"{definition.name} {values!r} {arriving!r}"
     name += f"#{c.session.stands.setdefault(name, next(_serial))}"
-    rule = Rule(Stand(entries(instance.held, instance.children), follow), probed=True)  # type: ignore[arg-type]
+    rule = Rule(Stand(instance, follow), probed=True)  # type: ignore[arg-type]
     recipe = Recipe(LayerValue(Entry(name, "netc.stand", (), rule)))
     return Put(recipe, _code(c, definition, given, arriving, size_code) if c.rec is not None else ir.New("", ()))
 

@@ -63,6 +63,11 @@ class Trees:
     def child(self, where: str, seen: ir.Child, made: Module) -> None:
         if isinstance(seen, ir.Layer):
             _layer(where, seen, made)
+            if seen.call.entry.rule is not None and seen.call.entry.rule.probed:
+                from netc.rehearsal.foreign import ForeignLayer, compare_edits
+
+                assert isinstance(made, ForeignLayer)
+                compare_edits(self, where, seen, made)
             return
         if isinstance(seen, ir.Sequential):
             _require(type(made) is Sequential, where, "it", "a Sequential", _kind(made))

@@ -1,26 +1,29 @@
 """Stand-ins of what is Python already: classes and functions of `use`d files, and models of torchvision.
 
 In: the entries of a program. Out: what generated code imports for them. Guarantees: the file itself isn't run again;
-what a layer gives is what the checker was told by torch. Leaves to others: what an edit does to a model, which torch
-was asked too; here the lines that edit have to run.
+what a layer gives is what the checker was told by torch. The lines that edit a model are compared with the edits.
+Leaves to others: what an edit does to the model's shapes, which torch was asked too.
 """
 
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from netc import catalog
 from netc.catalog.entry import LayerValue
 from netc.foreign import entries
+from netc.rehearsal.comparison import Disagreement, Trees, equal
 from netc.rehearsal.modules import Layer, Module, Parameter
-from netc.rehearsal.tensors import Tensor, bind, noted, tensors
+from netc.rehearsal.tensors import Frame, Tensor, bind, noted, stage, tensors, types_of
 from netc.shapes import TensorType
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
+    from netc import ir
     from netc.catalog.entry import Entry
+    from netc.foreign.recipe import Edit
     from netc.ir import PythonFile
 
 
@@ -30,31 +33,56 @@ _SIZES = frozenset(
 )
 
 
+class Change(NamedTuple):
+    """A line that edits a model: what it does ("put" or "remove"), where, and what is put there."""
+
+    kind: str
+    path: tuple[str, ...]
+    value: Any = None
+
+
 class Part:
-    """A part of a model, of which nothing is known here: it can be named, replaced, removed and added to."""
+    """A part of a model, of which only the path is known: it can be named, replaced, removed and added to."""
+
+    def __init__(self, whole: ForeignLayer, path: tuple[str, ...]) -> None:
+        self.__dict__.update(netc_whole=whole, netc_path=path)
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):
             raise AttributeError(name)
-        return 1 if name in _SIZES else Part()  # which number it is, torch was asked
+        return self.netc_whole.netc_size(self.netc_path, name) if name in _SIZES else self.netc_at(name)
 
-    def __setattr__(self, name: str, value: object) -> None: ...
+    def netc_at(self, *names: str) -> Part:
+        """A part of this part."""
+        return Part(self.netc_whole, (*self.netc_path, *names))
 
-    def __delattr__(self, name: str) -> None: ...
+    def netc_note(self, kind: str, name: str, value: object = None) -> None:
+        """Remember a line that edits this part."""
+        self.netc_whole.netc_changes.append(Change(kind, (*self.netc_path, name), value))
+
+    def __setattr__(self, name: str, value: object) -> None:
+        self.netc_note("put", name, value)
+
+    def __delattr__(self, name: str) -> None:
+        self.netc_note("remove", name)
 
     def __getitem__(self, at: int) -> Part:
-        return Part()
+        return self.netc_at(str(at))
 
-    def __setitem__(self, at: int, value: object) -> None: ...
+    def __setitem__(self, at: int, value: object) -> None:
+        self.netc_note("put", str(at), value)
 
-    def __delitem__(self, at: int) -> None: ...
+    def __delitem__(self, at: int) -> None:
+        self.netc_note("remove", str(at))
 
-    def append(self, value: object) -> None: ...
+    def append(self, value: object) -> None:
+        self.netc_note("put", "0", value)
 
-    def add_module(self, name: str, value: object) -> None: ...
+    def add_module(self, name: str, value: object) -> None:
+        self.netc_note("put", name, value)
 
     def get_submodule(self, path: str) -> Part:
-        return Part()
+        return self.netc_at(*path.split("."))
 
     def __call__(self, path: str) -> Part:
         """`model.get_parameter(path)`."""
@@ -67,6 +95,7 @@ class ForeignLayer(Layer):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         Module.__init__(self)
         own = self.__dict__
+        own["netc_changes"] = []
         own["entry"] = entry = entries.widened(self.entry, len(args), list(kwargs))
         own["netc_given"] = {n: _plain(v) for n, v in bind(entry, args, kwargs).items()}
         own["netc_values"] = {p.name: p.default for p in entry.params} | own["netc_given"]
@@ -75,23 +104,37 @@ class ForeignLayer(Layer):
         for name, shape in entry.rule.state(self.netc_values).items():
             self.netc_parameters[name] = Parameter(Tensor(TensorType(tuple(shape))))
 
+    @property
+    def netc_whole(self) -> Part:
+        """This layer as what is edited."""
+        return Part(self, ())
+
+    def netc_size(self, path: tuple[str, ...], name: str) -> int:
+        """A size of a part, as torch has it."""
+        from netc.foreign import probe
+
+        assert self.entry.rule is not None
+        made: Any = probe.module(self.entry.rule.shape.recipe(self.netc_values))  # type: ignore[attr-defined]
+        found: int = getattr(probe.child(made, ".".join(path)), name)
+        return found
+
     def __getattr__(self, name: str) -> Any:
         if name.startswith("netc_") or name in self.__dict__.get("netc_parameters", {}):
             return Module.__getattr__(self, name)
         values = self.__dict__.get("netc_values", {})
-        return values[name] if name in values else Part()
+        return values[name] if name in values else self.netc_whole.netc_at(name)
 
     def __setattr__(self, name: str, value: Any) -> None:
-        """An edit of a part."""
+        setattr(self.netc_whole, name, value)
 
     def __delattr__(self, name: str) -> None:
-        """An edit of a part."""
+        delattr(self.netc_whole, name)
 
     def add_module(self, label: str, child: Any) -> None:
-        """An edit of a part."""
+        self.netc_whole.add_module(label, child)
 
     def get_submodule(self, path: str) -> Any:
-        return Part()
+        return self.netc_whole.get_submodule(path)
 
     def __call__(self, *inputs: Any, **given: Any) -> Any:
         result = super().__call__(*inputs, **given)
@@ -178,3 +221,55 @@ class Models:
             raise AttributeError(f"`{home}` has no `{name}`")
         kind = catalog.model_class(name).rpartition(".")[2]
         return type(name, (getattr(self, kind),), {"entry": entries.of_model(entry)})
+
+
+# --- edits ------------------------------------------------------------------------------------------------------------
+
+
+def compare_edits(trees: Trees, where: str, seen: ir.Layer, made: ForeignLayer) -> None:
+    """Compare the lines that edit a model with the edits that the checker saw, and what they put in."""
+    rule = seen.call.entry.rule
+    assert rule is not None
+    wanted: tuple[Edit, ...] = rule.shape.edits  # type: ignore[attr-defined]
+    lines = made.netc_changes
+    if len(wanted) != len(lines):
+        raise Disagreement(
+            f"{where}: {len(lines)} lines edit it in the generated code, and {len(wanted)} for the checker"
+        )
+    for edit, line in zip(wanted, lines, strict=True):
+        place = f"{where}.{edit.path}"
+        alike = (edit.kind == "remove") == (line.kind == "remove") and _names(edit.path.split(".")) == _names(line.path)
+        if not alike:
+            raise Disagreement(f"{place}: the generated code has {line.kind} at {'.'.join(line.path)}")
+        if edit.made is not None:
+            _compare_put(trees, place, edit.made.layer, line.value)
+
+
+def _names(path: Sequence[str]) -> list[str]:
+    """A path without the numbers, which may count parts that have names."""
+    return [part for part in path if not part.isdigit()]
+
+
+def _compare_put(trees: Trees, where: str, wanted: LayerValue, value: Any) -> None:
+    """Compare what is put into a model: a layer with its arguments, or a module with all that it holds."""
+    entry = wanted.entry
+    if entry.home == "netc.stand":
+        assert entry.rule is not None
+        stand: Any = entry.rule.shape
+        trees.held(where, stand.instance.held, value)
+        trees.children(where, stand.instance.children, value)
+        outer, stage.frame = stage.frame, Frame(None)
+        result = types_of(value(*map(Tensor, stand.instance.inputs)))
+        stage.frame = outer
+        if result != stand.instance.types:
+            raise Disagreement(
+                f"{where}: it gives {result} in the generated code, and {stand.instance.types} for the checker"
+            )
+        return
+    if not isinstance(value, Layer) or (value.entry.home, value.entry.name) != (entry.home, entry.name):
+        raise Disagreement(f"{where}: {type(value).__name__} is put in, and {entry.name} for the checker")
+    for param in entry.params:
+        got = value.netc_values.get(param.name)
+        if param.name in wanted.args and not equal(param, wanted.args[param.name], got):
+            said = f"{got!r} in the generated code, and {wanted.args[param.name]!r} for the checker"
+            raise Disagreement(f"{where}: `{param.name}` is {said}")
