@@ -84,9 +84,7 @@ class Part:
     def get_submodule(self, path: str) -> Part:
         return self.netc_at(*path.split("."))
 
-    def __call__(self, path: str) -> Part:
-        """`model.get_parameter(path)`."""
-        return Part()
+    get_parameter = get_submodule
 
 
 class ForeignLayer(Layer):
@@ -135,6 +133,8 @@ class ForeignLayer(Layer):
 
     def get_submodule(self, path: str) -> Any:
         return self.netc_whole.get_submodule(path)
+
+    get_parameter = get_submodule
 
     def __call__(self, *inputs: Any, **given: Any) -> Any:
         result = super().__call__(*inputs, **given)
