@@ -39,10 +39,9 @@ def imported(module: str) -> Any:
     try:
         return import_module(module)
     except (ImportError, RuntimeError) as problem:
-        known = explain_import_error(problem)
-        if known is None:
-            raise
-        raise UserError(known) from None
+        name = module if module.startswith("torch") else "torch"
+        said = explain_import_error(problem) or f"`import {name}` fails: {problem}"
+        raise UserError(said, help=f"run `python -c 'import {name}'` to see all of it") from None
 
 
 def _probe() -> Any:

@@ -129,3 +129,27 @@ def test_nothing_of_it_is_loaded_for_other_programs(tmp_path: Path) -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, timeout=60)
     assert done.stdout == "[]\n", done.stdout + done.stderr
+
+
+@pytest.mark.parametrize(
+    ("module", "error", "said"),
+    [
+        ("torch", 'ImportError("libcudart.so.12: cannot open")', "`import torch` fails: libcudart.so.12"),
+        ("torchvision", 'RuntimeError("operator torchvision::nms does not exist")', "are different builds"),
+    ],
+)
+def test_a_broken_torch_is_told(tmp_path: Path, module: str, error: str, said: str) -> None:
+    (tmp_path / "broken" / module).mkdir(parents=True)
+    (tmp_path / "broken" / module / "__init__.py").write_text(f"raise {error}\n")
+    (tmp_path / "net.net").write_text(
+        "network Net {\n  input image: [N, 3, 32, 32]\n  b: torchvision.models.resnet18()\n}\n"
+    )
+    code = "import sys\nfrom netc.cli import run\nsys.exit(run(['check', 'net.net']))"
+    path = os.pathsep.join([str(tmp_path / "broken"), str(Path(netc.__file__).parents[1])])
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, env=os.environ | {"PYTHONPATH": path}, capture_output=True,
+        text=True, timeout=100,
+    )  # fmt: skip
+    assert done.returncode == 1, done.stderr
+    assert said in done.stderr
+    assert "Traceback" not in done.stderr
