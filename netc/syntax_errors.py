@@ -64,6 +64,8 @@ def _found(token: Token) -> str:
 def _choices(expected: set[str]) -> str:
     """What could stand there, in words; at most four, the ones that people mean first."""
     order = (
+        "ELSE",
+        "IN",
         "COLON",
         "EQUAL",
         "LBRACE",

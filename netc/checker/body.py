@@ -21,6 +21,7 @@ from netc.checker.expressions import BINARY, BUILTINS, ERROR, Evaluator, kind_of
 from netc.checker.hints import elsewhere
 from netc.checker.python_text import names, text
 from netc.checker.recorder import UNKNOWN, mark
+from netc.checker.units import lost_words
 from netc.checker.values import DTYPES, Formula, LayerRef, Tensor, TensorTuple, alone, tensors
 from netc.diagnostics import Label, Report
 from netc.identifiers import MODULE_ATTRIBUTES, valid_name
@@ -416,8 +417,12 @@ class Body(Evaluator):
             return ERROR
         return super().eval_name(expr)
 
+    def lacks(self, name: str) -> bool:
+        """Whether a name that isn't there may be missing because of another mistake."""
+        return self.owner.unit.lacks(name) or name in lost_words(self.source, self.owner.body.statements)
+
     def unknown(self, expr: s.Name) -> Any:
-        if self.owner.unit.incomplete:
+        if self.lacks(expr.text):
             return ERROR
         why = elsewhere(self, expr.text)
         if why is None:

@@ -337,7 +337,8 @@ def build_class(session: Session, general: General) -> ir.Class:
     arguments += [_argument(session, general, p, names) for p in general.definition.params]
     arguments.sort(key=lambda a: a.default is not None)
     if UNKNOWN in "".join(codes_of((names.build, names.flow))):
-        raise NoExpression(f"{_unknown_size((*names.build, *names.flow))} in `{general.definition.name}` has no expression")
+        what = _unknown_size((*names.build, *names.flow))
+        raise NoExpression(f"{what} in `{general.definition.name}` has no expression")
     return ir.Class(
         session.class_name(general.definition),
         "nn.Sequential" if body.is_seq else "nn.Module",

@@ -44,7 +44,7 @@ def unknown(c: Body, callee: s.Name) -> Any:
         return ERROR
     from netc.checker.hints import elsewhere
 
-    if c.owner.unit.incomplete and name not in c.env:
+    if c.lacks(name) and name not in c.env:
         return ERROR
     near = capital or nearest(name, candidates)
     c.report.add(

@@ -138,6 +138,11 @@ def _model_help(callee: s.Expr) -> str | None:
 
 
 def _fresh(c: Body, label: Named, span: Span) -> bool:
+    if any(held.name == label.text for held in c.held):
+        c.report.add(
+            "E0214", f"two children are called `{label.text}`", span, "again", help="rename the layer or the parameter",
+        )  # fmt: skip
+        return False
     if label.text not in c.labels:
         return True
     key = f"label {label.text}"

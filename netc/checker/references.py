@@ -46,7 +46,7 @@ def find(c: Body, callee: s.Name) -> LayerRef | None:
         return ref if _usable(c, ref, callee) else None
     if c.owner.unit.files and python_layers().misnamed(c, callee):
         return None
-    if c.owner.unit.incomplete:
+    if c.lacks(name):
         return None
     if name in UNSUPPORTED:
         c.report.add("E0900", f"`{name}` can't be used: {UNSUPPORTED[name]}", callee.span)

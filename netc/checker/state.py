@@ -44,6 +44,11 @@ def output(c: Body, statement: s.Output) -> None:
         )  # fmt: skip
         return
     c.spans[f"output {name.text}"] = name.span
+    if name.text.startswith("_"):
+        c.report.add("E0212", f"an output can't be called `{name.text}`: a NamedTuple keeps such names for itself",
+                     name.span, help=f"call it `{name.text.strip('_') or 'result'}`")  # fmt: skip
+        c.broken = True
+        return
     if value is ERROR or value is None:
         c.outputs.append((name.text, Tensor(ir.Value(""), TensorType(())), c.in_training))
         c.broken = True

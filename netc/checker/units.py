@@ -7,6 +7,7 @@ needs itself, a file that imports itself are reported. Leaves to others: what a 
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 from netc import parser
@@ -58,7 +59,22 @@ class Unit:
         self.own: list[Definition] = []
         self.brought: list[Unit] = []
         self.incomplete = False  # an import is missing, so that a name that isn't there may be its
+        self.lost = lost_words(source, file.definitions)  # of definitions that didn't parse
         self.fixed: dict[str, dict[str, tuple[Any, str]]] = {}  # of each variant: parameters, with values and code
+
+    def lacks(self, name: str) -> bool:
+        """Whether a name that isn't there may be missing because of another mistake."""
+        return self.incomplete or name in self.lost
+
+
+def lost_words(source: Source, statements: tuple[Any, ...]) -> frozenset[str]:
+    """The words in the lines of what didn't parse: names that may have been defined there."""
+    found: set[str] = set()
+    for statement in statements:
+        if isinstance(statement, s.Broken):
+            first, last = (source.position(at)[0] for at in statement.span)
+            found.update(word for n in range(first, last + 1) for word in re.findall(r"\w+", source.line(n)))
+    return frozenset(found)
 
 
 def load(file: s.File, source: Source, report: Report, loader: Loader | None) -> Unit:
@@ -209,7 +225,7 @@ class _Constants(Evaluator):
         return self.unit.definitions.get(name)
 
     def unknown(self, expr: s.Name) -> Any:
-        return ERROR if self.unit.incomplete else super().unknown(expr)
+        return ERROR if self.unit.lacks(expr.text) else super().unknown(expr)
 
     def python(self, name: str) -> Entry | None:
         return self.unit.python.get(name)
