@@ -338,7 +338,7 @@ def build_class(session: Session, general: General) -> ir.Class:
     arguments.sort(key=lambda a: a.default is not None)
     if UNKNOWN in "".join(codes_of((names.build, names.flow))):
         what = _unknown_size((*names.build, *names.flow))
-        raise NoExpression(f"{what} in `{general.definition.name}` has no expression")
+        raise NoExpression(f"{what} in `{general.definition.name}` has no expression over the parameters")
     return ir.Class(
         session.class_name(general.definition),
         "nn.Sequential" if body.is_seq else "nn.Module",

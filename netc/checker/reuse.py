@@ -16,8 +16,9 @@ from netc.checker.general_shapes import agrees, inferred, shape, witness
 from netc.checker.labels import name_of
 from netc.checker.layer_errors import came_from, rejected, type_text, value_text
 from netc.checker.layers import given
-from netc.checker.values import Made, Tensor, tensors
+from netc.checker.values import Made, Tensor, TensorTuple, tensors
 from netc.diagnostics import Label, nearest
+from netc.literals import literal
 from netc.node import replace
 from netc.shapes import Reject, TensorType
 
@@ -59,9 +60,11 @@ def again(c: Body, step: s.Expr, label: str, value: Any) -> Any:
             _apply_declared(c, replace(child, inputs=types, output=result))
         came = {"": sources.of(list(taken))}
         c.rows.append(ir.Row(f"{c.prefix}{label}", named, functions.first(result), macs, step.span, {}, came))
-    repeat = child.call.entry.rule.repeat if isinstance(child, ir.Layer) and child.call.entry.rule else 1
-    expr = ir.Apply(c.codes.get(label, ""), given(value, repeat), (), result, step.span)
-    return functions.wrapped(result, expr, Made(label, step.span), source=sources.last(c))
+    rule = child.call.entry.rule if isinstance(child, ir.Layer) else None
+    keywords = tuple((n, ir.Value(literal(v))) for n, v in rule.alone.items()) if rule is not None else ()
+    expr = ir.Apply(c.codes.get(label, ""), given(value, rule.repeat if rule else 1), keywords, result, step.span)
+    made = functions.wrapped(result, expr, Made(label, step.span), source=sources.last(c))
+    return made._replace(of_layer=rule is not None) if isinstance(made, TensorTuple) else made
 
 
 def _apply_declared(c: Body, child: ir.Layer) -> None:

@@ -311,3 +311,20 @@ def test_a_loop_that_counts_with_the_name_of_an_input() -> None:
     for _ in range(3):
         expected = (expected - 1).relu()
     assert torch.equal(model(given), expected)
+
+
+def test_a_shared_layer_of_several_results_passes_on_its_first() -> None:
+    program = """network Net {
+      input x: [N, T, 8]
+      attend: MultiheadAttention(2, batch_first=True)
+      attend -> rnn: GRU(8, batch_first=True)
+      rnn
+      y, h = _ -> rnn
+      y + h[0][:, None]
+    }"""
+    model = execute(model_text(program), "net").Net()
+    given = torch.randn(2, 3, 8)
+    first = model.attend(given, given, given)[0]
+    read = model.rnn(model.rnn(model.attend(first, first, first)[0])[0])[0]
+    y, h = model.rnn(read)
+    torch.testing.assert_close(model(given), y + h[0][:, None])
