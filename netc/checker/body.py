@@ -22,7 +22,7 @@ from netc.checker.hints import elsewhere
 from netc.checker.python_text import names, text
 from netc.checker.recorder import UNKNOWN, mark
 from netc.checker.units import lost_words
-from netc.checker.values import DTYPES, Formula, LayerRef, Tensor, TensorTuple, alone, tensors
+from netc.checker.values import DTYPES, Formula, LayerRef, Tensor, TensorTuple, alone, key_of, tensors
 from netc.diagnostics import Label, Report
 from netc.identifiers import MODULE_ATTRIBUTES, valid_name
 from netc.literals import literal
@@ -216,7 +216,13 @@ class Body(Evaluator):
         if any(map(tensors, given.values())):
             return functions.formula(self, formula, given, expr)
         concrete = given if self.rec is None else {n: self.rec.witness(v) for n, v in given.items()}
-        return super().formula_value(inner, formula, concrete, expr)
+        key = id(formula.body), key_of(concrete)
+        if key not in self.session.formulas:
+            value = super().formula_value(inner, formula, concrete, expr)
+            if value is ERROR:
+                return ERROR
+            self.session.formulas[key] = value
+        return self.session.formulas[key]
 
     # --- statements --------------------------------------------------------------------------------------------------
 
