@@ -37,6 +37,7 @@ def check(file: s.File, source: Source, report: Report, stem: str, loader: Loade
     session = Session(report)
     for own in unit.own:
         _parameters(own, unit, report)
+        _defaults(session, own, report)
     _link(session, unit, report)
     networks = _networks(session, unit, report)
     found = sections.collect(file, report)
@@ -295,6 +296,14 @@ def _parameters(definition: Definition, unit: Unit, report: Report) -> None:
             continue
         seen[name] = param
         valid_name(name, param.name.span, report)
+
+
+def _defaults(session: Session, definition: Definition, report: Report) -> None:
+    """Report a default that can't be computed, also where every call gives the parameter."""
+    outside = _Outer(session, definition, report, {}, None)
+    for param in definition.params:
+        if param.default is not None:
+            outside.evaluate(param.default)
 
 
 __all__ = ["ERROR", "check"]
