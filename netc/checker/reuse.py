@@ -102,12 +102,13 @@ def _again(
         elif isinstance(size, Reject) or not (c.built(size) and agrees(witness(c, values[name]), witness(c, size))):
             got = size.reason if isinstance(size, Reject) else f"it was built for {value_text(values[name])}"
             arrives = "" if isinstance(size, Reject) else f" and now receives {value_text(size)}"
+            again_ = " again" if child.inputs else ""
             c.report.add(
                 "E0405",
-                f"`{child.label}` can't be applied again here: {got}{arrives} ({name})",
+                f"`{child.label}` can't be applied{again_} here: {got}{arrives} ({name})",
                 span,
                 secondary=[Label(child.span, _built_for(child)), *came_from(taken)],
-                help="shared layers need inputs of the same size; use a layer of its own here",
+                help="shared layers need inputs of the same size; use a layer of its own here" if again_ else None,
             )
             return None
     result = shape(c, rule.shape, values, types, entry.params)
