@@ -217,12 +217,12 @@ class Body(Evaluator):
             return functions.formula(self, formula, given, expr)
         concrete = given if self.rec is None else {n: self.rec.witness(v) for n, v in given.items()}
         key = id(formula.body), key_of(concrete)
-        if key not in self.session.formulas:
+        if key not in self.session.computed:
             value = super().formula_value(inner, formula, concrete, expr)
             if value is ERROR:
                 return ERROR
-            self.session.formulas[key] = value
-        return self.session.formulas[key]
+            self.session.computed[key] = value
+        return self.session.computed[key]
 
     # --- statements --------------------------------------------------------------------------------------------------
 

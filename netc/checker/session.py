@@ -102,7 +102,7 @@ class Session:
         self.asking: list[list[Asked]] = []  # of the modules that are being followed in general
         self.noted: dict[tuple[int, Span], list[Definition]] = {}
         self.calls: dict[Any, Remembered] = {}
-        self.formulas: dict[Any, Any] = {}  # values by the formula's identity and its arguments
+        self.computed: dict[Any, Any] = {}  # values of formulas by the formula's identity and its arguments
         self.words: dict[int, tuple[s.Expr, tuple[str, ...]]] = {}  # the names in a step, by its identity
         self.given: dict[tuple[int, Span], list[LayerRef]] = {}  # what a step with a layer as a parameter was given
         self.optional: dict[int, bool] = {}
