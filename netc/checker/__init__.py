@@ -56,8 +56,7 @@ def check(file: s.File, source: Source, report: Report, stem: str, loader: Loade
         made = _classes(session, unit, networks)
     except NoExpression as problem:
         report.add(
-            "E0410", f"{problem}, so that the class can't be written", networks[0].span,
-            help="say the size at the layer, `in_features=…` or `in_channels=…`, as a number or a parameter",
+            "E0410", f"{problem}, so that the class can't be written", networks[0].span, help=problem.help,
         )  # fmt: skip
         return None
     constants = tuple(_constant(session, unit, node) for node in _all_constants(unit))
@@ -261,7 +260,7 @@ def _classes(session: Session, unit: Unit, networks: list[ir.Network]) -> tuple[
     words = [_used(classes.words(c), held) for c in made]
     for definition, name in session.names.items():
         if name not in names and any(name in found for found in words):
-            raise NoExpression(f"`{definition.name}` is given as an argument and never built")
+            raise NoExpression(f"`{definition.name}` is given as an argument and never built", "leave it out")
     return tuple(c._replace(uses=frozenset(found & names - {c.name})) for c, found in zip(made, words, strict=True))
 
 

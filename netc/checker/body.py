@@ -29,7 +29,7 @@ from netc.literals import literal
 from netc.shapes import Size, TensorType
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from netc.catalog.entry import Entry
     from netc.checker.recorder import Recorder
@@ -66,7 +66,6 @@ class Body(Evaluator):
         self.labels: dict[str, Any] = {}
         self.results: dict[str, Any] = {}  # label of a module -> the types that it gives
         self.built_from: dict[str, tuple[Definition, dict[str, Any], dict[str, Any]]] = {}  # label -> module, arguments
-        self.own_labels: dict[Span, str] = {}  # of layers given as arguments that stand without one
         self.codes: dict[str, str] = {}  # label -> the Python that names the child
         self.children: list[ir.Child] = []
         self.held: list[ir.Held] = []
@@ -609,10 +608,10 @@ class Body(Evaluator):
     def source_text(self, span: Span) -> str:
         return self.source.slice(span)
 
-    def free_label(self, layer: str) -> str:
+    def free_label(self, layer: str, others: Iterable[str] = ()) -> str:
         """A label for a layer that has none: its name in lower case, numbered where that is taken."""
         base = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", layer).lower()
-        taken = {*self.labels, *self.env, *MODULE_ATTRIBUTES}
+        taken = {*self.labels, *self.env, *MODULE_ATTRIBUTES, *others}
         return base if base not in taken else next(f"{base}{i}" for i in range(2, 10**6) if f"{base}{i}" not in taken)
 
 

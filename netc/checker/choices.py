@@ -33,6 +33,12 @@ def note(c: Body, callee: s.Name) -> None:
             found.append(held)
 
 
+def chosen(c: Body, callee: s.Name, held: LayerRef) -> LayerRef:
+    """The layer for which a step is followed: in a branch that the instance doesn't take, one of those that do."""
+    noted = _refs(c, callee)
+    return noted[0] if c.rec is not None and c.untaken and noted and held not in noted else held
+
+
 def settled(c: Body, step: s.Expr, callee: s.Name, label: str, value: Any, types: Any) -> Any:
     """The types that a layer of torch gives, with a size unknown where another layer would give another one."""
     if c.rec is None or len(_refs(c, callee)) < 2:
@@ -66,7 +72,7 @@ def sizes(c: Body, step: s.Expr, callee: s.Name, label: str, value: Any) -> tupl
             found.add(() if made is None else tuple(a.code for n, a in made[0].call.args.items() if n in inferred))
     if len(found) > 1:
         said = f"the layers that `{callee.text}` of {c.owner.name} stands for"
-        raise NoExpression(f"{said} are built with different sizes of their input")
+        raise NoExpression(f"{said} are built with different sizes of their input", "give it layers of one kind")
     return found.pop() if found else ()
 
 

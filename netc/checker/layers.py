@@ -198,7 +198,7 @@ def register(c: Body, label: Named, child: ir.Child, made: ir.Made) -> None:
 def new(c: Body, ref: LayerRef, callee: s.Name, layer: ir.Layer, sizes: tuple[str, ...] = ()) -> ir.New:
     """The Python that builds a layer; one that infers no sizes is given those that others in its place need."""
     held = c.env.get(callee.text)
-    preset = {n for n, _, _ in held.args} if isinstance(held, LayerRef) else set()
+    preset = {n for n, _, _ in ref.args} if isinstance(held, LayerRef) else set()
     own = f"ꞏ{callee.text}ꞏ" if isinstance(held, LayerRef) else callee_code(c, ref.target)
     arguments = [(n, a) for n, a in layer.call.args.items() if n not in preset]
     inferred = ref.target.rule.infers if isinstance(ref.target, Entry) and ref.target.rule is not None else {}
@@ -446,8 +446,9 @@ def _values(layer: ir.Layer) -> dict[str, Any]:
 
 
 def _own_label(c: Body, callee: s.Name) -> Named:
-    """The label of a step that has none: the same one in every turn of a loop."""
-    text = c.own_labels.setdefault(callee.span, c.free_label(callee.text))
+    """The label of a step that has none: the same one in every turn of a loop, and in every instance."""
+    known = c.session.own_labels.setdefault(id(c.owner), {})
+    text = known.get(callee.span) or known.setdefault(callee.span, c.free_label(callee.text, known.values()))
     return Named(text, f'"{text}"', callee.span)
 
 

@@ -228,6 +228,7 @@ def _recorded(
     rec = c.rec
     assert rec is not None
     held = c.env.get(callee.text) if callee is not None else None
+    held = choices.chosen(c, callee, held) if callee is not None and isinstance(held, LayerRef) else held
     from_parameter = callee is not None and isinstance(held, LayerRef)
     asked = c.session.ask(c.owner, callee if from_parameter else None, definition)
     targets, generals = asked.targets, asked.generals
@@ -239,7 +240,8 @@ def _recorded(
             at = _axis(generals[0], index, axis, types)
             if at is None:
                 said = f"`{definition.name}` has to know a size of an input"
-                raise NoExpression(f"{said} that hasn't the same number of axes everywhere")
+                further = "bring it to one number of axes, or write a module for each"
+                raise NoExpression(f"{said} that hasn't the same number of axes everywhere", further)
             sizes.append((None, ir.Code(c.inferred_code(types[index].shape[at], name))))
     preset = {n for n, _, _ in held.args} if isinstance(held, LayerRef) else set()
     own = mark(callee.text) if from_parameter and callee is not None else callee_code(c, definition)

@@ -34,7 +34,11 @@ def mark(name: str) -> str:
 
 
 class NoExpression(Exception):
-    """A size for which the class would need an expression, and there is none; the text says which."""
+    """What a class needs and can't have, such as an expression for a size: the text says what, `help` a way out."""
+
+    def __init__(self, text: str, help: str | None = None) -> None:
+        super().__init__(text)
+        self.help = help or "say the size at the layer, `in_features=…` or `in_channels=…`, as a number or a parameter"
 
 
 class Atom(NamedTuple):

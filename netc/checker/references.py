@@ -33,6 +33,7 @@ def find(c: Body, callee: s.Name) -> LayerRef | None:
     if name in c.env:
         if isinstance(held, LayerRef):
             choices.note(c, callee)
+            held = choices.chosen(c, callee, held)
             return held if _usable(c, held, callee) else None
         if held is not ERROR:
             c.report.add(

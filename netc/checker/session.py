@@ -13,7 +13,7 @@ from netc import syntax as s
 from netc.checker import sources
 from netc.checker.body import Body
 from netc.checker.expressions import ERROR
-from netc.checker.recorder import Recorder
+from netc.checker.recorder import NoExpression, Recorder
 from netc.checker.units import Definition
 from netc.checker.values import Tensor, TensorTuple, key_of
 from netc.diagnostics import Label, Report
@@ -104,6 +104,8 @@ class Session:
         self.calls: dict[Any, Remembered] = {}
         self.computed: dict[Any, Any] = {}  # values of formulas by the formula's identity and its arguments
         self.words: dict[int, tuple[s.Expr, tuple[str, ...]]] = {}  # the names in a step, by its identity
+        self.own_labels: dict[int, dict[Span, str]] = {}  # of layers given as arguments that stand without one
+        self.following: list[Definition] = []  # in general
         self.given: dict[tuple[int, Span], list[LayerRef]] = {}  # what a step with a layer as a parameter was given
         self.optional: dict[int, bool] = {}
         self.states: dict[int, tuple[ir.Layer, dict[str, Any]]] = {}  # of layers by their identity
@@ -292,8 +294,13 @@ class Session:
         if definition not in self.generals:
             earlier = self.earlier.get(definition)
             if earlier is None or not self._holds(definition):
+                if definition in self.following:
+                    said = f"`{definition.name}` is built again inside of what it is given"
+                    raise NoExpression(said, "write a second module for the inner one")
                 self.asking.append([])
+                self.following.append(definition)
                 earlier, seen = classes.generalize(self, definition)
+                self.following.pop()
                 exports = dict(self.exports.get(definition, {}))
                 self.followed[definition] = Followed(self.asking.pop(), exports, seen)
             self.generals[definition] = earlier
