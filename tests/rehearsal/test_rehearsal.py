@@ -21,6 +21,7 @@ from netc.literals import literal
 from netc.rehearsal import Disagreement, rehearse
 from tests.lang.test_corpus import cases
 from tests.rehearsal.drawn import Program
+from tests.rehearsal.mutations import mutants
 
 ROOT = Path(__file__).parents[2]
 PROGRAMS = [*sorted((ROOT / "models").glob("*.net")), *sorted((ROOT / "examples").glob("*.net"))]
@@ -169,6 +170,28 @@ def test_a_change_is_noticed(name: str) -> None:
     assert old in text
     with pytest.raises(Disagreement, match=said):
         rehearse(text.replace(old, new), networks)
+
+
+@pytest.mark.parametrize("stem", ["resnet", "vae", "densenet", "shufflenet_v2", "seq2seq", "unet"])
+def test_small_changes_are_noticed(stem: str) -> None:
+    """Nearly every change of a number, name, operator or statement; what is missed changes nothing, or drawn weights.
+
+    An initialiser is run, but not held to the file; a statement may have no effect, such as a comparison of channels
+    that decides nothing for the networks of the file, or an attribute that nothing reads.
+    """
+    text, networks = generated(ROOT / "models" / f"{stem}.net")
+    changes = list(mutants(text))
+    Random(stem).shuffle(changes)
+    missed = [m for m in changes[:50] if not noticed(m.text, networks)]
+    assert len(missed) <= 8, [m[:4] for m in missed]
+
+
+def noticed(text: str, networks: tuple[ir.Network, ...]) -> bool:
+    try:
+        rehearse(text, networks)
+    except Disagreement:
+        return True
+    return False
 
 
 def test_the_command_line_says_that_it_is_a_bug(
