@@ -301,8 +301,15 @@ def _defaults(session: Session, definition: Definition, report: Report) -> None:
     """Report a default that can't be computed, also where every call gives the parameter."""
     outside = _Outer(session, definition, report, {}, None)
     for param in definition.params:
-        if param.default is not None:
-            outside.evaluate(param.default)
+        if param.default is None:
+            continue
+        value = outside.evaluate(param.default)
+        own = isinstance(value, LayerRef) and isinstance(value.target, Definition)
+        if own and modules.base(value.target) is definition:
+            report.add(
+                "E0238", f"`{definition.name}` holds itself as a default", param.default.span,
+                help="use another module, or None",
+            )  # fmt: skip
 
 
 __all__ = ["ERROR", "check"]

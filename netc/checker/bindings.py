@@ -50,6 +50,16 @@ def may_bind(c: Body, name: s.Ident) -> bool:
     return True
 
 
+def keep_current(c: Body, names: set[str], span: Span) -> None:
+    """Give the current value its own variable where the name that it has gets another one: an input bound anew."""
+    value = c.current
+    if c.rec is None or not isinstance(value, Tensor) or not isinstance(value.expr, ir.Var):
+        return
+    if value.expr.name in names - {"_"}:
+        c.rec.flow.append(ir.Assign("_", value.expr, span))
+        c.current = value._replace(expr=ir.Var("_", value.type))
+
+
 def take_apart(c: Body, statement: s.Bind, value: Any) -> None:
     """`out, (h, c) = …`: a line of `forward` that binds several names, or several values known at building."""
     idents = s.idents(statement.targets)
@@ -60,6 +70,7 @@ def take_apart(c: Body, statement: s.Bind, value: Any) -> None:
         value = layers.with_all(value)
         target = _target(statement.targets)
         if spread(c, statement.targets, value, statement.span) and c.rec is not None:
+            keep_current(c, {i.text for i in idents}, statement.span)
             line = ir.Assign(target, functions.as_expr(value), statement.span)
             c.rec.flow.append(line)
             if all(t.constant for t in tensors(value)):

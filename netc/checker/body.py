@@ -280,6 +280,7 @@ class Body(Evaluator):
         if self.rec is not None:
             if target in self.lasting and isinstance(bound, Tensor):
                 bound = bindings.lasts(self, target, bound)
+            bindings.keep_current(self, {target}, span)
             line = ir.Assign(target, functions.as_expr(value), span)
             self.rec.flow.append(line)
             if target != "_" and all(t.constant for t in tensors(value)):

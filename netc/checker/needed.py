@@ -44,6 +44,8 @@ def names_read(node: object) -> dict[str, None]:
         for item in node:
             out |= names_read(item)
         return out
+    if isinstance(node, ir.Var):
+        return {node.name: None}
     out = {}
     if isinstance(node, tuple) and not isinstance(node, LEAVES):
         for field in node:

@@ -113,4 +113,6 @@ def key_of(value: Any) -> Any:
         return value
     if isinstance(value, (list, tuple)) and not hasattr(value, "_fields"):
         return (type(value).__name__, *map(key_of, value))
+    if isinstance(value, Formula):
+        return ("Formula", value.name, id(value.body))
     return (type(value).__name__, value)

@@ -328,3 +328,31 @@ def test_a_shared_layer_of_several_results_passes_on_its_first() -> None:
     read = model.rnn(model.rnn(model.attend(first, first, first)[0])[0])[0]
     y, h = model.rnn(read)
     torch.testing.assert_close(model(given), y + h[0][:, None])
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["a = _ -> left: Linear(8); b = _ -> right: Linear(8); a + b", "a, b = chunk(a, 2, dim=1); _[:, :4] + a + b"],
+)
+def test_the_current_value_stays_where_its_input_gets_another_value(line: str) -> None:
+    model = execute(model_text(f"network Net {{ input a: [N, 8]; {line} }}"), "net").Net()
+    given = torch.randn(2, 8)
+    if "chunk" in line:
+        expected = given[:, :4] + given[:, :4] + given[:, 4:]
+    else:
+        expected = model.left(given) + model.right(given)
+    assert torch.equal(model(given), expected)
+
+
+def test_a_number_that_a_branch_makes_a_tensor() -> None:
+    program = """network Net(scale = 2) {
+      input x: [N, 8]
+      y = scale
+      if scale == 2 { y = x -> fc: Linear(8) }
+      x + y
+    }"""
+    module = execute(model_text(program), "net")
+    given = torch.randn(2, 8)
+    model = module.Net()
+    assert torch.equal(model(given), given + model.fc(given))
+    assert torch.equal(module.Net(scale=3)(given), given + 3)
