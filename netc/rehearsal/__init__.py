@@ -10,6 +10,7 @@ text. Leaves to others: numbers, which only torch can compute.
 
 from __future__ import annotations
 
+from _thread import allocate_lock
 from typing import TYPE_CHECKING, Any
 
 from netc.rehearsal.comparison import Disagreement, Trees, compare_outputs, compare_steps
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from netc import ir
 
 __all__ = ["Disagreement", "rehearse"]
+_alone = allocate_lock()  # the stand-ins share one stage
 
 
 def rehearse(
@@ -34,13 +36,23 @@ def rehearse(
     `python` are the files that the text imports, for which stand-ins are made; `arguments` are what the networks are
     built with, their own defaults where it is left out.
     """
-    restart()
+    with _alone:
+        restart()
+        try:
+            _rehearse(text, networks, python, arguments or {})
+        finally:
+            restart()  # which lets go of what was built
+
+
+def _rehearse(
+    text: str, networks: Sequence[ir.Network], python: Sequence[ir.PythonFile], arguments: Mapping[str, object]
+) -> None:
     names = namespace(python)
     _run("the generated code", lambda: exec(compile(text, "model.py", "exec"), names))
     trees = Trees()
     trains = "if self.training" in text
     for network in networks:
-        module = _run(network.name, lambda network=network: names[network.name](**(arguments or {})))
+        module = _run(network.name, lambda network=network: names[network.name](**arguments))
         trees.network(network, module)
         _compare_forward(network, module, trains)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from pathlib import Path
 from random import Random
@@ -192,6 +193,14 @@ def noticed(text: str, networks: tuple[ir.Network, ...]) -> bool:
     except Disagreement:
         return True
     return False
+
+
+def test_rehearsals_at_once() -> None:
+    """Several threads may compile at the same time."""
+    stems = ["lenet", "resnet", "vae", "gpt", "unet", "densenet"] * 2
+    work = [generated(ROOT / "models" / f"{stem}.net") for stem in stems]
+    with ThreadPoolExecutor(4) as pool:
+        assert list(pool.map(lambda given: rehearse(*given), work)) == [None] * len(work)
 
 
 def test_the_command_line_says_that_it_is_a_bug(
