@@ -317,6 +317,8 @@ def _unknown_size(statements: tuple[Any, ...]) -> str:
         if isinstance(statement, ir.Register) and statement.label is not None:
             label = MARK.sub(r"\1", statement.label).lstrip("f").strip("\"'")
             return f"a size of the input of `{label}`"
+        if isinstance(statement, ir.Store):
+            return "a size of the result"
         if isinstance(statement, ir.Hold):
             return f"a size of `{statement.name}`"
     return "a size"

@@ -57,6 +57,7 @@ class Recorder:
         self.versions: dict[str, int] = {}
         self.build: list[ir.Build] = []
         self.flow: list[ir.Flow] = []
+        self.aliases: list[ir.Assign] = []  # outputs that name a value which has a name already
         self.counter = 0
         self.incomplete = False  # a part of the body could not be followed
         self.roles: dict[str, list[str]] = {}  # name -> what torch calls the arguments that it is given as

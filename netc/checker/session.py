@@ -192,6 +192,8 @@ class Session:
         body.run()
         if not report.failed:
             state.fills(body)
+        if recorder is not None:
+            state.settle(body)
         return body
 
     def finished(

@@ -6,6 +6,7 @@ initialisers as the constructor runs them.
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 from netc import catalog, ir
@@ -14,6 +15,7 @@ from netc.catalog.entry import Entry
 from netc.checker.arguments import bind
 from netc.checker.expressions import ERROR, Evaluator, kind_of
 from netc.checker.functions import as_expr
+from netc.checker.needed import LEAVES
 from netc.checker.python_text import text
 from netc.checker.recorder import mark
 from netc.checker.units import Definition
@@ -63,13 +65,54 @@ def output(c: Body, statement: s.Output) -> None:
         return
     inputs = {i.name for i in c.inputs}
     plain = isinstance(value.expr, ir.Var)
-    target = name.text if name.text not in inputs and not isinstance(c.env.get(name.text), (int, Size)) else "_result"
-    if c.rec is not None and not plain:
-        c.rec.flow.append(ir.Assign(target, as_expr(value), statement.span))
+    taken = name.text in inputs or name.text in c.env  # which later lines may still read
+    target = f"{name.text}_output" if taken else name.text
+    if c.rec is not None:
+        line = ir.Assign(target, as_expr(value), statement.span)
+        c.rec.flow.append(line)
+        if plain:
+            c.rec.aliases.append(line)
         value = Tensor(ir.Var(target, value.type), value.type, value.made, source=value.source)
     if name.text not in c.env:
         c.env[name.text] = value
     c.outputs.append((name.text, value, c.in_training))
+
+
+def settle(c: Body) -> None:
+    """Take away the variable of an output that only names a value which no later line changes."""
+    rec = c.rec
+    assert rec is not None
+    for line in rec.aliases:
+        at = next((i for i, st in enumerate(rec.flow) if st == line), None)
+        assert isinstance(line.value, ir.Var)
+        if at is None or line.value.name in _assigned(tuple(rec.flow[at + 1 :])):
+            continue
+        rec.flow[at:] = [_instead(st, line.target, line.value) for st in rec.flow[at + 1 :]]
+        c.outputs = [
+            (n, t._replace(expr=_instead(t.expr, line.target, line.value)), training) for n, t, training in c.outputs
+        ]
+
+
+def _assigned(node: Any) -> set[str]:
+    """The names that statements of `forward` give a value."""
+    if isinstance(node, ir.Assign):
+        return set(re.findall(r"\w+", str(node.target)))
+    if isinstance(node, (ir.Let, ir.FlowFor)):
+        head = set(re.findall(r"\w+", node.target if isinstance(node, ir.Let) else node.targets))
+        return head | (_assigned(node.body) if isinstance(node, ir.FlowFor) else set())
+    if isinstance(node, ir.FlowIf):
+        return _assigned(node.then) | _assigned(node.otherwise)
+    return set().union(*map(_assigned, node)) if type(node) is tuple and node else set()
+
+
+def _instead(node: Any, name: Any, expr: ir.Expr) -> Any:
+    """A node with an expression in the place of a variable."""
+    if isinstance(node, ir.Var):
+        return expr if node.name == name else node
+    if isinstance(node, tuple) and not isinstance(node, LEAVES):
+        items = [_instead(item, name, expr) for item in node]
+        return type(node)(*items) if hasattr(node, "_fields") else tuple(items)
+    return node
 
 
 def parameter(c: Body, statement: s.Parameter) -> None:

@@ -356,3 +356,41 @@ def test_a_number_that_a_branch_makes_a_tensor() -> None:
     model = module.Net()
     assert torch.equal(model(given), given + model.fc(given))
     assert torch.equal(module.Net(scale=3)(given), given + 3)
+
+
+def test_an_output_does_not_take_the_place_of_a_value_of_its_name() -> None:
+    program = """network Net {
+      input image: [N, 8]
+      b = image -> first: Linear(8)
+      if training { output b = image -> second: Linear(3) }
+      output image = image - b
+    }"""
+    model = execute(model_text(program), "net").Net()
+    given = torch.randn(2, 8)
+    trained = model(given)
+    assert torch.equal(trained.image, given - model.first(given))
+    assert torch.equal(trained.b, model.second(given))
+    assert torch.equal(model.eval()(given), trained.image)
+
+
+def test_an_output_keeps_its_value_where_the_name_gets_another_one() -> None:
+    program = """network Net(again = True) {
+      input x: [N, 8]
+      fc1: Linear(4)
+      output a = _
+      if again { fc2: Linear(4) }
+      output b = _
+      y = relu(_)
+      output c = y
+      for i in range(2) { y = y + 1 }
+      output d = y
+    }"""
+    model = execute(model_text(program), "net").Net()
+    given = torch.randn(2, 8)
+    a = model.fc1(given)
+    b = model.fc2(a)
+    made = model(given)
+    assert torch.equal(made.a, a)
+    assert torch.equal(made.b, b)
+    assert torch.equal(made.c, b.relu())
+    assert torch.equal(made.d, b.relu() + 2)
