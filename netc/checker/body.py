@@ -482,11 +482,10 @@ class Body(Evaluator):
         return super().eval_unary(expr)
 
     def eval_compare(self, expr: s.Compare) -> Any:
-        if functions.mentions_tensor(self, expr):
-            values = [self.evaluate(operand) for operand in expr.operands]
-            if any(isinstance(v, Tensor) for v in values):
-                return functions.compare(self, expr, values)
-        return super().eval_compare(expr)
+        values = [self.evaluate(operand) for operand in expr.operands]
+        if any(isinstance(v, Tensor) for v in values):
+            return functions.compare(self, expr, values)
+        return self.compared(expr, values)
 
     def _is_tensor(self, expr: s.Expr) -> bool:
         return functions.mentions_tensor(self, expr) and isinstance(self.evaluate(expr), (Tensor, TensorTuple))

@@ -222,7 +222,10 @@ class Evaluator:
         return bool(value)
 
     def eval_compare(self, expr: s.Compare) -> Any:
-        values = [self.evaluate(operand) for operand in expr.operands]
+        return self.compared(expr, [self.evaluate(operand) for operand in expr.operands])
+
+    def compared(self, expr: s.Compare, values: list[Any]) -> Any:
+        """The value of a comparison of values that are known."""
         for op, a, b in zip(expr.ops, values[:-1], values[1:], strict=True):
             answer = self.apply(_COMPARE[op], (a, b), expr, f"`{op}`")
             if answer is ERROR or not answer:

@@ -14,7 +14,7 @@ from netc import syntax as s
 from netc.catalog.entry import REQUIRED
 from netc.checker import sources
 from netc.checker.arguments import accepts, describe
-from netc.checker.expressions import ERROR, kind_of
+from netc.checker.expressions import BUILTINS, ERROR, kind_of
 from netc.checker.recorder import DEVICE, mark
 from netc.checker.values import DType, LayerRef, Made, Tensor, TensorTuple, tensors
 from netc.diagnostics import Label, nearest, suggestion
@@ -81,10 +81,17 @@ def mentions_tensor(c: Body, expr: object) -> bool:
         return False
     if isinstance(expr, s.Attribute) and isinstance(expr.value, s.Name) and expr.value.text in c.labels:
         return True
+    if isinstance(expr, s.Call) and isinstance(expr.callee, s.Name) and _makes_tensor(c, expr.callee.text):
+        return True
     for item in expr if isinstance(expr, tuple) and type(expr) is not Span else ():
         if isinstance(item, tuple) and mentions_tensor(c, item):
             return True
     return False
+
+
+def _makes_tensor(c: Body, name: str) -> bool:
+    """Whether a name is called that is a function of torch and nothing else, such as `arange`."""
+    return name[0].islower() and name not in BUILTINS and name not in c.env and catalog.function(name) is not None
 
 
 def mentions_shape(c: Body, expr: object) -> bool:
