@@ -393,4 +393,4 @@ def test_an_output_keeps_its_value_where_the_name_gets_another_one() -> None:
     assert torch.equal(made.a, a)
     assert torch.equal(made.b, b)
     assert torch.equal(made.c, b.relu())
-    assert torch.equal(made.d, b.relu() + 2)
+    assert torch.equal(made.d, b.relu() + 1 + 1)
