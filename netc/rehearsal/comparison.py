@@ -200,12 +200,13 @@ def _compare_values(where: str, row: ir.Row, step: Step, training: bool) -> None
     params = {p.name: p for p in entry.params} if entry is not None else {}
     for name, seen in ({"training": training} | dict(row.values)).items():
         own = name if form is None else form.keywords.get(name, name)
-        if own not in step.values:
+        if own not in step.values or (seen is step.values[own] and own != "dropout_p"):
             continue
         made = step.values[own]
         wanted = 0.0 if own == "dropout_p" and not training else seen
         alike = equal(params[own], wanted, made) if own in params else bool(wanted == made)
-        _require(alike, where, f"`{own}`", _shown(wanted), _shown(made))
+        if not alike:
+            raise _disagreement(where, f"`{own}`", _shown(wanted), _shown(made))
 
 
 def _compare_sources(where: str, row: ir.Row, step: Step) -> None:
@@ -222,7 +223,8 @@ def _compare_sources(where: str, row: ir.Row, step: Step) -> None:
 
 def _require_sources(where: str, what: str, seen: tuple[ir.Source, ...], made: tuple[ir.Source, ...]) -> None:
     alike = len(seen) == len(made) and all(a == b or a is None or b is None for a, b in zip(seen, made, strict=True))
-    _require(alike, where, what, _from(seen), _from(made))
+    if not alike:
+        raise _disagreement(where, what, _from(seen), _from(made))
 
 
 def _all_of(sources: Mapping[str, tuple[ir.Source, ...]]) -> tuple[ir.Source, ...]:
