@@ -270,7 +270,8 @@ def entry() -> None:
 def run(arguments: list[str]) -> int:
     """Run a command line, and give its exit code."""
     _shown.clear()
-    importlib.import_module("netc.cli_run")  # its commands register themselves
+    if not arguments or arguments[0] not in cli.commands:
+        importlib.import_module("netc.cli_run")  # the other commands register themselves
     try:
         result = cli.main(arguments, "netc", standalone_mode=False)
         sys.stdout.flush()
