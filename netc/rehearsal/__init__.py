@@ -10,6 +10,7 @@ text. Leaves to others: numbers, which only torch can compute.
 
 from __future__ import annotations
 
+import gc
 from _thread import allocate_lock
 from typing import TYPE_CHECKING, Any
 
@@ -38,10 +39,14 @@ def rehearse(
     """
     with _alone:
         restart()
+        collecting = gc.isenabled()
+        gc.disable()  # nothing is let go of before the end
         try:
             _rehearse(text, networks, python, arguments or {})
         finally:
             restart()  # which lets go of what was built
+            if collecting:
+                gc.enable()
 
 
 def _rehearse(

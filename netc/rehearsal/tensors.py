@@ -232,23 +232,35 @@ def call(entry: Entry, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     return noted(entry.name, result, all(t.constant for t in found), shown, came)
 
 
-_positions: dict[int, tuple[Entry, tuple[str, ...], str | None]] = {}
+class Signature(NamedTuple):
+    """The parameters of an entry: those that positions stand for, the one that takes what is left, all, those needed."""
+
+    entry: Entry
+    positions: tuple[str, ...]
+    rest: str | None
+    names: frozenset[str]
+    needed: frozenset[str]
 
 
-def _positional(entry: Entry) -> tuple[Entry, tuple[str, ...], str | None]:
-    """The parameters that positions stand for, and the one that takes all that are left."""
-    key = id(entry)
-    if key not in _positions:
+_signatures: dict[int, Signature] = {}
+
+
+def _signature(entry: Entry) -> Signature:
+    found = _signatures.get(id(entry))
+    if found is None or found.entry is not entry:
         params = [p for p in entry.params if not p.keyword_only]
         rest = next((p.name for p in params if p.type.startswith("*")), None)
         names = [p.name for p in params]
-        _positions[key] = entry, tuple(names[: names.index(rest)] if rest else names), rest
-    return _positions[key]
+        needed = frozenset(p.name for p in entry.params if p.default is REQUIRED)
+        positions = tuple(names[: names.index(rest)] if rest else names)
+        found = Signature(entry, positions, rest, frozenset(p.name for p in entry.params), needed)
+        _signatures[id(entry)] = found
+    return found
 
 
 def bind(entry: Entry, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
     """Arguments by parameter, as Python binds them. Raises TypeError for what doesn't fit."""
-    _, names, rest = _positional(entry)
+    _, names, rest, known, needed = _signature(entry)
     bound = dict(zip(names, args, strict=False))
     left = args[len(names) :]
     if left and rest is None:
@@ -256,10 +268,9 @@ def bind(entry: Entry, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[st
     if left and rest is not None:
         bound[rest] = left[0] if len(left) == 1 and isinstance(left[0], (list, tuple)) else left
     for name, value in kwargs.items():
-        if name in bound or all(p.name != name for p in entry.params):
+        if name in bound or name not in known:
             raise TypeError(f"`{entry.name}` has no argument `{name}`, or is given it twice")
         bound[name] = value
-    for param in entry.params:
-        if param.default is REQUIRED and param.name not in bound:
-            raise TypeError(f"`{entry.name}` needs `{param.name}`")
+    if not needed <= bound.keys():
+        raise TypeError(f"`{entry.name}` needs `{min(needed - bound.keys())}`")
     return bound
