@@ -233,7 +233,7 @@ def call(entry: Entry, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
 
 
 class Signature(NamedTuple):
-    """The parameters of an entry: those that positions stand for, the one that takes what is left, all, those needed."""
+    """The parameters of an entry: those by position, the one that takes what is left, all, and those needed."""
 
     entry: Entry
     positions: tuple[str, ...]
