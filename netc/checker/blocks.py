@@ -122,6 +122,18 @@ def loop(c: Body, statement: s.For) -> None:
 # --- seq --------------------------------------------------------------------------------------------------------------
 
 
+def _counted(body: s.Body) -> set[str]:
+    """The names that the loops of a block count with."""
+    out: set[str] = set()
+    for statement in body.statements:
+        if isinstance(statement, s.For):
+            out |= {ident.text for ident in s.idents(statement.targets)} | _counted(statement.body)
+        elif isinstance(statement, s.If):
+            blocks = [b for _, b in statement.branches] + ([statement.otherwise] if statement.otherwise else [])
+            out = out.union(*map(_counted, blocks))
+    return out
+
+
 def sequential(c: Body, step: s.Seq, label: Named, value: Any) -> Any:
     """`label: seq { … }`: children by position, or by their own labels."""
     head = step.span.before(step.body.span)
@@ -140,8 +152,11 @@ def sequential(c: Body, step: s.Seq, label: Named, value: Any) -> Any:
     flow = c.rec.flow if c.rec is not None else []
     if c.rec is not None:
         c.rec.build, c.rec.flow = [], []
-    before = _failures(c)
+    before, names = _failures(c), dict(c.env)
     c.block(step.body)
+    for name in _counted(step.body):  # the names of its loops end with it
+        c.env.pop(name, None)
+        c.env |= {name: names[name]} if name in names else {}
     current, children = c.current, tuple(c.children)
     c.labels, c.codes, c.children, c.current, c.prefix, c.path, c.in_seq = outer
     inner: list[ir.Build] = []
