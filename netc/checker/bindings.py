@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 from netc import ir
 from netc import syntax as s
-from netc.checker import deferred, functions, layers
+from netc.checker import deferred, functions, layers, state
 from netc.checker.expressions import ERROR
-from netc.checker.values import Tensor, TensorTuple, tensors
+from netc.checker.values import Tensor, TensorTuple, alone, tensors
 from netc.diagnostics import Label
 from netc.identifiers import valid_name
 from netc.shapes import Size
@@ -20,6 +20,38 @@ from netc.shapes import Size
 if TYPE_CHECKING:
     from netc.checker.body import Body
     from netc.source import Span
+
+
+def bind(c: Body, statement: s.Bind) -> None:
+    """A line that gives names to a value."""
+    value = c.chain(statement.chain, bound=True)
+    first = statement.targets[0]
+    if isinstance(first, s.Ident) and first.text == "_version":
+        state.version(c, statement, value)
+        return
+    if not all(may_bind(c, target) for target in s.idents(statement.targets)):
+        for target in s.idents(statement.targets):
+            if target.text not in c.env:
+                c.env[target.text] = ERROR
+        return
+    if c.in_seq and isinstance(value, (Tensor, TensorTuple)):
+        c.report.add("E0220", "a `seq` holds layers only", statement.span, help="move this out of the `seq`")
+        return
+    if len(statement.targets) > 1 or isinstance(statement.targets[0], s.TargetTuple):
+        take_apart(c, statement, value)
+        return
+    (name,) = statement.targets
+    assert isinstance(name, s.Ident)
+    value = alone(value)
+    c.spans[name.text] = name.span
+    if isinstance(value, list) and value and all(isinstance(item, Tensor) for item in value):
+        value = TensorTuple(tuple(value), ir.Items(tuple(item.expr for item in value), is_list=True))
+    if isinstance(value, (Tensor, TensorTuple)):
+        c.assign(name.text, value, statement.span)
+    elif value is not ERROR and value is not None:
+        bind_known(c, (name,), value, statement.chain)
+    else:
+        c.env[name.text] = ERROR
 
 
 def may_bind(c: Body, name: s.Ident) -> bool:

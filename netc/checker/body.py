@@ -16,13 +16,25 @@ from typing import TYPE_CHECKING, Any
 
 from netc import catalog, ir
 from netc import syntax as s
-from netc.checker import bindings, blocks, deferred, functions, inputs, layers, references, sources, state, steps
+from netc.checker import (
+    bindings,
+    blocks,
+    deferred,
+    formulas,
+    functions,
+    inputs,
+    layers,
+    references,
+    sources,
+    state,
+    steps,
+)
 from netc.checker.expressions import BINARY, BUILTINS, ERROR, Evaluator, kind_of
 from netc.checker.hints import elsewhere
 from netc.checker.python_text import names, text
 from netc.checker.recorder import UNKNOWN, mark
 from netc.checker.units import lost_words
-from netc.checker.values import DTYPES, Formula, LayerRef, Tensor, TensorTuple, alone, key_of, tensors
+from netc.checker.values import DTYPES, Formula, LayerRef, Tensor, TensorTuple, alone, has_size, key_of, tensors
 from netc.diagnostics import Label, Report
 from netc.identifiers import MODULE_ATTRIBUTES, valid_name
 from netc.literals import literal
@@ -198,7 +210,7 @@ class Body(Evaluator):
             return super().apply(operation, (first, *others), expr, what)
         concrete = tuple(self.rec.witness(o) for o in operands)
         result = super().apply(operation, concrete, expr, what)
-        sized = any(o is not w and _has_size(o) for o, w in zip(operands, concrete, strict=True))
+        sized = any(o is not w and has_size(o) for o, w in zip(operands, concrete, strict=True))
         return self.rec.unknown(result) if sized and type(result) is int and not self.depends(expr) else result
 
     def eval_comprehension(self, expr: s.Comprehension) -> Any:
@@ -213,7 +225,7 @@ class Body(Evaluator):
 
     def formula_value(self, inner: Evaluator, formula: Formula, given: dict[str, Any], expr: s.Call) -> Any:
         if any(map(tensors, given.values())):
-            return functions.formula(self, formula, given, expr)
+            return formulas.formula(self, formula, given, expr)
         concrete = given if self.rec is None else {n: self.rec.witness(v) for n, v in given.items()}
         key = id(formula.body), key_of(concrete)
         if key not in self.session.computed:
@@ -308,34 +320,7 @@ class Body(Evaluator):
 
     def do_bind(self, statement: s.Bind) -> None:
         self.started = True
-        value = self.chain(statement.chain, bound=True)
-        first = statement.targets[0]
-        if isinstance(first, s.Ident) and first.text == "_version":
-            state.version(self, statement, value)
-            return
-        if not all(bindings.may_bind(self, target) for target in s.idents(statement.targets)):
-            for target in s.idents(statement.targets):
-                if target.text not in self.env:
-                    self.env[target.text] = ERROR
-            return
-        if self.in_seq and isinstance(value, (Tensor, TensorTuple)):
-            self.report.add("E0220", "a `seq` holds layers only", statement.span, help="move this out of the `seq`")
-            return
-        if len(statement.targets) > 1 or isinstance(statement.targets[0], s.TargetTuple):
-            bindings.take_apart(self, statement, value)
-            return
-        (name,) = statement.targets
-        assert isinstance(name, s.Ident)
-        value = alone(value)
-        self.spans[name.text] = name.span
-        if isinstance(value, list) and value and all(isinstance(item, Tensor) for item in value):
-            value = TensorTuple(tuple(value), ir.Items(tuple(item.expr for item in value), is_list=True))
-        if isinstance(value, (Tensor, TensorTuple)):
-            self.assign(name.text, value, statement.span)
-        elif value is not ERROR and value is not None:
-            bindings.bind_known(self, (name,), value, statement.chain)
-        else:
-            self.env[name.text] = ERROR
+        bindings.bind(self, statement)
 
     def do_output(self, statement: s.Output) -> None:
         state.output(self, statement)
@@ -613,9 +598,3 @@ class Body(Evaluator):
         base = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", layer).lower()
         taken = {*self.labels, *self.env, *MODULE_ATTRIBUTES, *others}
         return base if base not in taken else next(f"{base}{i}" for i in range(2, 10**6) if f"{base}{i}" not in taken)
-
-
-def _has_size(value: Any) -> bool:
-    if isinstance(value, (list, tuple)) and not hasattr(value, "_fields"):
-        return any(map(_has_size, value))
-    return isinstance(value, Size)

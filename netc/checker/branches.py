@@ -20,17 +20,14 @@ from netc.checker.states import (
     State,
     begin_running,
     group_running,
-    hold_current,
-    moves_current,
+    keeping_current,
     overtaken,
     put_size,
-    release_current,
     restore_state,
     run_block,
     save_state,
     sizes_of,
 )
-from netc.checker.values import Tensor
 from netc.shapes import Size
 
 if TYPE_CHECKING:
@@ -39,15 +36,7 @@ if TYPE_CHECKING:
 
 def record_branches(c: Body, condition: str, taken: bool, then: s.Body, otherwise: s.Body) -> None:
     """Follow both branches of an `if`, and record it."""
-    rec = c.rec
-    assert rec is not None
-    unmoved, at = c.current, len(rec.flow)
-    held = hold_current(c)
-    _follow_branches(c, condition, taken, then, otherwise)
-    if held and not moves_current(rec.flow[at + 1 :]):
-        del rec.flow[at]
-        c.current = unmoved if isinstance(c.current, Tensor) else c.current
-        release_current(c, at, unmoved)
+    keeping_current(c, lambda: _follow_branches(c, condition, taken, then, otherwise))
 
 
 def _follow_branches(c: Body, condition: str, taken: bool, then: s.Body, otherwise: s.Body) -> None:

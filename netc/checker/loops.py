@@ -23,10 +23,8 @@ from netc.checker.states import (
     begin_running,
     collect_sizes,
     group_running,
-    hold_current,
-    moves_current,
+    keeping_current,
     put_size,
-    release_current,
     restore_state,
     run_block,
     save_state,
@@ -52,16 +50,14 @@ def record_loop(c: Body, statement: s.For, items: list[Any]) -> None:
     iterable = c.forward_code(statement.iterable, items)
     lasting = _read_behind(c, statement)
     c.lasting |= {name: {} for name in lasting}
-    unmoved, at = c.current, len(rec.flow)
-    held = hold_current(c)
-    outer, c.turn = c.turn, s.idents(statement.targets)[0].text
-    _follow_loop(c, statement, items, iterable)
-    c.turn = outer
-    _behind(c, lasting)
-    if held and not moves_current(rec.flow[at + 1 :]):
-        del rec.flow[at]
-        c.current = unmoved if isinstance(c.current, Tensor) else c.current
-        release_current(c, at, unmoved)
+
+    def follow() -> None:
+        outer, c.turn = c.turn, s.idents(statement.targets)[0].text
+        _follow_loop(c, statement, items, iterable)
+        c.turn = outer
+        _behind(c, lasting)
+
+    keeping_current(c, follow)
 
 
 def _record_empty(c: Body, statement: s.For) -> None:

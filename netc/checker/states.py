@@ -17,6 +17,8 @@ from netc.diagnostics import Report
 from netc.shapes import Size
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from netc.checker.body import Body
     from netc.shapes import Dim
 
@@ -196,7 +198,20 @@ def group_running(c: Body, found: dict[Path, tuple[Any, ...]], variables: dict[P
         variables[path] = names[key]
 
 
-def hold_current(c: Body) -> bool:
+def keeping_current(c: Body, follow: Callable[[], None]) -> None:
+    """Follow blocks that may move the current value: it has a variable meanwhile, and keeps it where one moved it."""
+    rec = c.rec
+    assert rec is not None
+    unmoved, at = c.current, len(rec.flow)
+    held = _hold(c)
+    follow()
+    if held and not _moves(rec.flow[at + 1 :]):
+        del rec.flow[at]
+        c.current = unmoved if isinstance(c.current, Tensor) else c.current
+        _release(c, at, unmoved)
+
+
+def _hold(c: Body) -> bool:
     """Give the current value its variable before a block that may move it; True where that took a line."""
     rec, value = c.rec, c.current
     assert rec is not None
@@ -207,19 +222,19 @@ def hold_current(c: Body) -> bool:
     return True
 
 
-def moves_current(flow: list[ir.Flow] | tuple[ir.Flow, ...]) -> bool:
+def _moves(flow: list[ir.Flow] | tuple[ir.Flow, ...]) -> bool:
     """Whether statements give the current value another one."""
     for statement in flow:
         if isinstance(statement, ir.Assign) and statement.target == "_":
             return True
-        if isinstance(statement, ir.FlowIf) and (moves_current(statement.then) or moves_current(statement.otherwise)):
+        if isinstance(statement, ir.FlowIf) and (_moves(statement.then) or _moves(statement.otherwise)):
             return True
-        if isinstance(statement, ir.FlowFor) and moves_current(statement.body):
+        if isinstance(statement, ir.FlowFor) and _moves(statement.body):
             return True
     return False
 
 
-def release_current(c: Body, at: int, value: Tensor) -> None:
+def _release(c: Body, at: int, value: Tensor) -> None:
     """Read the value itself again where no block moved it."""
     assert c.rec is not None
     c.rec.flow[at:] = [_instead(st, value.expr) for st in c.rec.flow[at:]]

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from netc.shapes import Size
+
 if TYPE_CHECKING:
     from netc import ir
     from netc import syntax as s
@@ -116,3 +118,10 @@ def key_of(value: Any) -> Any:
     if isinstance(value, Formula):
         return ("Formula", value.name, id(value.body))
     return (type(value).__name__, value)
+
+
+def has_size(value: Any) -> bool:
+    """Whether a size that is no number is in a value."""
+    if isinstance(value, (list, tuple)) and not hasattr(value, "_fields"):
+        return any(map(has_size, value))
+    return isinstance(value, Size)

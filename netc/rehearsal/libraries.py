@@ -16,7 +16,6 @@ from netc import catalog
 from netc.catalog.rules import initialisers
 from netc.rehearsal import modules
 from netc.rehearsal.tensors import DType, Refused, Tensor, bind, call
-from netc.shapes import TensorType
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -98,15 +97,6 @@ class _Vision(_Names):
         from netc.rehearsal.foreign import Models
 
         return Models()
-
-
-def _drawn(*size: Any, dtype: Any = None) -> Tensor:
-    """torch.empty, zeros and ones as the constructor calls them, with their sizes one by one or in a tuple."""
-    sizes = size[0] if len(size) == 1 and isinstance(size[0], (list, tuple)) else size
-    wrong = next((s for s in sizes if type(s) is not int or s < 0), None)
-    if wrong is not None:
-        raise Refused(f"a parameter has an axis of {wrong!r}")
-    return Tensor(TensorType(tuple(sizes), str(dtype or "float32")), constant=True)
 
 
 def _libraries() -> dict[str, Any]:

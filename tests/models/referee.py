@@ -167,6 +167,15 @@ def results(output: Any) -> dict[str, Tensor]:
 
 
 @torch.no_grad()
+def assert_same_numbers(case: Case) -> Pair:
+    """Equal weights from the same seed, and equal results of a random input."""
+    pair = built(case)
+    assert_same_state(pair)
+    unsettle(pair)
+    assert_same_outputs(pair, case.inputs)
+    return pair
+
+
 def assert_same_outputs(pair: Pair, inputs: tuple[int, ...], *, training: bool = False) -> None:
     """Equal results for one random input; in training from the same seed, with what that leaves in the buffers."""
     image = torch.randn(inputs, generator=torch.Generator().manual_seed(2))

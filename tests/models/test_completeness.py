@@ -5,8 +5,6 @@ The tests of the families compare a network's keys, shapes, types and outputs; h
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 import torchvision
 
@@ -26,10 +24,6 @@ CASES: list[Case] = [
 FILES = sorted({case.file for case in CASES})
 
 
-def waiting() -> set[str]:
-    return {path.stem for path in (Path(__file__).parent / "awaited").glob("*.net")}
-
-
 @pytest.mark.parametrize(
     ("kind", "count"),
     [(torchvision.models, 80), (torchvision.models.segmentation, 6), (torchvision.models.video, 7)],
@@ -47,15 +41,12 @@ def test_every_case_is_of_a_builder_and_of_a_file() -> None:
     assert len({case.builder for case in CASES}) == len({case.network for case in CASES}) == len(CASES) == 93
     assert all(case.builder in builders for case in CASES)
     files = {path.stem for path in MODELS.glob("*.net")}
-    assert not files & waiting()
-    assert set(FILES) <= files | waiting()
+    assert set(FILES) <= files
 
 
 @pytest.mark.parametrize("file", FILES)
 def test_every_network_of_a_file_is_tested(file: str) -> None:
     """A variant that is written and never compared would be one that nobody has seen work."""
-    if file in waiting():
-        pytest.skip("the family waits for the language")
     path = MODELS / f"{file}.net"
     program = analyse(path.read_text(encoding="utf-8"), str(path), file, None, imported).program
     assert program is not None

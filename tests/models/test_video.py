@@ -8,10 +8,10 @@ from torchvision.models.video import swin_transformer
 
 from tests.models.referee import (
     Case,
+    assert_same_numbers,
     assert_same_outputs,
     assert_same_state,
     assert_same_structure,
-    built,
     program_lines,
     torchvision_lines,
     unsettle,
@@ -44,10 +44,7 @@ def test_structure(network: str) -> None:
 @pytest.mark.parametrize("network", CASES)
 def test_numbers(network: str) -> None:
     case = CASES[network]
-    pair = built(case)
-    assert_same_state(pair)
-    unsettle(pair)
-    assert_same_outputs(pair, case.inputs)
+    pair = assert_same_numbers(case)
     if case.file == "video_resnet":
         assert_same_outputs(pair, case.inputs, training=True)
 
