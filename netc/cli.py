@@ -94,8 +94,10 @@ def show(diagnostics: Sequence[Diagnostic], checked: compiler.Checked) -> None:
     for diagnostic in diagnostics:
         click.echo(render(diagnostic, checked.source, _colour()) + "\n", err=True)
     errors = sum(d.is_error for d in diagnostics)
-    if errors:
-        click.echo(f"{errors} error{'s' * (errors > 1)} in {checked.source.name}", err=True)
+    warnings = len(diagnostics) - errors
+    counts = [f"{n} {word}{'s' * (n > 1)}" for n, word in ((errors, "error"), (warnings, "warning")) if n]
+    if counts:
+        click.echo(f"{' and '.join(counts)} in {checked.source.name}", err=True)
 
 
 @click.group(context_settings=CONTEXT)
@@ -139,7 +141,7 @@ def check(files: tuple[str, ...], as_json: bool, settings: dict[str, str], quiet
         if not as_json:
             show(result.diagnostics, result)
         if result.program is not None and not quiet and not as_json:
-            click.echo(f"{result.source.name}: no mistakes found")
+            click.echo(f"{result.source.name}: no {'errors' if result.diagnostics else 'mistakes'} found")
     if any(r.program is None for r in results):
         raise Failed
 

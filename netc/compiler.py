@@ -16,6 +16,7 @@ from netc.checker import check
 from netc.diagnostics import Diagnostic, Report
 from netc.ir import Network, Program
 from netc.overrides import apply as override
+from netc.silences import Silences
 from netc.source import Source
 from netc.verify import verify
 
@@ -64,7 +65,8 @@ def analyse(
 
 def _analyse(text: str, name: str, stem: str, settings: Mapping[str, str], loader: Loader | None) -> Checked:
     source = Source(text, name)
-    report = Report()
+    silences = Silences(source, parser.tables())
+    report = Report(silences.covers)
     program = None
     file = parser.parse(source, report)
     if file is not None:
@@ -72,6 +74,7 @@ def _analyse(text: str, name: str, stem: str, settings: Mapping[str, str], loade
         program = check(file, source, report, stem, loader)
         if program is not None:
             verify(program)
+    silences.report_unused(report)
     return Checked(source, None if report.failed else program, report.diagnostics)
 
 

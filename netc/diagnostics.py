@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from netc.source import Span
 
@@ -21,8 +21,22 @@ class Label(NamedTuple):
     text: str = ""
 
 
+class Edit(NamedTuple):
+    """Replace what a span covers by a text; an empty span inserts."""
+
+    span: Span
+    text: str
+
+
+class Fix(NamedTuple):
+    """A change of the text that certainly mends a mistake, and nothing else. `title` says what it does."""
+
+    title: str
+    edits: tuple[Edit, ...]
+
+
 class Diagnostic(NamedTuple):
-    """One mistake (`E…`) or warning (`W…`). `help` is the way out."""
+    """One mistake (`E…`) or warning (`W…`). `help` is the way out; `fix` is it as a change of the text."""
 
     code: str
     message: str
@@ -30,6 +44,7 @@ class Diagnostic(NamedTuple):
     secondary: tuple[Label, ...] = ()
     notes: tuple[str, ...] = ()
     help: str | None = None
+    fix: Fix | None = None
 
     @property
     def is_error(self) -> bool:
@@ -37,10 +52,11 @@ class Diagnostic(NamedTuple):
 
 
 class Report:
-    """The diagnostics of one run, each place and code once."""
+    """The diagnostics of one run, each place and code once, without those that a comment silences."""
 
-    def __init__(self) -> None:
+    def __init__(self, silenced: Callable[[str, Span], bool] = lambda code, span: False) -> None:
         self._found: dict[tuple[str, Span], Diagnostic] = {}
+        self._silenced = silenced
 
     def add(
         self,
@@ -52,9 +68,12 @@ class Report:
         secondary: Iterable[Label] = (),
         notes: Iterable[str] = (),
         help: str | None = None,
+        fix: Fix | None = None,
     ) -> None:
         """Add a diagnostic; a second one with the same code at the same place is dropped."""
-        diagnostic = Diagnostic(code, message, Label(span, label), tuple(secondary), tuple(notes), help)
+        if self._silenced(code, span):
+            return
+        diagnostic = Diagnostic(code, message, Label(span, label), tuple(secondary), tuple(notes), help, fix)
         self._found.setdefault((code, span), diagnostic)
 
     @property

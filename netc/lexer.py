@@ -57,12 +57,29 @@ def lex(source: Source, tables: Tables, report: Report) -> list[Token] | None:
     return None if report.failed else tokens
 
 
-def _scan(source: Source, tables: Tables, report: Report) -> list[Token]:
-    """Cut the text into tokens; what no terminal matches is reported and passed over."""
+def comments(source: Source, tables: Tables) -> list[Token]:
+    """The comments of a source, each from its `#` to the end of its line."""
+    pattern, text, found, at = _pattern(tables), source.text, [], 0
+    while at < len(text):
+        match = pattern.match(text, at)
+        if match is not None and match.lastgroup == "COMMENT":
+            found.append(Token("COMMENT", match.group(), Span(at, match.end())))
+        at = match.end() if match is not None else at + 1
+    return found
+
+
+def _pattern(tables: Tables) -> re.Pattern[str]:
+    """One pattern of all terminals."""
     pattern = _MASTER.get(tables.terminals)
     if pattern is None:
         pattern = re.compile("|".join(f"(?P<{name}>{regex})" for name, regex in tables.terminals))
         _MASTER[tables.terminals] = pattern
+    return pattern
+
+
+def _scan(source: Source, tables: Tables, report: Report) -> list[Token]:
+    """Cut the text into tokens; what no terminal matches is reported and passed over."""
+    pattern = _pattern(tables)
     text, tokens, at = source.text, [], 0
     while at < len(text):
         match = pattern.match(text, at)

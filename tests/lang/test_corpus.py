@@ -1,8 +1,8 @@
 """The corpus: programs in Markdown with the shapes they have, or the errors they give, rendered in full.
 
 A case is a heading, a line `Expect: CODE at "text"` for each mistake (written by hand, never changed by a flag), a
-block `net` with the program, and a block `text` with what netc says of it. A case without `Expect:` is right, and its
-`text` is the summary of its networks. `pytest tests/lang --update-corpus` writes the `text` blocks anew.
+block `net` with the program, and a block `text` with what netc says of it. A program without errors has the summary of
+its networks there, behind its warnings. `pytest tests/lang --update-corpus` writes the `text` blocks anew.
 """
 
 from __future__ import annotations
@@ -45,11 +45,12 @@ def cases() -> list[Case]:
 
 
 def say(program: str) -> str:
-    """What netc says of a program: its errors, or the summary of its networks."""
+    """What netc says of a program: its errors and warnings, and the summary of its networks where it has no errors."""
     checked = analyse(program, "case.net", "case")
-    if checked.program is None:
-        return "\n\n".join(render(d, checked.source) for d in checked.diagnostics) + "\n"
-    return "\n\n".join(summary(n) for n in checked.program.networks) + "\n"
+    texts = [render(d, checked.source) for d in checked.diagnostics]
+    if checked.program is not None:
+        texts += [summary(n) for n in checked.program.networks]
+    return "\n\n".join(texts) + "\n"
 
 
 @pytest.mark.parametrize("case", cases(), ids=lambda c: f"{c.file.stem}: {c.title}")
