@@ -249,6 +249,31 @@ def summary(file: str | None, params: bool, network: str | None, settings: dict[
 
 
 @cli.command()
+@click.argument("code", required=False)
+def explain(code: str | None) -> None:
+    """Say what a code means, with a wrong program and the mended one; without CODE, list all codes.
+
+    \b
+    Example:
+      netc explain E0401
+    """
+    from netc import explain as pages
+    from netc.diagnostics import nearest
+    from netc.explain.terminal import explained, listed
+
+    colour = sys.stdout.isatty() and "NO_COLOR" not in os.environ
+    if code is None:
+        click.echo(listed(pages.titles(), colour), color=colour)
+        return
+    known = pages.codes()
+    if code.upper() not in known:
+        near = nearest(code.upper(), known)
+        message = f"did you mean `{near}`?" if near else "`netc explain` alone lists all codes"
+        raise UserError(f"there is no code `{code}`", help=message)
+    click.echo(explained(pages.page(code.upper()), colour), color=colour)
+
+
+@cli.command()
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
 def completion(shell: str) -> None:
     """Print the completion script of a shell.

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from netc.shapes import Dim
     from netc.source import Span
 
+# What people write for a type. Python's `int` is 64 bits wide where torch makes a tensor of it.
+_SHORT = {"float": "float32", "double": "float64", "half": "float16", "int": "int64", "long": "int64", "short": "int16"}
+
 
 def take_input(c: Body, name: str, statement: s.Input | None, span: Span) -> None:
     """Declare an input: of its own shape, or of the one that arrives, which binds the sizes of the pattern."""
@@ -68,13 +71,16 @@ def input_type(c: Body, statement: s.Input | None, arriving: TensorType | None) 
         return arriving.dtype
     dtype = statement.dtype.text
     if dtype not in DTYPES:
+        meant = _SHORT.get(dtype)
+        help_text = f"did you mean `{meant}`?" if meant else suggestion(dtype, DTYPES)
         c.report.add(
             "E0204",
             f"`{dtype}` is not a type of tensor",
             statement.dtype.span,
-            help=suggestion(dtype, DTYPES) or f"it is one of {', '.join(DTYPES)}",
+            help=help_text or f"it is one of {', '.join(DTYPES)}",
         )
-        return "float32"
+        c.refused = c.refused or meant is None
+        return meant or "float32"
     if arriving is not None and arriving.dtype != dtype:
         refuse_input(c, f"`{statement.name.text}` is {dtype}, and receives {arriving.dtype}", statement)
     return dtype
