@@ -69,6 +69,12 @@ def _analyse(text: str, name: str, stem: str, settings: Mapping[str, str], loade
     report = Report(silences.covers)
     program = None
     file = parser.parse(source, report)
+    if report.failed:
+        from netc.pasted import other_language
+
+        other = Report(silences.covers)
+        if other_language(source, other):
+            file, report = None, other
     if file is not None:
         file = override(file, settings, source, report)
         program = check(file, source, report, stem, loader)

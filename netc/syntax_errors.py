@@ -33,8 +33,11 @@ _STATEMENT_WORDS = {
 
 def describe(tokens: list[Token], at: int, expected: set[str], report: Report) -> None:
     """Report the token at `at`."""
+    from netc import syntax_habits
+
     token, before = tokens[at], tokens[at - 1] if at else None
-    for rule in (_dangling_arrow, _small_name, _python_word, _as_in_others, _star, _missing_comma):
+    ours = (_dangling_arrow, _small_name, _python_word, _as_in_others, _star, _missing_comma)
+    for rule in (*syntax_habits.RULES, *ours):
         if rule(tokens, at, expected, report):
             return
     choices = _choices(expected)

@@ -133,7 +133,10 @@ def _unknown(entry: Entry, argument: s.Argument, report: Report) -> None:
     assert argument.name is not None
     names = [p.name for p in entry.params]
     alias = next((n for n in _ALIASES.get(argument.name.text, ()) if n in names), None)
-    help_text = f"did you mean `{alias}`?" if alias else suggestion(argument.name.text, names)
+    from netc.checker.habits import argument_help
+
+    help_text = f"did you mean `{alias}`?" if alias else argument_help(entry, argument.name.text)
+    help_text = help_text or suggestion(argument.name.text, names)
     if help_text is None:
         help_text = f"it takes {', '.join(f'`{n}`' for n in names)}" if names else "it takes no arguments"
     message = f"`{entry.name}` has no argument `{argument.name.text}`"
@@ -159,7 +162,7 @@ def _too_many(
             argument.span,
             "one too many",
             notes=[f"{' and '.join(f'`{i}`' for i in inferred)} follows from the input and is left out"],
-            help=f"leave out the first one: `{entry.name}` takes {names}",
+            help=f"leave out the first one: `{entry.name}` takes {names}" if names else f"write `{entry.name}`",
         )
         return
     further = [p.name for p in entry.params if p.name not in inferred and p not in open_]
@@ -199,7 +202,7 @@ def _checked(entry: Entry, param: Param, value: Any, argument: s.Argument, repor
             f"`{param.name}` of `{entry.name}` takes {describe(param.type)}, not {kind_of(value)}",
             argument.span,
             f"this is `{_shown(value)}`",
-            help=_type_help(param),
+            help=_input_help(entry, value) or _type_help(param, value),
         )
         return ERROR
     if isinstance(value, str) and param.choices and value not in param.choices:
@@ -237,7 +240,24 @@ def _shown(value: Any) -> str:
     return text if len(text) < 60 else text[:57] + "…"
 
 
-def _type_help(param: Param) -> str | None:
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _input_help(entry: Entry, value: Any) -> str | None:
+    """`ReLU(x)`: what a layer works on is no argument."""
+    if not isinstance(value, Tensor) or entry.rule is None or not entry.name[0].isupper():
+        return None
+    return f"a layer takes its input from the chain: `x -> {entry.name}`"
+
+
+def _type_help(param: Param, value: Any) -> str | None:
+    if isinstance(value, str) and accepts(param.type, 1.0) and _is_number(value):
+        return f"write `{value.strip()}`, without quotes"
     if param.default is REQUIRED or param.default is None:
         return None
     default = param.default.entry.name if isinstance(param.default, LayerValue) else repr(param.default)

@@ -30,7 +30,7 @@ from netc.checker import (
     steps,
 )
 from netc.checker.expressions import BINARY, BUILTINS, ERROR, Evaluator, kind_of
-from netc.checker.hints import elsewhere
+from netc.checker.hints import elsewhere, method_call
 from netc.checker.python_text import names, text
 from netc.checker.recorder import UNKNOWN, mark
 from netc.checker.units import lost_words
@@ -510,10 +510,7 @@ class Body(Evaluator):
 
     def eval_call(self, expr: s.Call) -> Any:
         if isinstance(expr.callee, s.Attribute):
-            method = expr.callee.name.text
-            return self.fail(
-                expr.callee.span, f"`{method}` is not called as a method", f"write it as a step: `value -> {method}(…)`"
-            )
+            return method_call(self, expr, expr.callee)
         if isinstance(expr.callee, s.Name):
             name = expr.callee.text
             if name in self.labels:

@@ -369,7 +369,12 @@ class Evaluator:
                 "E0201", f"there is no function `{name}` here", expr.callee.span, help=suggestion(name, BUILTINS)
             )
         else:
-            self.report.add("E0201", "this can't be called", expr.callee.span)
+            inner = expr.callee.callee if isinstance(expr.callee, s.Call) else None
+            named = isinstance(inner, s.Name) and inner.text[0].isupper()
+            self.report.add(
+                "E0201", "this can't be called", expr.callee.span,
+                help=f"a layer is a step of a chain: `value -> {inner.text}`" if named else None,  # type: ignore[union-attr]
+            )  # fmt: skip
         return ERROR
 
     def apply(self, operation: Callable[..., Any], operands: tuple[Any, ...], expr: s.Expr, what: str) -> Any:

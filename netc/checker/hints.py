@@ -1,4 +1,4 @@
-"""What to say of a name that a body has, but not where it is used."""
+"""What to say of a name that a body has, but not where it is used, and of methods, which are steps here."""
 
 from __future__ import annotations
 
@@ -6,8 +6,11 @@ from typing import TYPE_CHECKING
 
 from netc import catalog
 from netc import syntax as s
+from netc.checker.expressions import ERROR
 
 if TYPE_CHECKING:
+    from typing import Any
+
     from netc.checker.body import Body
 
 
@@ -23,6 +26,24 @@ def elsewhere(c: Body, name: str) -> str | None:
     if any(name == bound for bound in _bound_names(c.owner.body, within=False)):
         return f"`{name}` is bound in a block that is not taken here, or in `if training`, which nothing leaves"
     return None
+
+
+def method_call(c: Body, expr: s.Call, callee: s.Attribute) -> Any:
+    """`x.view(-1, 400)`, `c.conv1(x)`, `F.relu(x)`: steps here."""
+    method, owner = callee.name.text, c.source_text(callee.value.span)
+    given = [c.source_text(a.span) for a in expr.arguments]
+    if owner in ("F", "torch", "nn", "nn.functional", "torch.nn", "torch.nn.functional"):
+        c.report.add(
+            "E0219", f"layers and functions go by their last name: `{method}`", callee.span,
+            help=f"write `{method}`",
+        )  # fmt: skip
+        return ERROR
+    if owner in ("self", "super()"):
+        step = f"{given[0]} -> {method}" if len(given) == 1 else f"value -> {method}"
+    else:
+        step = f"{owner} -> {method}({', '.join(given)})"
+    step = step if len(step) < 60 and "\n" not in step else f"value -> {method}(…)"
+    return c.fail(callee.span, f"`{method}` is not called as a method", f"write it as a step: `{step}`")
 
 
 def _bound_names(body: s.Body, within: bool) -> list[str]:

@@ -116,7 +116,8 @@ def dimension(c: Body, item: s.Expr, input_name: str, axis: int, arriving: Dim |
         return ERROR
     if not isinstance(value, Size) and (type(value) is not int or value < 1):
         shown = f"`{value!r}`" if isinstance(value, (int, float)) else kind_of(value)
-        c.report.add("E0403", f"an axis of an input is a positive integer or a capital, not {shown}", item.span)
+        c.report.add("E0403", f"an axis of an input is a positive integer or a capital, not {shown}", item.span,
+                     help="the batch is a capital: `N`" if axis == 0 else None)  # fmt: skip
         return ERROR
     witness = value if c.rec is None else c.rec.witness(value)
     if arriving is not None and same(witness, arriving) is not True:

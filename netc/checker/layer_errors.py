@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from netc.catalog.entry import Entry
+from netc.checker.habits import choice_help, percent_help
 from netc.checker.values import Tensor
 from netc.diagnostics import Label
 from netc.shapes import Reject
@@ -77,6 +78,7 @@ def rejected(c: Body, entry: Entry, reject: Reject, tensors: tuple[Tensor, ...],
     code = "E0309" if reject.argument in c.argument_spans else getattr(reject, "code", "E0404")
     notes += getattr(reject, "notes", ())
     expected = f"expected {reject.expected}, got {reject.got}" if reject.expected else ""
+    way_out = choice_help(reject.expected, reject.got) or percent_help(reject.expected, reject.got)
     c.report.add(
         code,
         f"{who}: {reject.reason}".replace("$", ""),
@@ -84,4 +86,5 @@ def rejected(c: Body, entry: Entry, reject: Reject, tensors: tuple[Tensor, ...],
         expected.replace("$", ""),
         secondary=came,
         notes=notes,
+        help=way_out,
     )

@@ -453,7 +453,8 @@ def _own_label(c: Body, callee: s.Name) -> Named:
 
 
 def _label_please(c: Body, name: str, step: s.Expr | s.Edited, callee: s.Expr, weighs: bool = False) -> None:
-    label = c.free_label(name)
+    bound = _bound_to(c, step.span)
+    label = bound or c.free_label(name)
     if c.turn is not None:  # in a loop a label of its own for each turn
         label = f'"{label}{{{c.turn}}}"'
     entry = catalog.layer(name)
@@ -462,8 +463,17 @@ def _label_please(c: Body, name: str, step: s.Expr | s.Edited, callee: s.Expr, w
         "E0205",
         f"{what} and needs a label" if entry is not None or weighs else f"the module `{name}` needs a label",
         callee.span,
-        help=f"name it, as in `{label}: {c.source_text(step.span)}`",
+        help=f"{'label it with `:`, as in' if bound else 'name it, as in'} `{label}: {c.source_text(step.span)}`",
     )
+
+
+def _bound_to(c: Body, span: Span) -> str | None:
+    """The name in `fc1 = Linear(128)`, where nothing else stands on the line."""
+    line, column = c.source.position(span.start)
+    before, equal, rest = c.source.line(line)[: column - 1].partition("=")
+    name = before.strip()
+    free = name.isidentifier() and name not in c.labels
+    return name if equal and not rest.strip() and free and not name.startswith("_") else None
 
 
 def function_form(layer: ir.Layer, tensors: tuple[Tensor, ...]) -> ir.Function:

@@ -325,6 +325,8 @@ def built(c: Body, step: s.Expr | s.Edited, label: Named | None, value: Any) -> 
 
     inner = step.value if isinstance(step, s.Edited) else step
     callee = inner.callee if isinstance(inner, s.Call) else inner
+    if isinstance(step, s.Edited) and any(isinstance(e, s.Broken) for e in step.edits):
+        return ERROR
     ref = _named(c, inner, callee)
     if ref is None:
         return ERROR
@@ -389,6 +391,8 @@ def _named(c: Body, inner: s.Expr, callee: s.Expr) -> LayerRef | None:
         if isinstance(ref.target, Entry) and _rule(ref.target).probed:
             return ref
     shown = f"`{ref.name}`" if ref is not None else kind_of(None) if callee is None else "this"
-    c.report.add("E0711", f"{shown} can't be edited in braces: models of torchvision and Python layers can",
-                 inner.span)  # fmt: skip
+    c.report.add(
+        "E0711", f"{shown} can't be edited in braces: models of torchvision and Python layers can", inner.span,
+        help=f"its arguments stand in parentheses: `{ref.name}(…)`" if ref is not None else None,
+    )  # fmt: skip
     return None

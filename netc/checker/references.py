@@ -59,9 +59,11 @@ def find(c: Body, callee: s.Name) -> LayerRef | None:
             help=f"name it in the `train` section: `loss = {name}`",
         )
     else:
+        way_out = _STEPS.get(name)
         own = [n for n in (*c.owner.unit.definitions, *c.owner.unit.python) if n[0].isupper()]
         near = _nearest_layer(name) or nearest(name, own)
         help_text = f"did you mean `{near}`?" if near else "layers have the names that torch.nn gives them"
+        help_text = way_out or help_text
         c.report.add("E0202", f"there is no layer `{name}`", callee.span, help=help_text)
     return None
 
@@ -90,6 +92,20 @@ _ELSEWHERE = {
     "MaxPool2D": "MaxPool2d", "AveragePooling2D": "AvgPool2d", "BatchNormalization": "BatchNorm2d",
     "GlobalAveragePooling2D": "AdaptiveAvgPool2d", "FullyConnected": "Linear", "LayerNormalization": "LayerNorm",
     "Activation": "ReLU", "Relu": "ReLU", "BatchNorm": "BatchNorm2d", "Conv": "Conv2d", "Pool": "MaxPool2d",
+    "Convolution2D": "Conv2d", "AvgPool2D": "AvgPool2d", "DepthwiseConv2D": "Conv2d", "SpatialDropout2D": "Dropout2d",
+    "GlobalMaxPooling2D": "AdaptiveMaxPool2d", "ZeroPadding2D": "ZeroPad2d", "UpSampling2D": "Upsample",
+    "Conv2DTranspose": "ConvTranspose2d", "GlobalAvgPool2d": "AdaptiveAvgPool2d", "FC": "Linear",
+}  # fmt: skip
+
+
+# What is no layer here.
+_STEPS = {
+    "Concatenate": "write `cat([a, b], 1)`", "Concat": "write `cat([a, b], 1)`", "Add": "write `a + b`",
+    "Subtract": "write `a - b`", "Multiply": "write `a * b`", "Reshape": "write `-> reshape(…)`, or `Flatten`",
+    "Permute": "write `-> permute(0, 2, 1)`", "View": "write `-> view(…)`, or `Flatten`",
+    "Input": "the input is declared: `input image: [N, 3, 32, 32]`",
+    "InputLayer": "the input is declared: `input image: [N, 3, 32, 32]`",
+    "Lambda": "write the expression itself, as in `_ * 2`",
 }  # fmt: skip
 
 

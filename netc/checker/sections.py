@@ -14,6 +14,7 @@ from netc import syntax as s
 from netc.checker import crosschecks
 from netc.checker.arguments import bind, ordered
 from netc.checker.expressions import ERROR, Evaluator, kind_of
+from netc.checker.habits import first_of_torch, number_help, setting, setting_help, torch_name
 from netc.checker.python_text import names, text
 from netc.diagnostics import Label, nearest, suggestion
 from netc.identifiers import python_name
@@ -87,7 +88,8 @@ def _settings(section: s.Section, name: str, report: Report) -> Settings:
         elif key.text not in SETTINGS[name]:
             known = (*SETTINGS[name], *LATER[name])
             other = next((n for n in SETTINGS if key.text in SETTINGS[n]), None)
-            hint = f"`{key.text}` belongs in the section `{other}`" if other else suggestion(key.text, known)
+            hint = f"`{key.text}` belongs in the section `{other}`" if other else setting_help(name, key.text)
+            hint = hint or suggestion(key.text, known)
             hint = hint or f"the settings are {', '.join(f'`{k}`' for k in SETTINGS[name])}"
             report.add("E0502", f"`{name}` has no setting `{key.text}`", key.span, help=hint)
         elif isinstance(entry, s.Group):
@@ -173,7 +175,7 @@ class _Reader:
         callee = step.callee if isinstance(step, s.Call) else step
         if step is ERROR or not isinstance(callee, s.Name) or not callee.text[0].isupper():
             if step is not ERROR:
-                self.report.add("E0506", f"`{key}` is a data set", chain.span, help=f"write `{key} = Digits()`")
+                self._no_dataset(key, chain, callee)
             return ERROR
         name = callee.text
         entry = DIGITS if name == DIGITS.name else catalog.dataset(name)
@@ -206,6 +208,19 @@ class _Reader:
             return ERROR
         return call
 
+    def _no_dataset(self, key: str, chain: s.Chain, callee: s.Expr) -> None:
+        """Report a value that should be a data set."""
+        if isinstance(callee, s.Attribute):
+            last = callee.name.text
+            self.report.add("E0219", f"it goes by its last name: `{last}`", callee.span, help=f"write `{last}`")
+            return
+        help_text = f"write `{key} = Digits()`"
+        if isinstance(callee, (s.Number, s.Unary)) and key == "test":
+            help_text = "a share of `train` is held out with `validation`; test images are a set of their own"
+        elif isinstance(callee, s.String):
+            help_text = f"write `{key} = ImageFolder({literal(callee.value)})` for a folder, or name a set: `Digits()`"
+        self.report.add("E0506", f"`{key}` is a data set", chain.span, help=help_text)
+
     def held_out(self, key: str, chain: s.Chain) -> Any:
         """A data set, or a fraction or count held out of `train`."""
         step = chain.links[0].step
@@ -237,6 +252,11 @@ class _Reader:
         for link in chain.links:
             step = link.step
             callee = step.callee if isinstance(step, s.Call) else step
+            if link.label is None and isinstance(callee, s.Attribute):
+                last = callee.name.text
+                self.report.add("E0219", f"it goes by its last name: `{last}`", callee.span, help=f"write `{last}`")
+                ok = False
+                continue
             if link.label is not None or not isinstance(callee, s.Name):
                 self.report.add(
                     "E0509",
@@ -258,7 +278,7 @@ class _Reader:
                     "E0510",
                     f"`{callee.text}` can't be used here: {UNSUITED[callee.text]}",
                     callee.span,
-                    help="remove it",
+                    help=_unsuited_help(callee.text),
                 )
                 ok = False
             else:
@@ -350,6 +370,11 @@ class _Reader:
         entry = self.named(callee, chain, kind, find, known)
         if entry is ERROR:
             return ERROR
+        given = step.arguments[0].value if isinstance(step, s.Call) and step.arguments else None
+        first = first_of_torch(given) if given is not None else None
+        if given is not None and first is not None:
+            self.report.add("E0304", f"`{entry.name}` gets {first} by itself", given.span, help="leave it out")
+            return ERROR
         if entry.name in later:
             return self.evaluator.not_yet(callee.span, f"the {kind} `{entry.name}`")
         filled = {"T_max": self.epochs} if entry.name == "CosineAnnealingLR" and self.epochs is not ERROR else {}
@@ -375,7 +400,7 @@ class _Reader:
                 "E0603",
                 f"there is no metric `{name}`" if name else "a metric is a name",
                 item.span,
-                help=(suggestion(name, METRICS) if name else None) or "this version has `accuracy`",
+                help=(suggestion(name, METRICS) if name else None) or _metric_help(item),
             )
         return tuple(dict.fromkeys(out)) if ok else ERROR
 
@@ -421,8 +446,7 @@ class _Reader:
         self, section: s.Section, settings: Settings, key: str, example: str, read: Callable[[str, s.Chain], Any]
     ) -> Any:
         if key not in settings:
-            misspelt = (e for e in section.entries if isinstance(e, s.Broken) or nearest(e.key.text, (key,)))
-            if next(misspelt, None) is None:  # else that is reported, and this follows from it
+            if not any(_means(e, key, section.name.text) for e in section.entries):  # else that is reported
                 self.report.add(
                     "E0512", f"`{section.name.text}` needs `{key}`", section.name.span, help=f"add `{example}`"
                 )
@@ -436,7 +460,9 @@ class _Reader:
         value = self.value(chain, "a positive integer")
         if value is ERROR or (isinstance(value, int) and not isinstance(value, bool) and value > 0):
             return value
-        self.report.add("E0508", f"`{key}` is a positive integer", chain.span, f"this is `{value!r}`")
+        self.report.add(
+            "E0508", f"`{key}` is a positive integer", chain.span, f"this is `{value!r}`", help=number_help(value)
+        )  # fmt: skip
         return ERROR
 
     def single(self, chain: s.Chain, what: str) -> Any:
@@ -468,14 +494,14 @@ class _Reader:
                     "E0506",
                     f"this is no {kind}, but {_what(callee)}",
                     chain.span,
-                    help=f"name it as torch does, as in `{_EXAMPLES[kind]}`",
+                    help=f"name it as torch does, as in `{_named_in(callee, known()) or _EXAMPLES[kind]}`",
                 )
             return ERROR
         entry = find(callee.text)
         if entry is None and callee.text in self.python:
             return self.evaluator.not_yet(callee.span, f"a {kind} of a Python file")
         if entry is None:
-            near = nearest(callee.text, known())
+            near = torch_name(callee.text, known()) or nearest(callee.text, known())
             self.report.add(
                 "E0202",
                 f"there is no {kind} `{callee.text}`",
@@ -501,8 +527,32 @@ class _Reader:
         return text(expr, python_name) if written else literal(value)
 
 
+def _means(entry: s.Setting | s.Group | s.Broken, key: str, section: str) -> bool:
+    """Whether a setting that is reported as wrong was probably meant as this one."""
+    if isinstance(entry, s.Broken):
+        return True
+    return nearest(entry.key.text, (key,)) is not None or setting(section, entry.key.text) == key
+
+
 _CLASS_LOSSES = {"CrossEntropyLoss", "NLLLoss", "MultiMarginLoss"}
 _EXAMPLES = {"loss": "CrossEntropyLoss", "optimizer": "SGD(lr=0.1)", "scheduler": "CosineAnnealingLR"}
+
+
+def _unsuited_help(name: str) -> str:
+    if name == "Compose":
+        return "write the transforms as a chain: `ToTensor -> Normalize(mean=[0.5], std=[0.5])`"
+    return "remove it"
+
+
+def _metric_help(item: s.Expr) -> str:
+    word = item.value.lower() if isinstance(item, s.String) else ""
+    return f"write `{word}`, without quotes" if word in METRICS else "this version has `accuracy`"
+
+
+def _named_in(expr: s.Expr, known: list[str]) -> str | None:
+    """What a string names, which should be a name."""
+    word = expr.value if isinstance(expr, s.String) else ""
+    return torch_name(word, known) or nearest(word, known)
 
 
 def _what(expr: s.Expr) -> str:
