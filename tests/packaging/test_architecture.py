@@ -33,6 +33,8 @@ ORDER = (
     "netc.lexer",
     "netc.silences",
     "netc.builder",
+    "netc.pasted",
+    "netc.syntax_habits",
     "netc.syntax_errors",
     "netc.parser",
     "netc.overrides",
@@ -54,7 +56,19 @@ ORDER = (
     "netc.cli_run",
     "netc.__main__",
 )
-FRONT_END = ("syntax", "lexer", "grammar", "builder", "syntax_errors", "parser", "formatter", "overrides", "checker")
+FRONT_END = (
+    "syntax",
+    "lexer",
+    "grammar",
+    "builder",
+    "syntax_errors",
+    "syntax_habits",
+    "pasted",
+    "parser",
+    "formatter",
+    "overrides",
+    "checker",
+)
 # The text of the file has no part in what comes after the checker.
 BEHIND_THE_CHECKER = (
     "netc.catalog", "netc.ir", "netc.verify", "netc.rehearsal", "netc.summary", "netc.backends", "netc.runtime",
