@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from netc import ir
+    from netc.diagnostics import Diagnostic
     from netc.runtime.evaluation import Evaluation
     from netc.runtime.prediction import Prediction
 
@@ -208,8 +209,8 @@ def _datasets(program: ir.Program) -> list[ir.Call]:
     return [] if data is None else [c for c in (data.train, data.validation, data.test) if isinstance(c, ir.Call)]
 
 
-def _look_for_data(program: ir.Program, text: str, path: Path) -> None:
-    """Report folders of data that are not there, before torch is imported."""
+def missing_data(program: ir.Program) -> tuple[Diagnostic, ...]:
+    """The data sets of a program whose folders are not there."""
     report = Report()
     for call in _datasets(program):
         root = call.args.get("root")
@@ -223,8 +224,14 @@ def _look_for_data(program: ir.Program, text: str, path: Path) -> None:
         message = f"the folder `{folder}` of `{call.name}` is not there"
         notes = [f"it is looked for from {Path.cwd().name}{os.sep}, the folder that netc was started in"]
         report.add("E0530", message, call.span, notes=notes if not Path(folder).is_absolute() else (), help=help_text)
-    if report.failed:
-        show(report.diagnostics, compiler.Checked(Source(text, str(path)), None, report.diagnostics))
+    return report.diagnostics
+
+
+def _look_for_data(program: ir.Program, text: str, path: Path) -> None:
+    """Report folders of data that are not there, before torch is imported."""
+    found = missing_data(program)
+    if found:
+        show(found, compiler.Checked(Source(text, str(path)), None, found))
         raise Failed
 
 
