@@ -84,6 +84,7 @@ def analysed(path: Path, settings: Mapping[str, str] | None = None) -> tuple[ir.
     text = read_program(path)
     checked = compiler.analyse(text, str(path), path.stem, settings, imported)
     show(checked.diagnostics, checked)
+    point_on(checked.diagnostics)
     if checked.program is None:
         raise Failed
     return checked.program, text
@@ -98,6 +99,16 @@ def show(diagnostics: Sequence[Diagnostic], checked: compiler.Checked) -> None:
     counts = [f"{n} {word}{'s' * (n > 1)}" for n, word in ((errors, "error"), (warnings, "warning")) if n]
     if counts:
         click.echo(f"{' and '.join(counts)} in {checked.source.name}", err=True)
+
+
+def point_on(diagnostics: Sequence[Diagnostic]) -> None:
+    """Print once, behind all diagnostics of a run, what can be done next."""
+    codes = sorted({d.code for d in diagnostics})
+    if len(codes) == 1:
+        click.echo(f"For more: netc explain {codes[0]}", err=True)
+    elif codes:
+        more = ", …" if len(codes) > 5 else ""
+        click.echo(f"For more: netc explain CODE, with CODE one of {', '.join(codes[:5])}{more}", err=True)
 
 
 @click.group(context_settings=CONTEXT)
@@ -142,6 +153,8 @@ def check(files: tuple[str, ...], as_json: bool, settings: dict[str, str], quiet
             show(result.diagnostics, result)
         if result.program is not None and not quiet and not as_json:
             click.echo(f"{result.source.name}: no {'errors' if result.diagnostics else 'mistakes'} found")
+    if not as_json:
+        point_on([d for r in results for d in r.diagnostics])
     if any(r.program is None for r in results):
         raise Failed
 

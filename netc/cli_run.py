@@ -23,6 +23,7 @@ from netc.cli import (
     device_option,
     file_argument,
     network_option,
+    point_on,
     quiet_option,
     set_option,
     show,
@@ -200,6 +201,7 @@ def _with_place(message: str, program: ir.Program, text: str, path: Path) -> Non
             report = Report()
             report.add("E0530", message, call.span, "reads these files")
             show(report.diagnostics, compiler.Checked(Source(text, str(path)), None, report.diagnostics))
+            point_on(report.diagnostics)
             raise Failed
     raise UserError(message)
 
@@ -232,6 +234,7 @@ def _look_for_data(program: ir.Program, text: str, path: Path) -> None:
     found = missing_data(program)
     if found:
         show(found, compiler.Checked(Source(text, str(path)), None, found))
+        point_on(found)
         raise Failed
 
 

@@ -69,7 +69,8 @@ def test_the_wheel_has_every_file_of_the_package(built: tuple[Path, Path]) -> No
 def test_the_sdist_has_what_the_project_consists_of(built: tuple[Path, Path]) -> None:
     with tarfile.open(built[0]) as archive:
         inside = {name.partition("/")[2] for name in archive.getnames()}
-    for folder, pattern in (("netc", "*.py"), ("netc", "*.md"), ("netc", "*.json"), ("netc", "*.gz"), ("grammar", "*"), ("models", "*")):
+    ours = (("netc", "*.py"), ("netc", "*.md"), ("netc", "*.json"), ("netc", "*.gz"), ("grammar", "*"), ("models", "*"))
+    for folder, pattern in ours:
         assert {
             path.relative_to(ROOT).as_posix() for path in (ROOT / folder).rglob(pattern) if path.is_file()
         } <= inside
