@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from netc import syntax as s
-from netc.lexer import Token
+from netc.token import Token
 
 if TYPE_CHECKING:
     from netc.diagnostics import Report

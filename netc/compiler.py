@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, NamedTuple
 from netc import parser
 from netc.backends import model
 from netc.checker import check
-from netc.diagnostics import Diagnostic, Report
+from netc.diagnostics import LIMIT, Diagnostic, Report, TooMany
 from netc.ir import Network, Program
 from netc.overrides import apply as override
 from netc.silences import Silences
-from netc.source import Source
+from netc.source import Source, Span
 from netc.verify import verify
 
 if TYPE_CHECKING:
@@ -66,22 +66,38 @@ def analyse(
 def _analyse(text: str, name: str, stem: str, settings: Mapping[str, str], loader: Loader | None) -> Checked:
     source = Source(text, name)
     silences = Silences(source, parser.tables())
-    report = Report(silences.covers)
-    program = None
-    file = parser.parse(source, report)
-    if report.failed:
+    report = Report(silences.covers, LIMIT)
+    try:
+        program = _checked(source, report, stem, settings, loader)
+        silences.report_unused(report)
+    except TooMany:
+        program, report.limit = None, None
+        report.add(
+            "E0115",
+            f"there are more than {LIMIT} mistakes, and the rest is not reported",
+            Span(len(text), len(text)),
+            help="mend these first; is it the right file?",
+        )
+    if any(d.code.startswith("E01") for d in report.errors):
         from netc.pasted import other_language
 
         other = Report(silences.covers)
         if other_language(source, other):
-            file, report = None, other
-    if file is not None:
-        file = override(file, settings, source, report)
-        program = check(file, source, report, stem, loader)
-        if program is not None:
-            verify(program)
-    silences.report_unused(report)
+            report = other
     return Checked(source, None if report.failed else program, report.diagnostics)
+
+
+def _checked(
+    source: Source, report: Report, stem: str, settings: Mapping[str, str], loader: Loader | None
+) -> Program | None:
+    file = parser.parse(source, report)
+    if file is None:
+        return None
+    file = override(file, settings, source, report)
+    program = check(file, source, report, stem, loader)
+    if program is not None:
+        verify(program)
+    return program
 
 
 def emit(program: Program, networks: Sequence[Network] | None = None) -> Files:

@@ -51,12 +51,26 @@ class Diagnostic(NamedTuple):
         return self.code.startswith("E")
 
 
-class Report:
-    """The diagnostics of one run, each place and code once, without those that a comment silences."""
+LIMIT = 200  # diagnostics of one run
 
-    def __init__(self, silenced: Callable[[str, Span], bool] = lambda code, span: False) -> None:
+
+class TooMany(Exception):
+    """More mistakes than anybody reads: what comes behind the last one is not looked at."""
+
+
+class Report:
+    """The diagnostics of one run, each place and code once, without those that a comment silences.
+
+    Raises `TooMany` at the first diagnostic beyond `limit`.
+    """
+
+    def __init__(
+        self, silenced: Callable[[str, Span], bool] = lambda code, span: False, limit: int | None = None
+    ) -> None:
+        self.limit = limit
         self._found: dict[tuple[str, Span], Diagnostic] = {}
         self._silenced = silenced
+        self._unread: set[Span] = set()  # the places of text that was no token: nothing further is said of them
 
     def add(
         self,
@@ -71,9 +85,13 @@ class Report:
         fix: Fix | None = None,
     ) -> None:
         """Add a diagnostic; a second one with the same code at the same place is dropped."""
-        if self._silenced(code, span):
+        if self._silenced(code, span) or (span in self._unread and not code.startswith("E01")):
             return
+        if code.startswith("E01"):
+            self._unread.add(span)
         diagnostic = Diagnostic(code, message, Label(span, label), tuple(secondary), tuple(notes), help, fix)
+        if self.limit is not None and len(self._found) == self.limit and (code, span) not in self._found:
+            raise TooMany
         self._found.setdefault((code, span), diagnostic)
 
     @property
@@ -105,13 +123,28 @@ def nearest(word: str, candidates: Iterable[str]) -> str | None:
     """The candidate that a typist most probably meant, or None: at most a third of the letters wrong."""
     if len(word) < 2:
         return None
-    lowered = word.lower()
+    lowered, letters = word.lower(), sorted(word.lower())
+    limit = max(1.1, len(word) / 3 + 0.1)
     best: tuple[float, str] | None = None
     for candidate in sorted(set(candidates)):
+        if abs(len(candidate) - len(word)) > limit or _strange_letters(letters, candidate.lower()) > limit:
+            continue
         distance = _distance(lowered, candidate.lower()) + 0.1 * (word != candidate)
-        if distance <= max(1.1, len(word) / 3 + 0.1) and (best is None or distance < best[0]):
+        if distance <= limit and (best is None or distance < best[0]):
             best = distance, candidate
     return best[1] if best else None
+
+
+def _strange_letters(letters: list[str], other: str) -> int:
+    """How many letters of `other` are not among these: no fewer edits lead from one word to the other."""
+    left = list(letters)
+    strange = 0
+    for c in other:
+        if c in left:
+            left.remove(c)
+        else:
+            strange += 1
+    return strange
 
 
 def suggestion(word: str, candidates: Iterable[str]) -> str | None:
@@ -122,8 +155,6 @@ def suggestion(word: str, candidates: Iterable[str]) -> str | None:
 
 def _distance(a: str, b: str) -> int:
     """Edits from `a` to `b`, a swap of two neighbours counted as one (optimal string alignment)."""
-    if abs(len(a) - len(b)) > max(len(a), len(b)) // 2 + 1:
-        return max(len(a), len(b))
     before: list[int] = []
     row = list(range(len(b) + 1))
     for i, ca in enumerate(a, 1):

@@ -7,13 +7,15 @@ statement, puts a `Broken` in its place, and goes on with the next one, so that 
 
 from __future__ import annotations
 
+from itertools import accumulate
 from typing import TYPE_CHECKING, Any
 
 from netc import grammar, syntax
 from netc.builder import Builder
-from netc.lexer import Token, lex
+from netc.lexer import lex
 from netc.source import Source, Span
 from netc.syntax_errors import describe
+from netc.token import Token
 
 if TYPE_CHECKING:
     from netc.diagnostics import Report
@@ -42,8 +44,6 @@ def tables() -> Tables:
 def parse(source: Source, report: Report) -> syntax.File | None:
     """Parse a whole file."""
     tokens = lex(source, tables(), report)
-    if tokens is None:
-        return None
     try:
         return _Machine(tables(), tokens, report).run()
     except _TooDeepError as deep:
@@ -84,6 +84,7 @@ class _Machine:
         self.depths: list[int] = []  # of braces, where each value begins
         self.levels: list[int] = []  # how deep the tree of each value is
         self.depth = 0
+        self.braces: list[int] = []  # how many are open behind each token, once that is asked
 
     def run(self) -> syntax.File | None:
         at = 0
@@ -152,7 +153,8 @@ class _Machine:
     def _recover(self, at: int) -> int | None:
         """Report the token at `at`, give up the statement around it, and say where to go on; None if nowhere."""
         token = self.tokens[at]
-        describe(self.tokens, at, self._expected(), self.report)
+        if token.type != "ERROR":
+            describe(self.tokens, at, self._expected(), self.report)
         while True:
             actions = self.tables.states[self.states[-1]]
             symbol = next((s for s in _RECOVERABLE if isinstance(actions, dict) and s in actions), None)
@@ -179,7 +181,9 @@ class _Machine:
 
     def _statement_end(self, at: int) -> int:
         """The index of the token that ends the statement: a newline or a closing brace at the depth it began at."""
-        depth = sum((t.type == "LBRACE") - (t.type == "RBRACE") for t in self.tokens[:at])
+        if not self.braces:
+            self.braces = list(accumulate((t.type == "LBRACE") - (t.type == "RBRACE") for t in self.tokens))
+        depth = self.braces[at - 1] if at else 0
         while self.tokens[at].type != "$END":
             kind = self.tokens[at].type
             if depth <= self.depth and (kind == "_NL" or (kind == "RBRACE" and self.depth > 0)):

@@ -50,21 +50,40 @@ def _excerpt(labels: list[Label], primary: Label, source: Source, width: int, pa
     """The lines that the labels stand on, each followed by its labels; `...` where lines are left out."""
     out: list[str] = []
     shown = 0
-    for label in labels:
-        line, column = source.position(label.span.start)
+    frame = paint(f"{' ' * width}  |", "frame")
+    for row in _rows(labels, source):
+        line, _ = source.position(row[0].span.start)
         text = source.line(line)
         if line != shown:
             if shown and line > shown + 1:
                 out.append(paint("...", "frame"))
             out.append(f"{paint(f' {line:>{width}} |', 'frame')} {_visible(text)}".rstrip())
             shown = line
-        covered = text[column - 1 : column - 1 + max(1, label.span.end - label.span.start)]
-        mark = ("^" if label is primary else "-") * max(1, _columns(covered))
-        tail = f"{mark} {label.text}".rstrip()
-        pad = " " * _columns(text[: column - 1])
-        frame = paint(f"{' ' * width}  |", "frame")
-        out.append(f"{frame} {pad}{paint(tail, kind if label is primary else 'frame')}")
+        marked = ""
+        at = 0
+        for label in row:
+            _, column = source.position(label.span.start)
+            covered = text[column - 1 : column - 1 + max(1, label.span.end - label.span.start)]
+            start = _columns(text[: column - 1])
+            mark = ("^" if label is primary else "-") * max(1, _columns(covered))
+            tail = f"{mark} {label.text}".rstrip()
+            marked += " " * (start - at) + paint(tail, kind if label is primary else "frame")
+            at = start + _columns(tail)
+        out.append(f"{frame} {marked}")
     return out
+
+
+def _rows(labels: list[Label], source: Source) -> list[list[Label]]:
+    """The labels of each row of marks: one, and before it those of its line that have nothing to say."""
+    rows: list[list[Label]] = []
+    for label in labels:
+        before = rows[-1][-1] if rows else None
+        same = before is not None and source.position(before.span.start)[0] == source.position(label.span.start)[0]
+        if same and before is not None and not before.text and before.span.end <= label.span.start:
+            rows[-1].append(label)
+        else:
+            rows.append([label])
+    return rows
 
 
 def _visible(text: str) -> str:

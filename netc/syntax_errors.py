@@ -13,7 +13,7 @@ from netc.source import Span
 
 if TYPE_CHECKING:
     from netc.diagnostics import Report
-    from netc.lexer import Token
+    from netc.token import Token
 
 _NAMES = {
     "ARROW": "`->`", "COLON": "`:`", "COMMA": "`,`", "DOT": "`.`", "EQUAL": "`=`", "LBRACE": "`{`", "RBRACE": "`}`",

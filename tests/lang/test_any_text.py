@@ -63,8 +63,6 @@ def test_changed_programs(seed: int, program: str, changes: int) -> None:
     """Tokens of right and wrong programs dropped, doubled, exchanged, replaced."""
     chance = random.Random(seed)
     tokens = lex(Source(program), parser.tables(), Report())
-    if tokens is None:
-        return
     texts = [t.text for t in tokens if t.type != "$END"]
     for _ in range(changes):
         if not texts:

@@ -30,6 +30,9 @@ ORDER = (
     "netc.files",
     "netc.runs",
     "netc.grammar",
+    "netc.token",
+    "netc.strange",
+    "netc.layout",
     "netc.lexer",
     "netc.silences",
     "netc.builder",
@@ -58,6 +61,9 @@ ORDER = (
 )
 FRONT_END = (
     "syntax",
+    "token",
+    "strange",
+    "layout",
     "lexer",
     "grammar",
     "builder",
