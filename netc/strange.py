@@ -57,8 +57,7 @@ def take(text: str, at: int, tokens: list[Token], pattern: re.Pattern[str], repo
     shown = f"`{c}`" if c.isprintable() else f"U+{ord(c):04X}"
     name = unicodedata.name(c, f"U+{ord(c):04X}")
     report.add("E0101", f"{shown} ({name.lower()}) has no meaning here", Span(at, end))
-    if c in _NEWLINES:
-        tokens.append(Token("_NL", "\n", Span(at, end)))
+    tokens.append(Token("_NL" if c in _NEWLINES else "ERROR", "\n", Span(at, end)))
     return end
 
 

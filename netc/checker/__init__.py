@@ -41,7 +41,8 @@ def check(file: s.File, source: Source, report: Report, stem: str, loader: Loade
     _link(session, unit, report)
     networks = _networks(session, unit, report)
     found = sections.collect(file, report)
-    if not any(isinstance(d, (s.Network, s.Variant, s.Module, s.Broken)) for d in file.definitions):
+    enough = (s.Network, s.Variant, s.Broken) if "train" in found else (s.Network, s.Variant, s.Module, s.Broken)
+    if not any(isinstance(d, enough) for d in file.definitions):
         _no_network(file, source, report)
     complete = not report.failed and not session.deferred
     python = frozenset(unit.python)
