@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from netc import ir
 from netc import syntax as s
-from netc.checker import classes, modules, references, sections
+from netc.checker import classes, modules, references, sections, unused
 from netc.checker.body import Body
 from netc.checker.expressions import ERROR
 from netc.checker.python_text import text
@@ -60,6 +60,7 @@ def check(file: s.File, source: Source, report: Report, stem: str, loader: Loade
             "E0410", f"{problem}, so that the class can't be written", networks[0].span, help=problem.help,
         )  # fmt: skip
         return None
+    unused.check(unit, report)
     constants = tuple(_constant(session, unit, node) for node in _all_constants(unit))
     return ir.Program(stem, constants, made, tuple(networks), trained, data, train, _python(session, unit))
 

@@ -125,3 +125,18 @@ def test_a_module_that_both_files_define(tmp_path: Path) -> None:
     checked = analyse(program, str(tmp_path / "main.net"), "main", None, imported)
     assert checked.program is not None
     assert "groups" not in emit(checked.program).model, "the nearer one is meant"
+
+
+def test_a_file_of_which_nothing_is_used(tmp_path: Path) -> None:
+    used = NET.replace("BODY", "3")
+    assert said(tmp_path, used, blocks=BLOCKS) == ""
+    unused = 'import "blocks.net"\nnetwork Net { input image: [N, 4]; fc: Linear(2) }\n'
+    text = said(tmp_path, unused, blocks=BLOCKS)
+    assert 'warning[W0803]: nothing of "blocks.net" is used' in text
+    assert text.count("W0803") == 1
+
+
+def test_what_only_others_use_is_no_warning(tmp_path: Path) -> None:
+    assert said(tmp_path, BLOCKS) == ""
+    again = 'import "blocks.net"\nmodule Two(out) { a: Block(out) }\n'
+    assert said(tmp_path, again, blocks=BLOCKS) == ""
