@@ -122,10 +122,10 @@ class _Reads:
 
     def _walked(self, node: Any) -> Names:
         names: set[str] = set()
-        todo: list[Any] = list(node) if isinstance(node, _KEPT) else [node]
+        todo: list[Any] = [*node] if type(node) in _KEPT else [node]
         while todo:
             item = todo.pop()
-            if isinstance(item, _KEPT):
+            if type(item) in _KEPT:
                 names |= self.of(item)
             elif isinstance(item, s.Name):
                 names.add(item.text)
