@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from netc import ir
 from netc import syntax as s
-from netc.checker import classes, modules, references, sections, unused
+from netc.checker import classes, graph, modules, references, sections, unused
 from netc.checker.body import Body
 from netc.checker.expressions import ERROR
 from netc.checker.python_text import text
@@ -61,6 +61,7 @@ def check(file: s.File, source: Source, report: Report, stem: str, loader: Loade
         )  # fmt: skip
         return None
     unused.check(unit, report)
+    graph.check(networks, file, source, report)
     constants = tuple(_constant(session, unit, node) for node in _all_constants(unit))
     return ir.Program(stem, constants, made, tuple(networks), trained, data, train, _python(session, unit))
 
@@ -238,9 +239,12 @@ def _network(session: Session, definition: Definition, report: Report) -> ir.Net
     shown = tuple(
         ir.Parameter(p.name.text, instance.values.get(p.name.text), p.span) for p in modules.open_params(definition)
     )
+    rows = instance.rows
+    if bottom.unit is not definition.unit:  # whose places mean nothing here
+        rows = tuple(row._replace(span=definition.span) for row in rows)
     return ir.Network(
         session.class_name(definition), shown, instance.declared, instance.held, instance.children, instance.outputs,
-        instance.rows, instance.looked_up, definition.span,
+        rows, instance.looked_up, definition.span,
     )  # fmt: skip
 
 

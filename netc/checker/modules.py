@@ -209,7 +209,8 @@ def _built(
     if c.rec is None:
         c.labels[label.text] = child
         c.children.append(child)
-        placed = sources.Placed(c, f"{c.prefix}{label.text}", taken)
+        foreign = definition.unit is not c.owner.unit
+        placed = sources.Placed(c, f"{c.prefix}{label.text}", taken, span if foreign else None)
         c.rows.extend(map(placed.row, instance.rows))
         return placed.value(wrapped(instance.types, ir.Value(""), made), instance.sources)
     return _recorded(c, definition, given, callee, label, value, child, instance, made, step)

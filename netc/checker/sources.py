@@ -15,6 +15,7 @@ from netc.checker.values import Tensor, TensorTuple, tensors
 if TYPE_CHECKING:
     from netc.checker.body import Body
     from netc.ir import Source
+    from netc.source import Span
 
 
 def of(value: Any) -> tuple[Source, ...]:
@@ -50,16 +51,17 @@ def nested(value: Any) -> Any:
 class Placed:
     """Moves the sources of a module to where it is built."""
 
-    def __init__(self, c: Body, path: str, taken: tuple[Tensor, ...]) -> None:
+    def __init__(self, c: Body, path: str, taken: tuple[Tensor, ...], span: Span | None = None) -> None:
         self.first = len(c.rows)
         self.path = path
+        self.span = span  # of the call, where the module is another file's, whose places mean nothing here
         self.inputs = of(taken)
 
     def row(self, row: ir.Row) -> ir.Row:
         """A row of the module as one of its caller."""
         path = f"{self.path}.{row.path}" if row.path else self.path
         sources = {n: tuple(map(self.source, parts)) for n, parts in row.sources.items()}
-        return ir.Row(path, *row[1:-1], sources)
+        return ir.Row(path, *row[1:4], self.span or row.span, row.values, sources)
 
     def source(self, source: Source) -> Source:
         """A source in the module as one in its caller."""

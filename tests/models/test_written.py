@@ -116,7 +116,7 @@ def mixer(size: int = 32, classes: int = 10) -> int:
 
 def unetpp(widths: tuple[int, ...] = (8, 16, 32, 64), classes: int = 2) -> int:
     def node(a: int, b: int) -> int:
-        return dense(9 * a, b) + dense(9 * b, b) + 4 * b
+        return dense(9 * a, b, 0) + dense(9 * b, b, 0) + 4 * b
 
     a, b, c, d = widths
     down = node(3, a) + node(a, b) + node(b, c) + node(c, d)
@@ -203,7 +203,7 @@ def discriminator(width: int = 8, channels: int = 3, steps: int = 3) -> int:
 def conformer(width: int = 16, depth: int = 2, heads: int = 4, mels: int = 80, words: int = 30) -> int:
     assert width % heads == 0
     frames = ((mels - 3) // 2 + 1 - 3) // 2 + 1
-    convolution = 2 * width + dense(width, 2 * width) + dense(7, width) + 2 * width + dense(width, width)
+    convolution = 2 * width + dense(width, 2 * width) + dense(7, width, 0) + 2 * width + dense(width, width)
     block = 2 * feed_forward(width) + 2 * width + 4 * dense(width, width) + convolution + 2 * width
     stem = dense(9, width) + dense(9 * width, width) + dense(width * frames, width)
     return stem + depth * block + dense(width, words)
@@ -211,9 +211,9 @@ def conformer(width: int = 16, depth: int = 2, heads: int = 4, mels: int = 80, w
 
 def pointnet(classes: int = 10) -> int:
     def transform(a: int, k: int) -> int:
-        return dense(a, 32) + 64 + dense(32, 64) + 128 + dense(64, 32) + dense(32, k * k)
+        return dense(a, 32, 0) + 64 + dense(32, 64, 0) + 128 + dense(64, 32) + dense(32, k * k)
 
-    return transform(3, 3) + dense(3, 32) + 64 + transform(32, 32) + dense(32, 64) + 128 + dense(64, classes)
+    return transform(3, 3) + dense(3, 32, 0) + 64 + transform(32, 32) + dense(32, 64, 0) + 128 + dense(64, classes)
 
 
 def moe(width: int = 16, depth: int = 2, count: int = 4, k: int = 2, heads: int = 2) -> int:
@@ -271,7 +271,7 @@ def t5(
 
 
 def bifpn(width: int = 8, repeats: int = 2, classes: int = 3, anchors: int = 2) -> int:
-    fuse = 2 + 9 * width + dense(width, width) + 2 * width
+    fuse = 2 + 9 * width + dense(width, width, 0) + 2 * width
     backbone = dense(27, 8) + dense(72, 16) + dense(144, 24) + dense(216, 32)
     lateral = dense(16, width) + dense(24, width) + dense(32, width)
     return backbone + lateral + repeats * 4 * fuse + dense(9 * width, anchors * classes)
