@@ -11,13 +11,12 @@ from typing import TYPE_CHECKING
 from netc.backends.layout import Text, call
 from netc.backends.training_images import python
 from netc.backends.training_main import CHECKPOINT, MAIN, MODEL, select
+from netc.catalog.training import BY_LOSS, PER_BATCH
 
 if TYPE_CHECKING:
     from netc import ir
     from netc.backends.training import Plan
 
-_PER_BATCH = frozenset({"OneCycleLR", "CyclicLR"})
-_BY_LOSS = frozenset({"ReduceLROnPlateau"})
 
 
 def model_text(plan: Plan) -> str:
@@ -53,7 +52,7 @@ def words(plan: Plan) -> frozenset[str]:
     found |= {"channels_last"} if plan.channels_last else set()
     if plan.train.schedule is not None:
         name = plan.train.schedule.name
-        found |= {"scheduler", "per_batch" if name in _PER_BATCH else "by_loss" if name in _BY_LOSS else "per_epoch"}
+        found |= {"scheduler", "per_batch" if name in PER_BATCH else "by_loss" if name in BY_LOSS else "per_epoch"}
     return frozenset(found)
 
 
@@ -77,9 +76,10 @@ def _scheduler(plan: Plan, schedule: ir.Call) -> str:
         and schedule.args.get("T_max", (plan.train.epochs,))[0] == plan.train.epochs
     ):
         given["T_max"] = Text("T_max=EPOCHS")
-    if schedule.name == "OneCycleLR" and not {"total_steps", "steps_per_epoch"} & given.keys():
+    named = [n for n in ("total_steps", "epochs", "steps_per_epoch") if schedule.get_or(n, None) is not None]
+    if schedule.name == "OneCycleLR" and named in ([], ["epochs"]):
         lines.append("    steps = math.ceil(len(labels) / BATCH_SIZE)  # in an epoch")
-        given.pop("epochs", None)
+        given = {n: text for n, text in given.items() if n not in ("epochs", "steps_per_epoch")}
         given["total_steps"] = Text("total_steps=EPOCHS * steps")
     items = [Text("optimizer"), *given.values()]
     written = call(f"torch.optim.lr_scheduler.{schedule.name}(", items, ")").lines(4, "scheduler = ")

@@ -38,6 +38,8 @@ __all__ = [
     "dataset_reject",
     "dtype_name",
     "is_random",
+    "part_of",
+    "sample_count",
     "sets_size",
     "training_chain",
     "transform_image",
@@ -148,6 +150,29 @@ def dataset_facts(call_args: Mapping[str, object], name: str) -> DatasetFacts | 
     if name == "FakeData":
         return _fake(call_args)
     return None
+
+
+def part_of(call_args: Mapping[str, object], name: str, training: bool) -> str:
+    """Which part of a data set is meant; `training` says what one means that does not say `train=`.
+
+    QMNIST has parts of its own, and sets without a test part have one part only, "all".
+    """
+    what = call_args.get("what")
+    if name == "QMNIST" and what is not None:
+        return str(what)
+    if name in ("ImageFolder", "FakeData"):
+        return "all"
+    given = call_args.get("train")
+    return "train" if (training if given is None else given) else "test"
+
+
+def sample_count(call_args: Mapping[str, object], name: str, training: bool) -> int | None:
+    """How many samples the part has; None where only the disk knows."""
+    facts = dataset_facts(call_args, name)
+    if facts is None:
+        return None
+    has_parts = bool(facts.test_size)
+    return facts.test_size if has_parts and part_of(call_args, name, training) == "test" else facts.train_size
 
 
 def _fake(args: Mapping[str, object]) -> DatasetFacts:
