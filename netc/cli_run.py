@@ -31,7 +31,7 @@ from netc.cli import (
     weights_option,
     write_build,
 )
-from netc.diagnostics import Report
+from netc.diagnostics import Label, Report
 from netc.files import find_program, write_text
 from netc.runtime.errors import UserError
 from netc.source import Source
@@ -212,7 +212,7 @@ def _datasets(program: ir.Program) -> list[ir.Call]:
 
 
 def missing_data(program: ir.Program) -> tuple[Diagnostic, ...]:
-    """The data sets of a program whose folders are not there."""
+    """The data sets of a program whose folders are not there, or lead to one place."""
     report = Report()
     for call in _datasets(program):
         root = call.args.get("root")
@@ -226,7 +226,27 @@ def missing_data(program: ir.Program) -> tuple[Diagnostic, ...]:
         message = f"the folder `{folder}` of `{call.name}` is not there"
         notes = [f"it is looked for from {Path.cwd().name}{os.sep}, the folder that netc was started in"]
         report.add("E0530", message, call.span, notes=notes if not Path(folder).is_absolute() else (), help=help_text)
+    _links(program, report)
     return report.diagnostics
+
+
+def _links(program: ir.Program, report: Report) -> None:
+    """Report folders of pictures that are one folder, or lie in one another, by links; the checker reads no disk."""
+    from netc.checker.overlaps import overlap
+
+    folders = [call for call in _datasets(program) if call.name == "ImageFolder"]
+    if program.data is None or program.data.train not in folders:
+        return
+    train = Path(str(program.data.train.get("root"))).resolve()
+    for call in folders[1:]:
+        other = Path(str(call.get("root"))).resolve()
+        one_in_other = other == train or other in train.parents or train in other.parents
+        if one_in_other and overlap(program.data.train, call) is None:  # else the checker said it, and it is meant
+            report.add(
+                "E0521", f"`{call.get('root')}` has pictures that are trained on", call.span,
+                secondary=[Label(program.data.train.span, "trained on these")],
+                notes=[f"they are links: the folders are {train} and {other}"], help="give each its own folder",
+            )  # fmt: skip
 
 
 def _look_for_data(program: ir.Program, text: str, path: Path) -> None:

@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from netc.backends.training import Plan
 
 
-
 def model_text(plan: Plan) -> str:
     """The functions `build_model`, `predict` and `evaluate`."""
     text = select(MODEL, words(plan))

@@ -64,7 +64,7 @@ def optimizer_reject(name: str, args: Args) -> Reject | None:
     for argument in (*_FROM_0, *(["eps"] if name in _SINGLE_EPS else [])):
         value = args.get(argument)
         if isinstance(value, (int, float)) and not value >= 0:
-            return Reject(argument, "a number from 0", repr(value), f"`{argument}` can't be negative")
+            return Reject(argument, "a number from 0", repr(value), "it can't be negative")
     return _betas(name, args) or _own_optimizer(name, args) or _kernels(args)
 
 
@@ -77,7 +77,7 @@ def _betas(name: str, args: Args) -> Reject | None:
     for beta in betas:
         if not 0 <= beta < 1:
             return Reject("betas", "numbers from 0 to below 1", repr(beta), "a beta is the share of the old average")
-        if name in ("Adam", "AdamW") and not isinstance(beta, float):
+        if name in ("Adam", "AdamW") and isinstance(beta, int):
             return Reject("betas", "floats, such as 0.0", repr(beta), f"{name} takes no integers there")
     return None
 
@@ -86,7 +86,7 @@ def _own_optimizer(name: str, args: Args) -> Reject | None:
     """What a single optimizer asks for."""
     if name == "SGD" and args["nesterov"]:
         if not _number(args["momentum"]) > 0:
-            return Reject("nesterov", "a `momentum` above 0 with it", f"momentum={args['momentum']!r}",
+            return Reject("nesterov", "`momentum` above 0 with it", "True",
                           "Nesterov's method needs a momentum")  # fmt: skip
         if args["dampening"] != 0:
             return Reject("dampening", "0 with `nesterov`", repr(args["dampening"]), "Nesterov's method has none")
@@ -123,7 +123,7 @@ def _kernels(args: Args) -> Reject | None:
     if args.get("differentiable"):
         return Reject("differentiable", "False", "True", "the steps of a training can't be differentiated through")
     if args.get("fused") and args.get("foreach"):
-        return Reject("foreach", "one of `fused` and `foreach`", "both", "they are two ways of computing the same")
+        return Reject("foreach", "False with `fused`", "True", "they are two ways of computing the same")
     return None
 
 
@@ -155,9 +155,9 @@ def scheduler_reject(name: str, args: Args, optimizer: str, momenta: bool, group
         value = args.get(argument)
         if isinstance(value, (list, tuple)) and len(value) != groups:
             expected = "one number" if groups == 1 else f"one number, or {groups}"
-            return Reject(argument, expected, f"{len(value)}", "there is one for each group of parameters")
+            return Reject(argument, expected, repr(value), "there is one for each group of parameters")
     if args.get("cycle_momentum") and not momenta:
-        return Reject("cycle_momentum", f"False with {optimizer}", "True", f"{optimizer} has no momentum to change")
+        return Reject("cycle_momentum", "`cycle_momentum=False`", "True", f"{optimizer} has no momentum to change")
     steps = run.steps(name)
     return _numbers_of(name, args, run) or (_one_cycle(args, steps) if name == "OneCycleLR" else None)
 
@@ -239,7 +239,7 @@ def _phases(args: Args, start: float, steps: int) -> Reject | None:
         last = steps if i == len(ends) - 1 else min(int(end) if end >= 0 else -1, steps)
         if end == begin and first <= min(last, total):
             expected = f"another share of {total} steps"
-            return Reject("pct_start", expected, repr(start), "the rate would rise and fall in no step at all")
+            return Reject("pct_start", expected, repr(start), "a phase of the cycle would have no length")
         begin, first = end, max(first, last + 1)
     return None
 

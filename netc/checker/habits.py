@@ -87,7 +87,6 @@ _ARGUMENT_OF = {
     "milestones": ("scheduler", "schedule = MultiStepLR([30, 60])"),
     "max_lr": ("scheduler", "schedule = OneCycleLR(max_lr=0.1)"),
     "label_smoothing": ("loss", "loss = CrossEntropyLoss(label_smoothing=0.1)"),
-    **dict.fromkeys(("class_weight", "class_weights"), ("loss", "loss = CrossEntropyLoss(weight=[…])")),
 }
 
 

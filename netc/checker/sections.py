@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from netc import catalog, ir
 from netc import syntax as s
-from netc.checker import crosschecks
+from netc.checker import crosschecks, overlaps, training_checks
 from netc.checker.arguments import bind, ordered
 from netc.checker.expressions import ERROR, Evaluator, kind_of
 from netc.checker.habits import first_of_torch, number_help, setting, setting_help, torch_name
@@ -141,6 +141,10 @@ def check(
                 help="add one, as in `data { train = Digits(); transform = ToTensor; batch_size = 64 }`",
             )
         trained, ambiguous = reader.network(section, settings, networks, complete)
+    if data is not None:
+        overlaps.check(data, {key: setting.value.span for key, setting in found["data"][1].items()}, report)
+    if train is not None:
+        training_checks.check(data, train, reader.places, report)
     if data and train and trained and not ambiguous and len(report.errors) == before:
         crosschecks.check(data, train, trained, report)
     return data, train, trained
@@ -153,6 +157,7 @@ class _Reader:
         self.report = report
         self.evaluator = Evaluator(report, constants)
         self.python: frozenset[str] = frozenset()  # what `use`d files define
+        self.places: dict[Span, dict[str, Span]] = {}  # of the arguments of each call
 
     # --- data --------------------------------------------------------------------------------------------------------
 
@@ -515,7 +520,7 @@ class _Reader:
         """A call with its arguments bound; `filled` are those that follow from the run, unless they are given."""
         arguments = step.arguments if isinstance(step, s.Call) else ()
         bound = bind(entry, arguments, step.span, self.evaluator, self.code, filled=filled or ())
-        self.spans = bound.spans
+        self.spans = self.places[step.span] = bound.spans
         if not bound.ok:
             return ERROR
         args = {n: Arg(v, literal(v)) for n, v in (filled or {}).items() if n not in bound.args} | bound.args

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 import warnings
 from typing import TYPE_CHECKING, Any
@@ -25,8 +26,8 @@ from netc.catalog.training import (
 if TYPE_CHECKING:
     from netc.catalog.entry import Entry, Param
 
-OPTIMIZERS = ("SGD", "Adam", "AdamW", "Adamax", "NAdam", "RAdam", "RMSprop", "Rprop", "Adagrad", "Adadelta", "Adafactor",
-              "ASGD")  # fmt: skip
+OPTIMIZERS = ("SGD", "Adam", "AdamW", "Adamax", "NAdam", "RAdam", "RMSprop", "Rprop", "Adagrad", "Adadelta",
+              "Adafactor", "ASGD")  # fmt: skip
 SCHEDULERS = ("StepLR", "MultiStepLR", "ExponentialLR", "ConstantLR", "LinearLR", "PolynomialLR", "CosineAnnealingLR",
               "CosineAnnealingWarmRestarts", "ReduceLROnPlateau", "OneCycleLR", "CyclicLR")  # fmt: skip
 FLOATS = (-1.0, -0.1, 0, 0.0, 1e-3, 0.1, 0.5, 1, 1.0, 1.5, 30.0)
@@ -210,7 +211,7 @@ def test_misfits_are_what_the_rates_show(epochs: int, length: int) -> None:
 
     cosine = rates("CosineAnnealingLR", {"T_max": length}, run)
     assert ("early" in kinds("CosineAnnealingLR", {"T_max": length})) == any(
-        after > before + 1e-9 for before, after in zip(cosine, cosine[1:], strict=False)
+        after > before + 1e-9 for before, after in itertools.pairwise(cosine)
     )
     stepped = rates("StepLR", {"step_size": length}, run)
     assert ("late" in kinds("StepLR", {"step_size": length})) == (len(set(stepped)) == 1)

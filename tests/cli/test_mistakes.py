@@ -223,6 +223,19 @@ def test_a_data_folder_that_is_not_there(folder: Path, capsys: pytest.CaptureFix
     assert not (folder / "runs").exists()
 
 
+def test_folders_that_are_one_by_a_link(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (folder / "photos" / "cat").mkdir(parents=True)
+    (folder / "held").symlink_to(folder / "photos", target_is_directory=True)
+    sets = 'ImageFolder("photos")\n  validation = ImageFolder("held")'
+    program = PROGRAM.replace("Digits()\n  validation = 0.1", sets)
+    program = program.replace("ToTensor", "Resize([8, 8]) -> Grayscale -> ToTensor")
+    (folder / "net.net").write_text(program)
+    said = say(capsys, "train")
+    assert "error[E0521]: `held` has pictures that are trained on" in said
+    assert "net.net:7:16" in said
+    assert not (folder / "runs").exists()
+
+
 def test_data_cut_short_and_labels_out_of_range(folder: Path) -> None:
     raw = folder / "data" / "MNIST" / "raw"
     raw.mkdir(parents=True)

@@ -1,0 +1,121 @@
+"""Whether torch takes the arguments of the training, and whether the schedule fits the run.
+
+In: the sections as checked, with the place of each argument. Out: what torch would raise, at construction or in a step
+of the run, as errors; schedules that end too early or too late, and rates that train nothing, as warnings. The facts
+are the catalog's.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from netc import ir
+from netc.catalog import training as facts
+from netc.catalog.data import sample_count
+from netc.catalog.entry import REQUIRED
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from netc.diagnostics import Report
+    from netc.shapes import Reject
+    from netc.source import Span
+
+    Places = Mapping[Span, Mapping[str, Span]]  # of the arguments of each call
+
+CODES = {"early": "W0823", "late": "W0824", "wrong": "W0825"}
+
+
+def check(data: ir.Data | None, train: ir.Train, places: Places, report: Report) -> None:
+    """Report what is wrong with the arguments, and then with the schedule."""
+    for call, reject in (
+        (train.loss, facts.loss_reject(train.loss.name, _args(train.loss))),
+        (train.optimizer, facts.optimizer_reject(train.optimizer.name, _args(train.optimizer))),
+    ):
+        if reject is not None:
+            _rejected(call, reject, places, report)
+    run = facts.Run(train.epochs, None if data is None else batches(data))
+    if train.schedule is not None:
+        _schedule(train.schedule, train.optimizer, run, places, report)
+    _no_rate(train, places, report)
+
+
+def _args(call: ir.Call) -> dict[str, object]:
+    return {p.name: call.get(p.name) for p in call.entry.params}
+
+
+def _place(call: ir.Call, argument: str | None, places: Places) -> Span:
+    return places.get(call.span, {}).get(argument or "", call.span)
+
+
+def _rejected(call: ir.Call, reject: Reject, places: Places, report: Report) -> None:
+    place = _place(call, reject.argument, places)
+    what = f"`{reject.argument}` of `{call.name}` can't be {reject.got}"
+    report.add("E0620", f"{what}: {reject.reason}", place, help=f"expected {reject.expected}")
+
+
+def training_images(data: ir.Data) -> int | None:
+    """How many images are trained on, those for validation taken off."""
+    count = sample_count({n: a.value for n, a in data.train.args.items()}, data.train.name, training=True)
+    if count is None or not isinstance(data.validation, (int, float)):
+        return count
+    return count - held_out(data.validation, count)
+
+
+def held_out(validation: float, count: int) -> int:
+    """How many of the images a fraction or a count holds out, as the generated script counts."""
+    return validation if isinstance(validation, int) else round(count * validation)
+
+
+def batches(data: ir.Data) -> int | None:
+    """The batches of an epoch, the last of which may be smaller."""
+    images = training_images(data)
+    return None if images is None or images < 1 else -(-images // data.batch_size)
+
+
+def _schedule(schedule: ir.Call, optimizer: ir.Call, run: facts.Run, places: Places, report: Report) -> None:
+    args = _args(schedule)
+    if args.get("T_max", 0) is REQUIRED:
+        args["T_max"] = run.epochs
+    momenta = any(p.name in ("momentum", "betas") for p in optimizer.entry.params)
+    reject = facts.scheduler_reject(schedule.name, args, optimizer.name, momenta, 1, run)
+    if reject is not None:
+        _rejected(schedule, reject, places, report)
+        return
+    if schedule.name == "OneCycleLR" and _too_short(schedule, args, run, places, report):
+        return
+    for misfit in facts.misfits(schedule.name, args, run):
+        place = _place(schedule, misfit.argument, places)
+        report.add(CODES[misfit.kind], f"`{schedule.name}`: {misfit.reason}", place, help=misfit.help)
+
+
+def _too_short(schedule: ir.Call, args: dict[str, Any], run: facts.Run, places: Places, report: Report) -> bool:
+    """A OneCycleLR that torch would step further than it goes."""
+    epochs, named = args["epochs"], args["total_steps"] is None and args["steps_per_epoch"] is None
+    if named and epochs is not None and epochs != run.epochs:
+        report.add(
+            "E0621", f"`OneCycleLR` is told {epochs} epochs, and the run has {run.epochs}",
+            _place(schedule, "epochs", places), help="leave `epochs` out: it follows from the run",
+        )  # fmt: skip
+        return True
+    steps, total = run.steps("OneCycleLR"), facts.total_steps(args, run)
+    if steps is None or total is None or total >= steps:
+        return False
+    argument = "total_steps" if args["total_steps"] is not None else "steps_per_epoch"
+    report.add(
+        "E0621", f"`OneCycleLR` has {total} steps, and the run takes {steps}, where torch would raise",
+        _place(schedule, argument, places), f"{total} steps",
+        notes=[f"a run of {run.epochs} epochs of {run.batches} batches"],
+        help=f"leave `{argument}` out: it follows from the run",
+    )  # fmt: skip
+    return True
+
+
+def _no_rate(train: ir.Train, places: Places, report: Report) -> None:
+    """A rate of 0, unless the schedule has its own."""
+    own = train.schedule is not None and train.schedule.name in facts.SETS_RATE
+    if train.optimizer.get_or("lr", 1) == 0 and not own:
+        report.add(
+            "W0822", f"`{train.optimizer.name}` learns nothing at a rate of 0", _place(train.optimizer, "lr", places),
+            help="choose a rate above 0, such as `lr=1e-3`",
+        )  # fmt: skip
