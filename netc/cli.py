@@ -120,6 +120,7 @@ def cli() -> None:
 
     \b
       netc check lenet.net                  all mistakes, with places and ways out
+      netc fmt                              the programs of this folder in their canonical form
       netc build lenet.net                  model.py and train.py in build/lenet
       netc train lenet.net --device cuda    trains; checkpoints in runs/lenet/001
       netc eval lenet.net                   how well it does
@@ -318,7 +319,7 @@ def run(arguments: list[str]) -> int:
     except Failed:
         return 1
     except UserError as problem:
-        _print_error(problem)
+        print_error(problem)
         return 1
     except click.exceptions.Abort:
         return 130
@@ -337,7 +338,8 @@ def run(arguments: list[str]) -> int:
     return result if isinstance(result, int) else 0
 
 
-def _print_error(problem: UserError) -> None:
+def print_error(problem: UserError) -> None:
+    """Print what a `UserError` says."""
     head = click.style("error", fg="red", bold=True) if _colour() else "error"
     click.echo(f"{head}: {problem.message}", err=True)
     if problem.details and "details" in _shown:

@@ -31,6 +31,7 @@ from netc.cli import (
     weights_option,
     write_build,
 )
+from netc.cli_fmt import fmt as fmt  # which registers itself
 from netc.diagnostics import Label, Report
 from netc.files import find_program, write_text
 from netc.runtime.errors import UserError

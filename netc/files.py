@@ -6,7 +6,9 @@ which then takes its place, so that what was there is never half overwritten.
 
 from __future__ import annotations
 
+import contextlib
 import os
+import sys
 from pathlib import Path
 
 from netc.diagnostics import nearest
@@ -29,6 +31,23 @@ def find_program(given: str | None) -> Path:
         raise UserError("this folder has no .net file", help="name one, or go to the folder that holds it")
     names = ", ".join(str(p) for p in found)
     raise UserError(f"this folder has {len(found)} .net files: {names}", help=f"name one, as in `{found[0]}`")
+
+
+def find_programs(folder: Path) -> list[Path]:
+    """The .net files of a folder, not of those in it."""
+    found = sorted(folder.glob("*.net"))
+    if not found:
+        place = "this folder" if folder == Path() else f"the folder `{folder}`"
+        raise UserError(f"{place} has no .net file", help="name one, or a folder that holds some")
+    return found
+
+
+def read_input() -> str:
+    """The text of a program on the standard input."""
+    data = sys.stdin.buffer.read(MAX_BYTES + 1)
+    if len(data) > MAX_BYTES:
+        raise UserError(f"the standard input has more than {MAX_BYTES:,} bytes, and a program has at most these")
+    return _decoded(data, Path("<stdin>"))
 
 
 def read_program(path: Path) -> str:
@@ -117,6 +136,15 @@ def write_bytes(path: Path, data: bytes) -> None:
     except OSError as problem:
         temporary.unlink(missing_ok=True)
         raise UserError(f"`{path}` can't be written: {problem.strerror}", help=_way_out(problem)) from None
+
+
+def rewrite(path: Path, text: str) -> None:
+    """Write a file of the user's anew, whole or not at all: where a link leads, and with the mode that it has."""
+    target = path.resolve()
+    mode = target.stat().st_mode
+    write_text(target, text)
+    with contextlib.suppress(OSError):  # a file system without modes
+        target.chmod(mode)
 
 
 def make_folder(path: Path) -> None:

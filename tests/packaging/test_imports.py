@@ -54,7 +54,7 @@ def run(folder: Path, *arguments: str) -> tuple[int, set[str], str]:
     return code, set(loaded), done.stdout + done.stderr
 
 
-COMMANDS = ("build net.net", "check net.net", "summary net.net", "--help", "--version", "build --help")
+COMMANDS = ("build net.net", "check net.net", "summary net.net", "fmt net.net", "--help", "--version", "build --help")
 
 
 @pytest.mark.parametrize("command", COMMANDS)
