@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from netc.source import Source
 
 # Errors that judge a program which could be built all the same.
-JUDGEMENTS = frozenset({"E0518", "E0519", "E0521"})
+JUDGEMENTS = frozenset({"E0518", "E0519", "E0521", "E0607", "E0608"})
 _MARK = "netc:"
 _COMMENT = re.compile(r"#\s*netc:\s*(?P<word>\w*)(?P<codes>[^#]*)")
 _CODE = re.compile(r"[A-Za-z]+\d*|\S+")

@@ -51,6 +51,10 @@ def check(file: s.File, source: Source, report: Report, stem: str, loader: Loade
         session = Session(report, probing=True, reserved=_reserved(unit))
         networks = _networks(session, unit, report)
         data, train, trained = sections.check(found, networks, not report.failed, unit.constants, report, python)
+    if "train" in found and trained is not None:
+        from netc.checker import loss_fit
+
+        loss_fit.check(found, trained, data, file, source, report)
     if report.failed:
         return None
     try:

@@ -36,8 +36,8 @@ class Step(NamedTuple):
     layer: ir.Layer | None
 
     def get(self, name: str) -> Any:
-        """An argument, or its default."""
-        return self.row.values.get(name) if self.layer is None else self.layer.call.get(name)
+        """An argument, or its default; None where there is none of that name."""
+        return self.row.values.get(name) if self.layer is None else self.layer.call.get_or(name, None)
 
     def stands_at(self, source: Source) -> bool:
         """Whether the text names this layer here, so that it is no module's of another file, and no parameter's."""

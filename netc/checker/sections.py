@@ -337,12 +337,14 @@ class _Reader:
 
     def _other_loss(self, entry: Entry, span: Span) -> Any:
         """A loss that doesn't compare logits with class indices, which is what the data sets of today have."""
+        from netc.checker.loss_fit import instead_of
+
         self.report.add(
             "E0601",
             f"`{entry.name}` does not compare an output with class labels",
             span,
             notes=["the labels of this version's data sets are class indices, [N] int64"],
-            help=f"use one of {', '.join(sorted(_CLASS_LOSSES))}",
+            help=instead_of(entry.name) or f"use one of {', '.join(sorted(_CLASS_LOSSES))}",
         )
         return ERROR
 
@@ -401,6 +403,8 @@ class _Reader:
                 self.evaluator.not_yet(item.span, "the metric `topk`")
                 continue
             name = item.text if isinstance(item, s.Name) else None
+            if name is not None and self._other_metric(name, item.span):
+                continue
             self.report.add(
                 "E0603",
                 f"there is no metric `{name}`" if name else "a metric is a name",
@@ -408,6 +412,20 @@ class _Reader:
                 help=(suggestion(name, METRICS) if name else None) or _metric_help(item),
             )
         return tuple(dict.fromkeys(out)) if ok else ERROR
+
+    def _other_metric(self, name: str, span: Span) -> bool:
+        """Report a metric that there is elsewhere; False where the name means none."""
+        from netc.checker.loss_fit import measures
+
+        what = measures(name)
+        if what:
+            self.report.add(
+                "E0610", f"`{name}` measures {what}, and the labels here are classes", span,
+                help=f"this version has `{'`, `'.join(METRICS)}`",
+            )  # fmt: skip
+        elif what is not None:
+            self.evaluator.not_yet(span, f"the metric `{name}`")
+        return what is not None
 
     def seed(self, key: str, chain: s.Chain) -> Any:
         value = self.value(chain, "an integer")
