@@ -129,7 +129,7 @@ def nearest(word: str, candidates: Iterable[str]) -> str | None:
     for candidate in sorted(set(candidates)):
         if abs(len(candidate) - len(word)) > limit or _strange_letters(letters, candidate.lower()) > limit:
             continue
-        distance = _distance(lowered, candidate.lower()) + 0.1 * (word != candidate)
+        distance = edit_distance(lowered, candidate.lower()) + 0.1 * (word != candidate)
         if distance <= limit and (best is None or distance < best[0]):
             best = distance, candidate
     return best[1] if best else None
@@ -153,7 +153,7 @@ def suggestion(word: str, candidates: Iterable[str]) -> str | None:
     return f"did you mean `{near}`?" if near else None
 
 
-def _distance(a: str, b: str) -> int:
+def edit_distance(a: str, b: str) -> int:
     """Edits from `a` to `b`, a swap of two neighbours counted as one (optimal string alignment)."""
     before: list[int] = []
     row = list(range(len(b) + 1))

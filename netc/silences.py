@@ -10,7 +10,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, NamedTuple
 
-from netc.diagnostics import nearest
+from netc.diagnostics import Edit, Fix, nearest
+from netc.fixes import spelling, without
 from netc.source import Span
 
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ class _Silence(NamedTuple):
     code: str
     line: int
     span: Span
+    comment: Span
 
 
 class Silences:
@@ -58,7 +60,7 @@ class Silences:
         codes = [(m[0], span.start + match.start("codes") + m.start()) for m in _CODE.finditer(match["codes"])]
         for code, start in codes:
             if code.strip(",;"):
-                silence = _Silence(code.strip(",;"), line, Span(start, start + len(code.strip(",;"))))
+                silence = _Silence(code.strip(",;"), line, Span(start, start + len(code.strip(",;"))), span)
                 self._silences.setdefault((line, silence.code), silence)
         if not codes:
             self._strange.append((span, "ignore"))
@@ -102,6 +104,7 @@ class Silences:
             report.add(
                 "W0802", f"there is no code `{silence.code}`", silence.span,
                 help=f"did you mean `{near}`?" if near else "the codes stand in brackets behind `error` and `warning`",
+                fix=spelling(silence.code, silence.span, known),
             )  # fmt: skip
         elif not silenceable(silence.code):
             report.add(
@@ -111,8 +114,22 @@ class Silences:
         elif not report.failed:
             report.add(
                 "W0801", f"this comment silences nothing: line {silence.line} has no {silence.code}", silence.span,
-                help="remove it",
+                help="remove it", fix=self._removed(silence),
             )  # fmt: skip
+
+    def _removed(self, silence: _Silence) -> Fix:
+        """The comment without a code, or no comment where it has no other one."""
+        text, comment = self._source.text, silence.comment
+        if sum(other.comment == comment for other in self._silences.values()) > 1:
+            return Fix(f"remove `{silence.code}`", (without(text, silence.span),))
+        further = text.find("#", comment.start + 1, comment.end)
+        if further >= 0:
+            return Fix("remove the comment", (Edit(Span(comment.start, further), ""),))
+        line = text.rfind("\n", 0, comment.start) + 1
+        before = text[line : comment.start]
+        if not before.strip() and comment.end < len(text):  # it has the line to itself
+            return Fix("remove the comment", (Edit(Span(line, text.index("\n", comment.end) + 1), ""),))
+        return Fix("remove the comment", (Edit(Span(line + len(before.rstrip()), comment.end), ""),))
 
 
 def silenceable(code: str) -> bool:

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from netc.diagnostics import Label
+from netc.diagnostics import Edit, Fix, Label
+from netc.fixes import rewrite
 from netc.source import Span
 
 if TYPE_CHECKING:
@@ -111,11 +112,13 @@ def _small_name(tokens: list[Token], at: int, expected: set[str], report: Report
     if before is None or before.type not in ("NETWORK", "MODULE") or token.type != "NAME":
         return False
     capital = "".join(part[:1].upper() + part[1:] for part in token.text.split("_")) or "Net"
+    alone = sum(t.text in (token.text, capital) for t in tokens) == 1  # else its uses would have to change too
     report.add(
         "E0113",
         f"the name of a {before.text} begins with a capital",
         token.span,
         help=f"write `{before.text} {capital}`",
+        fix=rewrite(token.span, capital) if alone else None,
     )
     return True
 
@@ -127,9 +130,26 @@ def _python_word(tokens: list[Token], at: int, expected: set[str], report: Repor
     if before is None or not starts or before.text not in _STATEMENT_WORDS:
         return False
     report.add(
-        "E0108", f"`{before.text}` is not a word of the language", before.span, help=_STATEMENT_WORDS[before.text]
-    )
+        "E0108", f"`{before.text}` is not a word of the language", before.span, help=_STATEMENT_WORDS[before.text],
+        fix=_without_return(tokens, at) if before.text == "return" else None,
+    )  # fmt: skip
     return True
+
+
+def _without_return(tokens: list[Token], at: int) -> Fix | None:
+    """`return value` at the end of a body is the value alone."""
+    end = next(i for i in range(at, len(tokens)) if tokens[i].type in ("_NL", "RBRACE", "$END"))
+    last = end + (tokens[end].type == "_NL")
+    depth = sum((t.type == "LBRACE") - (t.type == "RBRACE") for t in tokens[:at])
+    value = tokens[at:end]
+    brackets = 0
+    for token in value:
+        brackets += (token.type in ("LPAR", "LSQB")) - (token.type in ("RPAR", "RSQB"))
+        if (token.type == "COMMA" and not brackets) or token.text == "self":
+            return None
+    if tokens[last].type != "RBRACE" or depth != 1 or not value:
+        return None
+    return Fix("remove `return`", (Edit(Span(tokens[at - 1].span.start, tokens[at].span.start), ""),))
 
 
 def _as_in_others(tokens: list[Token], at: int, expected: set[str], report: Report) -> bool:
@@ -137,9 +157,9 @@ def _as_in_others(tokens: list[Token], at: int, expected: set[str], report: Repo
     token, before = tokens[at], tokens[at - 1] if at else None
     if before is None:
         return False
-    help_text = None
+    help_text = fix = None
     if before.type == "ELSE" and token.type == "IF":
-        help_text = "write `elif`"
+        help_text, fix = "write `elif`", rewrite(before.span.to(token.span), "elif")
     elif before.text in ("import", "use") and token.type in ("NAME", "CNAME"):
         help_text = (
             f'a file stands in quotes: `{before.text} "{token.text}.{"net" if before.text == "import" else "py"}"`'
@@ -153,7 +173,7 @@ def _as_in_others(tokens: list[Token], at: int, expected: set[str], report: Repo
     if help_text is None:
         return False
     report.add("E0106", f"{_found(token)} does not fit here", token.span, help=help_text,
-               secondary=[Label(before.span, "after this")])  # fmt: skip
+               secondary=[Label(before.span, "after this")], fix=fix)  # fmt: skip
     return True
 
 
@@ -189,5 +209,17 @@ def _missing_comma(tokens: list[Token], at: int, expected: set[str], report: Rep
         return False
     span = Span(before.span.end - 1, before.span.end)
     report.add("E0111", f"a comma is missing before `{token.text}`", token.span, help="write `,` between them",
-               secondary=[Label(span)])  # fmt: skip
+               secondary=[Label(span)], fix=_comma(before, token, tokens[at + 1]))  # fmt: skip
     return True
+
+
+def _comma(before: Token, token: Token, following: Token) -> Fix | None:
+    """A comma behind a whole value. Two strings may be one in two parts, a name may be the beginning of an argument's,
+    and digits in threes a long number."""
+    whole = ("NUMBER", "TRUE", "FALSE", "NONE", "RPAR", "RSQB")
+    named = token.type == "NAME" and following.type == "EQUAL"
+    values = before.type in whole and token.type in ("NUMBER", "STRING", "TRUE", "FALSE", "NONE")
+    thousands = before.type == token.type == "NUMBER" and len(token.text) == 3
+    if not (values or (named and before.type in (*whole, "STRING"))) or thousands:
+        return None
+    return Fix("write `,`", (Edit(Span(before.span.end, before.span.end), ","),))

@@ -12,8 +12,10 @@ from netc.catalog.entry import REQUIRED, LayerValue
 from netc.checker.expressions import ERROR, kind_of
 from netc.checker.values import DType, LayerRef, Tensor, TensorTuple
 from netc.diagnostics import Label, suggestion
+from netc.fixes import certain, rewrite, spelling
 from netc.ir import Arg
 from netc.shapes import Size
+from netc.syntax import String
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
@@ -21,7 +23,7 @@ if TYPE_CHECKING:
     from netc import syntax as s
     from netc.catalog.entry import Entry, Param
     from netc.checker.expressions import Evaluator
-    from netc.diagnostics import Report
+    from netc.diagnostics import Fix, Report
     from netc.source import Span
 
 
@@ -83,6 +85,11 @@ def ordered(entry: Entry, args: dict[str, Arg]) -> dict[str, Arg]:
     return out
 
 
+def _given(assigned: list[tuple[Param | None, s.Argument, bool]], arguments: tuple[s.Argument, ...]) -> set[str]:
+    """The parameters that a call gives, by position or by name."""
+    return {p.name for p, _, _ in assigned if p is not None} | {a.name.text for a in arguments if a.name is not None}
+
+
 def _assign(
     entry: Entry, arguments: tuple[s.Argument, ...], inferred: Collection[str], report: Report
 ) -> list[tuple[Param | None, s.Argument, bool]]:
@@ -98,7 +105,7 @@ def _assign(
             seen_keyword = argument
             param = names.get(argument.name.text)
             if param is None:
-                _unknown(entry, argument, report)
+                _unknown(entry, argument, report, _given(out, arguments))
             out.append((param, argument, False))
             continue
         place = sum(1 for _, a, _ in out if a.name is None)
@@ -129,7 +136,11 @@ _ALIASES = {
 }  # fmt: skip
 
 
-def _unknown(entry: Entry, argument: s.Argument, report: Report) -> None:
+# Those of them that mean the same wherever they stand.
+_SURE = {"learning_rate", "filters", "units", "kernel", "epsilon", "axis", "use_bias"}
+
+
+def _unknown(entry: Entry, argument: s.Argument, report: Report, given: set[str]) -> None:
     assert argument.name is not None
     names = [p.name for p in entry.params]
     alias = next((n for n in _ALIASES.get(argument.name.text, ()) if n in names), None)
@@ -140,7 +151,15 @@ def _unknown(entry: Entry, argument: s.Argument, report: Report) -> None:
     if help_text is None:
         help_text = f"it takes {', '.join(f'`{n}`' for n in names)}" if names else "it takes no arguments"
     message = f"`{entry.name}` has no argument `{argument.name.text}`"
-    report.add("E0302", message, argument.name.span, help=help_text)
+    fix = _spelling(argument.name, alias, [n for n in names if n not in given])
+    report.add("E0302", message, argument.name.span, help=help_text, fix=fix)
+
+
+def _spelling(name: s.Ident, alias: str | None, free: list[str]) -> Fix | None:
+    """The name of an argument as torch has it, where no other one can be meant."""
+    if alias is None:
+        return spelling(name.text, name.span, free)
+    return rewrite(name.span, alias) if name.text in _SURE and alias in free else None
 
 
 def _too_many(
@@ -213,9 +232,18 @@ def _checked(entry: Entry, param: Param, value: Any, argument: s.Argument, repor
             f'`{param.name}` of `{entry.name}` can\'t be "{value}"',
             argument.span,
             help=near or f"it is one of {choices}",
+            fix=_choice(value, param, argument),
         )
         return ERROR
     return value
+
+
+def _choice(value: str, param: Param, argument: s.Argument) -> Fix | None:
+    """The string that is meant, in the quotes of the one that is written."""
+    near = certain(value, param.choices)
+    where = argument.value.span
+    written = isinstance(argument.value, String) and where.end - where.start == len(value) + 2
+    return rewrite(where, f'"{near}"') if near is not None and written else None
 
 
 def _has_runtime_size(value: Any) -> bool:

@@ -14,6 +14,7 @@ from netc import catalog
 from netc import syntax as s
 from netc.checker.values import DTYPES, DType, Formula, LayerRef, TensorTuple
 from netc.diagnostics import Label, suggestion
+from netc.fixes import rewrite
 from netc.shapes import Size, at_most, less, same
 
 if TYPE_CHECKING:
@@ -197,7 +198,8 @@ class Evaluator:
         help_text = f"write `{near}`" if near else suggestion(expr.text, names)
         known = ", ".join(f"`{n}`" for n in self.env if n != "_")
         notes = [f"known here: {known}"] if known and not help_text and len(known) < 200 else []
-        self.report.add("E0201", f"`{expr.text}` is not defined", expr.span, help=help_text, notes=notes)
+        fix = rewrite(expr.span, near) if near and expr.span.end - expr.span.start == len(expr.text) else None
+        self.report.add("E0201", f"`{expr.text}` is not defined", expr.span, help=help_text, notes=notes, fix=fix)
         return ERROR
 
     def eval_unary(self, expr: s.Unary) -> Any:

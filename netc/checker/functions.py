@@ -18,6 +18,7 @@ from netc.checker.expressions import BUILTINS, ERROR, kind_of
 from netc.checker.recorder import DEVICE, mark
 from netc.checker.values import DType, LayerRef, Made, Tensor, TensorTuple, tensors
 from netc.diagnostics import Label, nearest, suggestion
+from netc.fixes import spelling
 from netc.shapes import Reject, Size, TensorType
 from netc.source import Span
 
@@ -52,6 +53,7 @@ def unknown(c: Body, callee: s.Name) -> Any:
         callee.span,
         help=elsewhere(c, name)
         or (f"did you mean `{near}`?" if near else "functions have the names of torch.nn.functional and torch"),
+        fix=None if capital or elsewhere(c, name) else spelling(name, callee.span, candidates),
     )
     return ERROR
 
@@ -259,6 +261,7 @@ def _param(
             f"`{entry.name}` has no argument `{name.text}`",
             name.span,
             help=suggestion(name.text, names) or f"it takes {', '.join(f'`{n}`' for n in names)}",
+            fix=spelling(name.text, name.span, [n for n in names if n not in bound]),
         )
         return None
     if param.name in bound:

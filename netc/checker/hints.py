@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from netc import catalog
 from netc import syntax as s
 from netc.checker.expressions import ERROR
+from netc.checker.references import last_name
 
 if TYPE_CHECKING:
     from typing import Any
@@ -35,7 +36,7 @@ def method_call(c: Body, expr: s.Call, callee: s.Attribute) -> Any:
     if owner in ("F", "torch", "nn", "nn.functional", "torch.nn", "torch.nn.functional"):
         c.report.add(
             "E0219", f"layers and functions go by their last name: `{method}`", callee.span,
-            help=f"write `{method}`",
+            help=f"write `{method}`", fix=last_name(callee.span, method),
         )  # fmt: skip
         return ERROR
     if owner in ("self", "super()"):

@@ -13,6 +13,7 @@ from netc import syntax as s
 from netc.checker.expressions import ERROR, kind_of
 from netc.checker.values import DTYPES, Tensor
 from netc.diagnostics import Label, suggestion
+from netc.fixes import rewrite
 from netc.shapes import Size, TensorType, same, symbol
 
 if TYPE_CHECKING:
@@ -78,6 +79,7 @@ def input_type(c: Body, statement: s.Input | None, arriving: TensorType | None) 
             f"`{dtype}` is not a type of tensor",
             statement.dtype.span,
             help=help_text or f"it is one of {', '.join(DTYPES)}",
+            fix=rewrite(statement.dtype.span, meant) if meant and dtype != "int" else None,
         )
         c.refused = c.refused or meant is None
         return meant or "float32"

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 from netc.catalog.entry import Entry
 from netc.checker.habits import choice_help, percent_help
 from netc.checker.values import Tensor
-from netc.diagnostics import Label
+from netc.diagnostics import Fix, Label
+from netc.fixes import without
 from netc.shapes import Reject
 
 if TYPE_CHECKING:
@@ -34,7 +35,17 @@ def mismatch(
         f"says {value_text(given)}",
         secondary=came_from(tensors),
         help=f"leave out `{name}`; it follows from the layer before",
+        fix=_left_out(c, name),
     )
+
+
+def _left_out(c: Body, name: str) -> Fix | None:
+    """An argument taken out, where it is given by its name."""
+    span = c.argument_spans[name]
+    written = c.source_text(span)
+    if not written.startswith(name) or not written.removeprefix(name).lstrip().startswith("="):
+        return None
+    return Fix(f"leave out `{written}`", (without(c.source.text, span),))
 
 
 def value_text(value: Any) -> str:

@@ -19,7 +19,7 @@ from netc.checker.expressions import ERROR, kind_of
 from netc.checker.general_shapes import agrees, inferred, layer_value, shape, witness
 from netc.checker.labels import Named, name_of
 from netc.checker.layer_errors import mismatch, rejected, unknown_size
-from netc.checker.references import callee_code, find, leading
+from netc.checker.references import callee_code, find, last_name, leading
 from netc.checker.values import LayerRef, Made, Tensor, TensorTuple, tensors
 from netc.diagnostics import Label, nearest
 from netc.ir import Arg
@@ -544,6 +544,7 @@ def dotted(c: Body, step: s.Expr, callee: s.Attribute, label: Named | None = Non
             f"layers and functions go by their last name: `{parts[-1]}`",
             callee.span,
             help=f"write `{parts[-1]}`",
+            fix=last_name(callee.span, parts[-1]),
         )
         return ERROR
     return c.evaluate(step)

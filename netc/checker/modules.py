@@ -22,6 +22,7 @@ from netc.checker.recorder import NoExpression, mark
 from netc.checker.units import Definition
 from netc.checker.values import LayerRef, Made, Tensor, TensorTuple, tensors
 from netc.diagnostics import Label, Report, suggestion
+from netc.fixes import spelling
 from netc.identifiers import python_name
 from netc.shapes import Size, TensorType, substitute
 
@@ -179,6 +180,7 @@ def _fits(
         c.report.add(
             "E0302", f"`{definition.name}` has no parameter `{name}`", argument.name.span,
             help=suggestion(name, known) or (f"it takes {takes}" if known else "it takes none"),
+            fix=spelling(name, argument.name.span, [n for n in known if n not in seen]),
         )  # fmt: skip
     return False
 

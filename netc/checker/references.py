@@ -17,6 +17,7 @@ from netc.checker.deferred import python_layers
 from netc.checker.expressions import ERROR, kind_of
 from netc.checker.values import LayerRef
 from netc.diagnostics import nearest
+from netc.fixes import rewrite, spelling
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
     from netc.checker.body import Body
     from netc.checker.expressions import Evaluator
     from netc.checker.units import Definition
+    from netc.diagnostics import Fix
+    from netc.source import Span
 
 
 def find(c: Body, callee: s.Name) -> LayerRef | None:
@@ -64,7 +67,8 @@ def find(c: Body, callee: s.Name) -> LayerRef | None:
         near = _nearest_layer(name) or nearest(name, own)
         help_text = f"did you mean `{near}`?" if near else "layers have the names that torch.nn gives them"
         help_text = way_out or help_text
-        c.report.add("E0202", f"there is no layer `{name}`", callee.span, help=help_text)
+        fix = None if way_out else spelling(name, callee.span, [*catalog.layers(), *own])
+        c.report.add("E0202", f"there is no layer `{name}`", callee.span, help=help_text, fix=fix)
     return None
 
 
@@ -111,6 +115,12 @@ _STEPS = {
 
 def _nearest_layer(name: str) -> str | None:
     return _ELSEWHERE.get(name) or nearest(name, catalog.layers())
+
+
+def last_name(span: Span, name: str) -> Fix | None:
+    """A name without its module, where there is a layer or function of that name."""
+    there = catalog.layer(name) is not None or catalog.function(name) is not None
+    return rewrite(span, name) if there else None
 
 
 def reference(c: Evaluator, expr: s.Call, callee: s.Expr) -> LayerRef | Any:

@@ -17,6 +17,7 @@ from netc.checker.expressions import ERROR, Evaluator, kind_of
 from netc.checker.habits import first_of_torch, number_help, setting, setting_help, torch_name
 from netc.checker.python_text import names, text
 from netc.diagnostics import Label, nearest, suggestion
+from netc.fixes import rewrite, spelling
 from netc.identifiers import python_name
 from netc.ir import Arg
 from netc.literals import literal
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from netc.catalog.entry import Entry
-    from netc.diagnostics import Report
+    from netc.diagnostics import Fix, Report
     from netc.source import Span
 
 # The settings of each section, and those that the language has but this version doesn't compile.
@@ -61,6 +62,7 @@ def collect(file: s.File, report: Report) -> dict[str, tuple[s.Section, Settings
                 f"there is no section `{name}`",
                 section.name.span,
                 help=suggestion(name, [*SETTINGS, "network", "module"]) or "the sections are `data` and `train`",
+                fix=spelling(name, section.name.span, SETTINGS.keys() - _named(file)),
             )
             continue
         if name in found:
@@ -77,6 +79,11 @@ def collect(file: s.File, report: Report) -> dict[str, tuple[s.Section, Settings
     return found
 
 
+def _named(file: s.File) -> set[str]:
+    """The names of the sections."""
+    return {d.name.text for d in file.definitions if isinstance(d, s.Section)}
+
+
 def _settings(section: s.Section, name: str, report: Report) -> Settings:
     out: Settings = {}
     for entry in section.entries:
@@ -91,7 +98,8 @@ def _settings(section: s.Section, name: str, report: Report) -> Settings:
             hint = f"`{key.text}` belongs in the section `{other}`" if other else setting_help(name, key.text)
             hint = hint or suggestion(key.text, known)
             hint = hint or f"the settings are {', '.join(f'`{k}`' for k in SETTINGS[name])}"
-            report.add("E0502", f"`{name}` has no setting `{key.text}`", key.span, help=hint)
+            fix = None if other else _setting_fix(section, key, known)
+            report.add("E0502", f"`{name}` has no setting `{key.text}`", key.span, help=hint, fix=fix)
         elif isinstance(entry, s.Group):
             report.add(
                 "E0503",
@@ -111,6 +119,15 @@ def _settings(section: s.Section, name: str, report: Report) -> Settings:
         else:
             out[key.text] = entry
     return out
+
+
+def _setting_fix(section: s.Section, key: s.Ident, known: tuple[str, ...]) -> Fix | None:
+    """The setting that is meant, unless the section has it besides."""
+    free = set(known) - {e.key.text for e in section.entries if not isinstance(e, s.Broken)}
+    meant = setting(section.name.text, key.text)
+    if meant is not None:
+        return rewrite(key.span, meant) if meant in free else None
+    return spelling(key.text, key.span, free) if setting_help(section.name.text, key.text) is None else None
 
 
 def check(
@@ -192,6 +209,7 @@ class _Reader:
                 f"there is no data set `{name}`",
                 callee.span,
                 help=suggestion(name, [*DATASETS, *catalog.datasets()]) or f"netc reads {', '.join(DATASETS)}",
+                fix=spelling(name, callee.span, [*DATASETS, *catalog.datasets()]),
             )
             return ERROR
         if name not in DATASETS:
@@ -300,6 +318,7 @@ class _Reader:
             f"there is no transform `{callee.text}`",
             callee.span,
             help=near or "transforms have the names of torchvision.transforms.v2",
+            fix=spelling(callee.text, callee.span, catalog.transforms()),
         )
 
     # --- train -------------------------------------------------------------------------------------------------------
@@ -390,7 +409,8 @@ class _Reader:
     def metrics(self, key: str, chain: s.Chain) -> Any:
         step = self.single(chain, "a list of metrics")
         if not isinstance(step, s.List):
-            self.report.add("E0602", "`metrics` is a list", chain.span, help="write `metrics = [accuracy]`")
+            fix = rewrite(chain.span, f"[{step.text}]") if isinstance(step, s.Name) and step.text in METRICS else None
+            self.report.add("E0602", "`metrics` is a list", chain.span, help="write `metrics = [accuracy]`", fix=fix)
             return ERROR
         out: list[str] = []
         ok = True
@@ -410,6 +430,7 @@ class _Reader:
                 f"there is no metric `{name}`" if name else "a metric is a name",
                 item.span,
                 help=(suggestion(name, METRICS) if name else None) or _metric_help(item),
+                fix=spelling(name, item.span, METRICS) if name else None,
             )
         return tuple(dict.fromkeys(out)) if ok else ERROR
 
@@ -451,6 +472,7 @@ class _Reader:
                     f"there is no network `{name}`" if name else "`network` is a network's name",
                     setting.value.span,
                     help=suggestion(name or "", names),
+                    fix=spelling(name, setting.value.span, names) if name else None,
                 )
             return None, True
         if len(networks) > 1:
@@ -530,6 +552,7 @@ class _Reader:
                 f"there is no {kind} `{callee.text}`",
                 callee.span,
                 help=f"did you mean `{near}`?" if near else f"it goes by torch's name, as in `{_EXAMPLES[kind]}`",
+                fix=spelling(callee.text, callee.span, known()),
             )
             return ERROR
         return entry

@@ -21,11 +21,14 @@ from netc.checker.recorder import mark
 from netc.checker.units import Definition
 from netc.checker.values import Made, Tensor, TensorTuple
 from netc.diagnostics import Label, Report, nearest
+from netc.fixes import certain, rewrite, spelling
 from netc.identifiers import valid_label
 from netc.shapes import Reject, Size, TensorType
 
 if TYPE_CHECKING:
     from netc.checker.body import Body
+    from netc.diagnostics import Fix
+    from netc.source import Span
 
 
 def output(c: Body, statement: s.Output) -> None:
@@ -173,8 +176,17 @@ def _entry_of(c: Body, value: s.Expr, said: str, otherwise: str) -> Entry | None
         c.report.add(
             "E0234", f"{said} an initialiser of torch.nn.init", value.span,
             help=f"did you mean `{near}`?" if near else otherwise,
+            fix=_initialiser_fix(c, value, callee, otherwise),
         )  # fmt: skip
     return entry
+
+
+def _initialiser_fix(c: Body, value: s.Expr, callee: s.Expr, otherwise: str) -> Fix | None:
+    """The initialiser that is meant: one of that name, but for a letter, or the constant of a number in a `param`."""
+    if isinstance(callee, s.Name):
+        return spelling(callee.text, callee.span, catalog.initializers())
+    number = isinstance(value, (s.Number, s.Unary)) and "constant_(" in otherwise
+    return rewrite(value.span, _filled_with(c, value)) if number else None
 
 
 def _filled_with(c: Body, value: s.Expr) -> str:
@@ -311,6 +323,13 @@ def _rule(c: Body, rule: s.Rule) -> ir.FillRule | None:
     return _path_rule(c, rule, entry) if rule.selector.is_path else _type_rule(c, rule, entry)
 
 
+def _selector(c: Body, kind: str, attribute: str, span: Span) -> Fix | None:
+    """The type in a rule, spelt as torch does; which parameter is meant has to be there."""
+    meant = certain(kind, [*catalog.layers(), *c.owner.unit.definitions])
+    same = span.end - span.start == len(f"{kind}.{attribute}")
+    return rewrite(span, f"{meant}.{attribute}") if meant is not None and attribute and same else None
+
+
 def _type_rule(c: Body, rule: s.Rule, entry: Entry) -> ir.FillRule | None:
     kind, _, attribute = rule.selector.text.partition(".")
     if c.python(kind) is not None:
@@ -325,6 +344,7 @@ def _type_rule(c: Body, rule: s.Rule, entry: Entry) -> ir.FillRule | None:
         c.report.add(
             "E0236", f"`{rule.selector.text}` selects no parameter of a layer", rule.selector.span,
             help=f"did you mean `{near}.{attribute or 'weight'}`?" if near else "write it as in `Conv2d.weight`",
+            fix=_selector(c, kind, attribute, rule.selector.span),
         )  # fmt: skip
         return None
     found = [m for m in _modules(c.children) if _is(c, m, target)] if c.rec is None else []
