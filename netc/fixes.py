@@ -36,7 +36,7 @@ def spelling(word: str, span: Span, candidates: Iterable[str]) -> Fix | None:
 
 
 def certain(word: str, candidates: Iterable[str]) -> str | None:
-    """The candidate that a word stands for without doubt. Digits have to be the same: `conv2` is no misspelt `conv1`."""
+    """The candidate that a word stands for without doubt. Digits have to be the same: `conv2` isn't `conv1`."""
     known = [c for c in sorted({*candidates} - {word}) if _digits(c) == _digits(word)]
     same = [c for c in known if c.lower() == word.lower()]
     if same:
