@@ -9,13 +9,22 @@ import importlib
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from netc import __version__, compiler
-from netc.files import find_program, imported, make_folder, read_program, write_bytes, write_text
-from netc.render import as_data, render
+from netc.files import (
+    byte_order_mark,
+    find_program,
+    imported,
+    make_folder,
+    read_program,
+    rewrite,
+    write_bytes,
+    write_text,
+)
+from netc.render import as_data, render, unreadable_as_data
 from netc.runtime.errors import UserError
 
 if TYPE_CHECKING:
@@ -104,6 +113,12 @@ def show(diagnostics: Sequence[Diagnostic], checked: compiler.Checked) -> None:
 def point_on(diagnostics: Sequence[Diagnostic]) -> None:
     """Print once, behind all diagnostics of a run, what can be done next."""
     codes = sorted({d.code for d in diagnostics})
+    mendable = sum(d.fix is not None for d in diagnostics)
+    if mendable:
+        which = (
+            "it" if len(diagnostics) == 1 else "all of them" if mendable == len(diagnostics) else f"{mendable} of them"
+        )
+        click.echo(f"`netc check --fix` mends {which}.", err=True)
     if len(codes) == 1:
         click.echo(f"For more: netc explain {codes[0]}", err=True)
     elif codes:
@@ -131,33 +146,89 @@ def cli() -> None:
 
 @cli.command()
 @click.argument("files", nargs=-1, type=click.Path(), metavar="[FILE]...")
-@click.option("--json", "as_json", is_flag=True, help="Print the diagnostics as JSON.")
+@click.option("--fix", is_flag=True, help="Mend what can be mended with certainty, and check what comes of it.")
+@click.option("--format", "form", type=click.Choice(["text", "json", "sarif"]), help="How to print.  [default: text]")
+@click.option("--json", "as_json", is_flag=True, help="Short for --format json.")
 @set_option
 @quiet_option
 @verbose_option
-def check(files: tuple[str, ...], as_json: bool, settings: dict[str, str], quiet: bool) -> None:
+def check(
+    files: tuple[str, ...], fix: bool, form: str | None, as_json: bool, settings: dict[str, str], quiet: bool
+) -> None:
     """Check programs completely, without importing torch.
 
     \b
-    Example:
+    Examples:
       netc check lenet.net
+      netc check --fix lenet.net
+      netc check --format sarif *.net > netc.sarif
     """
-    paths = [Path(f) for f in files] or [find_program(None)]
-    results = [compiler.analyse(read_program(p), str(p), p.stem, settings, imported) for p in paths]
-    if as_json:
-        import json
-
-        data = [as_data(d, r.source) for r in results for d in r.diagnostics]
-        click.echo(json.dumps(data, indent=2))
-    for result in results:
-        if not as_json:
-            show(result.diagnostics, result)
-        if result.program is not None and not quiet and not as_json:
-            click.echo(f"{result.source.name}: no {'errors' if result.diagnostics else 'mistakes'} found")
-    if not as_json:
-        point_on([d for r in results for d in r.diagnostics])
-    if any(r.program is None for r in results):
+    if fix and settings:
+        raise click.UsageError(
+            "--fix mends what stands in the file, and --set puts other values there: use one of them"
+        )
+    if as_json and form not in (None, "json"):
+        raise click.UsageError(f"--json and --format {form} can't both be")
+    form = "json" if as_json else form or "text"
+    results: list[compiler.Checked] = []
+    unreadable: list[tuple[Path, UserError]] = []
+    for path in [Path(f) for f in files] or [find_program(None)]:
+        try:
+            results.append(_mended(path, form, quiet) if fix else _checked(path, read_program(path), settings))
+        except UserError as problem:
+            unreadable.append((path, problem))
+    _print_checked(form, results, unreadable, quiet)
+    if unreadable or any(r.program is None for r in results):
         raise Failed
+
+
+def _checked(path: Path, text: str, settings: Mapping[str, str] | None = None) -> compiler.Checked:
+    return compiler.analyse(text, str(path), path.stem, settings, imported)
+
+
+def _mended(path: Path, form: str, quiet: bool) -> compiler.Checked:
+    """Apply the fixes of a file, say what was done, and give what is left."""
+    from netc.mending import done, mend
+
+    first = _checked(path, read_program(path))
+    mended = mend(first, lambda text: _checked(path, text))
+    if mended.applied:
+        rewrite(path, byte_order_mark(path) + mended.checked.source.text)
+    if quiet:
+        return mended.checked
+    for source, found in mended.applied:
+        line, column = source.position(found.primary.span.start)
+        click.echo(f"{path}:{line}:{column}: {found.code}: {done(found, source)}", err=form != "text")
+    if mended.applied:
+        count = len(mended.applied)
+        click.echo(f"mended {count} mistake{'s' * (count > 1)} in {path}", err=form != "text")
+    return mended.checked
+
+
+def _print_checked(
+    form: str, results: Sequence[compiler.Checked], unreadable: Sequence[tuple[Path, UserError]], quiet: bool
+) -> None:
+    """What came of checking, in the form that is asked for."""
+    if form == "text":
+        for result in results:
+            show(result.diagnostics, result)
+            if result.program is not None and not quiet:
+                click.echo(f"{result.source.name}: no {'errors' if result.diagnostics else 'mistakes'} found")
+        for _, problem in unreadable:
+            print_error(problem)
+        point_on([d for r in results for d in r.diagnostics])
+        return
+    import json
+
+    if form == "json":
+        data: Any = [as_data(d, r.source) for r in results for d in r.diagnostics]
+        data += [unreadable_as_data(str(path), problem.message, problem.help) for path, problem in unreadable]
+    else:
+        from netc import sarif
+
+        missing = [sarif.Unreadable(str(path), problem.message, problem.help) for path, problem in unreadable]
+        data = sarif.log([(r.source, r.diagnostics) for r in results], missing, __version__)
+    click.echo(json.dumps(data, indent=2))
 
 
 @cli.command()

@@ -84,7 +84,10 @@ def _analyse(text: str, name: str, stem: str, settings: Mapping[str, str], loade
         other = Report(silences.covers)
         if other_language(source, other):
             report = other
-    return Checked(source, None if report.failed else program, report.diagnostics)
+    found = report.diagnostics
+    if settings:  # what is at fault may be a value that doesn't stand in the text
+        found = tuple(d._replace(fix=None) for d in found)
+    return Checked(source, None if report.failed else program, found)
 
 
 def _checked(

@@ -6,6 +6,7 @@ which then takes its place, so that what was there is never half overwritten.
 
 from __future__ import annotations
 
+import codecs
 import contextlib
 import os
 import sys
@@ -141,10 +142,23 @@ def write_bytes(path: Path, data: bytes) -> None:
 def rewrite(path: Path, text: str) -> None:
     """Write a file of the user's anew, whole or not at all: where a link leads, and with the mode that it has."""
     target = path.resolve()
-    mode = target.stat().st_mode
-    write_text(target, text)
-    with contextlib.suppress(OSError):  # a file system without modes
-        target.chmod(mode)
+    temporary = target.with_name(f".{target.name}.{os.getpid()}")
+    try:
+        target.open("r+b").close()  # that its folder can be written to is not enough
+        temporary.write_bytes(text.encode())
+        with contextlib.suppress(OSError):  # a file system without modes
+            temporary.chmod(target.stat().st_mode & 0o7777)
+        os.replace(temporary, target)
+    except OSError as problem:
+        temporary.unlink(missing_ok=True)
+        help_text = "make the file and its folder writable; nothing was changed"
+        raise UserError(f"`{path}` can't be written: {problem.strerror}", help=help_text) from None
+
+
+def byte_order_mark(path: Path) -> str:
+    """The mark that a file begins with, which `read_program` leaves out."""
+    with path.open("rb") as file:
+        return "\ufeff" if file.read(3) == codecs.BOM_UTF8 else ""
 
 
 def make_folder(path: Path) -> None:

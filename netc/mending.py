@@ -60,5 +60,13 @@ def apply(text: str, diagnostics: Iterable[Diagnostic]) -> str:
     return text
 
 
+def done(diagnostic: Diagnostic, source: Source) -> str:
+    """What a fix does, in words: its title, and what was written before."""
+    assert diagnostic.fix is not None
+    title, edits = diagnostic.fix
+    old = source.slice(edits[0].span) if len(edits) == 1 and edits[0].text else ""
+    return f"{title} for `{old}`" if old and title.startswith("write") and "\n" not in old else title
+
+
 def _overlap(a: Span, b: Span) -> bool:
     return a == b or (a.start < b.end and b.start < a.end)

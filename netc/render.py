@@ -10,7 +10,7 @@ import unicodedata
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from netc.diagnostics import Diagnostic, Label
+    from netc.diagnostics import Diagnostic, Edit, Label
     from netc.source import Source
 
 _COLOURS = {"error": "1;31", "warning": "1;33", "frame": "1;34", "bold": "1"}
@@ -103,10 +103,12 @@ def _columns(text: str) -> int:
 def as_data(diagnostic: Diagnostic, source: Source) -> dict[str, Any]:
     """One diagnostic as JSON-ready data; lines and columns count from 1, ends are exclusive."""
 
-    def place(label: Label) -> dict[str, Any]:
+    def place(label: Label | Edit) -> dict[str, Any]:
         line, column = source.position(label.span.start)
         end_line, end_column = source.position(label.span.end)
         return {"line": line, "column": column, "end_line": end_line, "end_column": end_column, "text": label.text}
+
+    fix = diagnostic.fix
 
     return {
         "code": diagnostic.code,
@@ -117,4 +119,12 @@ def as_data(diagnostic: Diagnostic, source: Source) -> dict[str, Any]:
         "secondary": [place(label) for label in diagnostic.secondary],
         "notes": list(diagnostic.notes),
         "help": diagnostic.help,
+        "fix": None if fix is None else {"title": fix.title, "edits": [place(edit) for edit in fix.edits]},
     }
+
+
+def unreadable_as_data(file: str, message: str, help: str | None) -> dict[str, Any]:
+    """A file that can't be checked, with the same keys: it has no code and no place."""
+    place = dict.fromkeys(("line", "column", "end_line", "end_column"))
+    head = {"code": None, "severity": "error", "message": message, "file": file}
+    return {**head, **place, "text": "", "secondary": [], "notes": [], "help": help, "fix": None}

@@ -1,8 +1,8 @@
 """Diagnostics for code-scanning services: SARIF 2.1.0.
 
-In: files with their diagnostics, and the errors of those that can't be read. Out: a SARIF log as plain data. Guarantees:
-valid by the schema, the same for the same input, no absolute path for files below the working folder. Columns count
-code points from 1. What a code means comes from the pages of `netc.explain`.
+In: files with their diagnostics, and the errors of those that can't be read. Out: a SARIF log as plain data. Guarantees
+that it is valid by the schema, the same for the same input, and has no absolute path for files below the working
+folder. Columns count code points from 1. What a code means comes from the pages of `netc.explain`.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from netc.explain.terminal import explained
 from netc.source import Source, Span
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
 
     from netc.diagnostics import Diagnostic, Fix, Label
 
@@ -45,7 +45,7 @@ def log(checked: Sequence[tuple[Source, Sequence[Diagnostic]]], unreadable: Sequ
         "invocations": [invocation],
         "results": [_result(d, codes.index(d.code), source) for source, found in checked for d in found],
     }
-    return {"$schema": SCHEMA, "version": "2.1.0", "runs": [run]}
+    return {"version": "2.1.0", "$schema": SCHEMA, "runs": [run]}
 
 
 def _rule(code: str) -> dict[str, Any]:
@@ -115,7 +115,7 @@ def _notification(one: Unreadable) -> dict[str, Any]:
 
 def _message(text: str) -> dict[str, str]:
     """A message that is taken as it stands: braces would be placeholders, and `[a](b)` a link."""
-    return {"text": text.replace("{", "{{").replace("}", "}}").replace("](", "]\u200b(")}
+    return {"text": text.replace("{", "{{").replace("}", "}}").replace("](", "] (")}
 
 
 def uri(name: str) -> str:

@@ -16,6 +16,7 @@ from netc.token import Token
 
 if TYPE_CHECKING:
     import re
+    from collections.abc import Sequence
 
     from netc.diagnostics import Report
 
@@ -48,7 +49,7 @@ def take(text: str, at: int, tokens: list[Token], pattern: re.Pattern[str], repo
         return _word(text, at, tokens, pattern, report)
     ours = meant(c)
     if ours is not None:
-        _looks_like(c, ours, at, report)
+        _looks_like(c, ours, at, report, (at,))
         tokens += _tokens(ours, Span(at, at + 1), pattern)
         return at + 1
     end = at + 1
@@ -80,15 +81,16 @@ def _tokens(ours: str, span: Span, pattern: re.Pattern[str]) -> list[Token]:
     return [Token(kind, ours, span)]
 
 
-def _looks_like(c: str, ours: str, at: int, report: Report) -> None:
+def _looks_like(c: str, ours: str, at: int, report: Report, mended: Sequence[int]) -> None:
+    """Report a sign; `mended` are the places where ours belongs, of which this is one, if that is certain."""
     what = "a blank" if ours == " " else f"`{ours}`"
-    span = Span(at, at + 1)
+    edits = tuple(Edit(Span(i, i + 1), ours) for i in mended)
     report.add(
         "E0103",
         f"U+{ord(c):04X}, `{c}`, looks like {what}, but is another character",
-        span,
+        Span(at, at + 1),
         help=f"write {what}; an editor or an input method may have replaced it",
-        fix=Fix(f"write {what}", (Edit(span, ours),)),
+        fix=Fix(f"write {what}", edits) if edits else None,
     )
 
 
@@ -106,12 +108,15 @@ def _quoted(text: str, at: int, tokens: list[Token], report: Report) -> int:
     line_end = text.find("\n", at)
     line_end = len(text) if line_end < 0 else line_end
     end = next((i for i in range(at + 1, line_end) if text[i] in _QUOTES or text[i] in "\"'"), None)
-    _looks_like(text[at], '"', at, report)
+    closing = text[end] if end is not None else ""
+    # An apostrophe may belong to the string, which then goes on.
+    mended = [] if end is None or closing == "'" else [at, end] if closing in _QUOTES else [at]
+    _looks_like(text[at], '"', at, report, mended)
     if end is None:
         tokens.append(Token("ERROR", text[at:line_end], Span(at, line_end)))
         return line_end
-    if text[end] in _QUOTES:
-        _looks_like(text[end], '"', end, report)
+    if closing in _QUOTES:
+        _looks_like(text[end], '"', end, report, mended)
     tokens.append(Token("STRING", f'"{text[at + 1 : end]}"', Span(at, end + 1)))
     return end + 1
 

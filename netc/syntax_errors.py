@@ -6,6 +6,7 @@ names the mistake as people make it, or else says what was expected and what cam
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from netc.diagnostics import Edit, Fix, Label
@@ -149,6 +150,9 @@ def _without_return(tokens: list[Token], at: int) -> Fix | None:
             return None
     if tokens[last].type != "RBRACE" or depth != 1 or not value:
         return None
+    labels = {a.text for a, b in pairwise(tokens[:at]) if b.type == "COLON"}
+    if value[0].text in labels:  # it would be applied again
+        return None
     return Fix("remove `return`", (Edit(Span(tokens[at - 1].span.start, tokens[at].span.start), ""),))
 
 
@@ -203,7 +207,7 @@ def _missing_comma(tokens: list[Token], at: int, expected: set[str], report: Rep
     """`Conv2d(6 5)`: a value right behind a value, where a comma could stand."""
     token, before = tokens[at], tokens[at - 1] if at else None
     values = ("NAME", "CNAME", "NUMBER", "STRING", "TRUE", "FALSE", "NONE")
-    if before is None or token.type not in values or "COMMA" not in expected or "RPAR" not in expected | {"RSQB"}:
+    if before is None or token.type not in values or "COMMA" not in expected or not expected & {"RPAR", "RSQB"}:
         return False
     if before.type not in (*values, "RPAR", "RSQB"):
         return False

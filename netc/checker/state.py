@@ -184,7 +184,8 @@ def _entry_of(c: Body, value: s.Expr, said: str, otherwise: str) -> Entry | None
 def _initialiser_fix(c: Body, value: s.Expr, callee: s.Expr, otherwise: str) -> Fix | None:
     """The initialiser that is meant: one of that name, but for a letter, or the constant of a number in a `param`."""
     if isinstance(callee, s.Name):
-        return spelling(callee.text, callee.span, catalog.initializers())
+        plain = not isinstance(value, s.Call) or all(a.name is not None for a in value.arguments)
+        return spelling(callee.text, callee.span, catalog.initializers()) if plain else None
     number = isinstance(value, (s.Number, s.Unary)) and "constant_(" in otherwise
     return rewrite(value.span, _filled_with(c, value)) if number else None
 

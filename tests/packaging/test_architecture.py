@@ -55,6 +55,7 @@ ORDER = (
     "netc.backends",
     "netc.compiler",
     "netc.mending",
+    "netc.sarif",
     "netc.runtime",
     "netc.tables",
     "netc.api",
