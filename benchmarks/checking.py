@@ -1,4 +1,4 @@
-"""How long `netc check` takes as a whole process: every file of the model library, and networks of many layers.
+"""How long `netc check` takes as a whole process: the files of the model library, networks of many layers, wrong files.
 
 In: nothing, or files to check instead of the library's. Out: a table of medians on the terminal; with `--check`, exit
 code 1 where a limit is passed.
@@ -24,6 +24,18 @@ LOOP_LIMIT = 3.0  # for 10,000 layers that a loop makes
 LINES_LIMIT = 15.0  # for 10,000 layers on lines of their own
 GROWTH_LIMIT = 1.3  # the time for a layer among 10,000, beside that of one among 1,000
 FEW, MANY = 1_000, 10_000
+LENGTHS = {2_000: 2.5, 5_000: 6.0}  # lines of a file, and seconds
+WRONG_LIMIT = 2.0  # the time of a wrong file, beside that of the right one
+# What is wrong in a file of lines: each of these, once in its middle, and on every line.
+MISTAKES = {
+    "a comma": ("3, padding", "3 padding"),
+    "an argument": ("padding=1", "paddin=1"),
+    "a layer": ("ReLU", "RelU"),
+    "a sign": ("Conv2d(", "Conv2d\uff08"),
+    "a bracket": ("padding=1)", "padding=1"),
+    "a bracket of a function": ("-> ReLU", "-> relu("),
+    "a size": ("padding=1)", "padding=1, in_channels=7)"),
+}
 
 
 def loop(layers: int) -> str:
@@ -51,13 +63,13 @@ def command() -> list[str]:
 
 
 def seconds(arguments: list[str], cache: Path) -> float:
-    """The time of a whole process, in seconds; one that fails ends the benchmark with what it said."""
+    """The time of a whole process, in seconds; one that fails, mistakes aside, ends the benchmark with what it said."""
     environment = {key: value for key, value in os.environ.items() if key != "PYTHONDONTWRITEBYTECODE"}
     environment["XDG_CACHE_HOME"] = str(cache)
     start = perf_counter()
     done = subprocess.run([*command(), *arguments], env=environment, capture_output=True, text=True)
     taken = perf_counter() - start
-    if done.returncode:
+    if done.returncode not in (0, 1):
         sys.exit(f"netc {' '.join(arguments)} failed:\n{done.stdout}{done.stderr}")
     return taken
 
@@ -108,6 +120,33 @@ def long_networks(runs: int) -> bool:
     return right
 
 
+def wrong(text: str, old: str, new: str) -> tuple[str, str]:
+    """The text with a mistake in the middle, and with the same on every line."""
+    middle = text.index(old, len(text) // 2)
+    return text[:middle] + new + text[middle + len(old) :], text.replace(old, new)
+
+
+def wrong_files(runs: int) -> bool:
+    """Check files of 2,000 and 5,000 lines, right and wrong; whether they are within their limits."""
+    right = True
+    with tempfile.TemporaryDirectory() as name:
+        for count, limit in LENGTHS.items():
+            text = lines(count - 4)
+            texts = {"right": text}
+            for what, (old, new) in MISTAKES.items():
+                texts[f"{what}, once"], texts[f"{what}, everywhere"] = wrong(text, old, new)
+            files = {Path(name) / f"{count}_{i}.net": what for i, what in enumerate(texts)}
+            for file, what in files.items():
+                file.write_text(texts[what], encoding="utf-8")
+            times = {files[file]: median(values) for file, values in measure(list(files), runs).items()}
+            print(f"\n{count:,} lines, right: {times['right']:.3f} s (limit {limit:g} s)")
+            for what, taken in times.items():
+                if what != "right":
+                    print(f"  {what:<24}{taken:>7.3f} s {taken / times['right']:>6.2f} times (limit {WRONG_LIMIT:g})")
+                right = right and taken <= min(limit, WRONG_LIMIT * times["right"])
+    return right
+
+
 def main() -> int:
     """Measure, print, and say by the exit code whether the limits hold."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0] if __doc__ else None)
@@ -115,7 +154,7 @@ def main() -> int:
     parser.add_argument("--runs", type=int, default=RUNS, help="runs of each file that count (default 5)")
     parser.add_argument("--check", action="store_true", help="fail where a limit is passed")
     options = parser.parse_args()
-    right = [library(options.files, options.runs), long_networks(options.runs)]
+    right = [library(options.files, options.runs), long_networks(options.runs), wrong_files(options.runs)]
     return 1 if options.check and not all(right) else 0
 
 

@@ -32,6 +32,9 @@ _SIGN = {"RPAR": ")", "RSQB": "]", "RBRACE": "}"}
 _OPENED_BY = {close: opener for opener, close in _CLOSED_BY.items()}
 
 
+TRIES = 10  # after so many open brackets before one brace, the statements up to it are given up together
+
+
 class _Opened(NamedTuple):
     """An open bracket: its token, where it stands among the raw tokens, and how many tokens were out before it."""
 
@@ -54,6 +57,7 @@ class _Layout:
         self.report = report
         self.out: list[Token] = []
         self.opened: list[_Opened] = []
+        self.given_up: dict[int, int] = {}  # how many brackets the token at an index has shown to be open
         kinds = [t.type for t in raw]
         self.lacking = kinds.count("LBRACE") - kinds.count("RBRACE")  # closing braces that the text lacks, if positive
 
@@ -68,6 +72,8 @@ class _Layout:
         token = self.raw[at]
         kind = token.type
         if kind == "_NL":
+            if self.in_parentheses() and self.begins_statement(at + 1):
+                return self.give_up(self.opened[-1], at + 1)
             if not self.in_parentheses() and not self.joins(at):
                 self.out.append(token)
             return at + 1
@@ -101,6 +107,16 @@ class _Layout:
             at += 1
         following = self.raw[at]
         return following.type == "ARROW" or following.text in ("else", "elif")
+
+    def begins_statement(self, at: int) -> bool:
+        """Whether a label stands at `at`, the begin of a line, which no line within parentheses has."""
+        raw = self.raw
+        if raw[at].type not in ("NAME", "CNAME", "STRING") or raw[at + 1].type != "COLON":
+            return False
+        opener = self.opened[-1].token
+        line, _ = self.source.position(raw[at].span.start)
+        outer, _ = self.source.position(opener.span.start)
+        return opener.type == "LPAR" or self.indent(line) <= self.indent(outer)  # `[a:b]` may have a line of its own
 
     def forget_parentheses(self) -> None:
         """Parentheses of a statement that is given up are not missed."""
@@ -154,12 +170,13 @@ class _Layout:
             self.report_end(found)
         else:
             _unclosed(opened.token, found, self.report)
+        self.given_up[at] = self.given_up.get(at, 0) + 1
         outermost = opened
         while self.in_parentheses():
             outermost = self.opened.pop()
         del self.out[outermost.before :]
         self.out.append(outermost.token._replace(type="ERROR"))
-        return self.statement_end(outermost, at)
+        return self.statement_end(outermost, at) if self.given_up[at] <= TRIES else at
 
     def statement_end(self, opened: _Opened, limit: int) -> int:
         """The newline behind which a line stands no further to the right than the line of the bracket."""
