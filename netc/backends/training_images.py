@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from netc.backends.layout import Text, call
 from netc.backends.training_text import CENTER_CROP
 from netc.catalog.data import CONVERSIONS, Image, dtype_name, training_chain, transform_image
+from netc.catalog.data_augments import ENUMERATIONS
 from netc.catalog.data_transforms import pair, sides
 from netc.literals import literal
 from netc.shapes import Reject
@@ -124,12 +125,17 @@ def _constructed(step: ir.Call) -> str:
     return f"v2.{step.name}({_arguments(step)})"
 
 
+def _argument(transform: str, name: str, text: str) -> str:
+    enumeration = ENUMERATIONS.get((transform, name))
+    return text if enumeration is None else f"v2.{enumeration}({text})"
+
+
 def _arguments(step: ir.Call) -> str:
     types = {p.name: p.type for p in step.entry.params}
     return ", ".join(
         text if arg.positional else f"{name}={text}"
         for name, arg in step.args.items()
-        for text in (python(arg.value, types.get(name, "any")),)
+        for text in (_argument(step.name, name, python(arg.value, types.get(name, "any"))),)
     )
 
 

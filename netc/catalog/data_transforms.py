@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from netc.catalog.data_augments import augment_reject
 from netc.shapes import Reject
 
 if TYPE_CHECKING:
@@ -95,6 +96,9 @@ def transform_image(name: str, args: Args, image: Image) -> Image | Reject:
     if args.get("interpolation") in ("box", "hamming"):
         expected = '"nearest", "nearest-exact", "bilinear" or "bicubic"'
         return Reject("interpolation", expected, repr(args["interpolation"]), "Pillow has it, tensors do not")
+    rejected = augment_reject(name, args, image)
+    if rejected is not None:
+        return rejected
     rule = _RULES.get(name)
     return image if rule is None else rule(args, image)
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from netc.catalog.entry import REQUIRED, LayerValue
 from netc.checker.expressions import ERROR, kind_of
-from netc.checker.values import DType, LayerRef, Tensor, TensorTuple
+from netc.checker.values import DTYPES, DType, LayerRef, Tensor, TensorTuple
 from netc.diagnostics import Label, suggestion
 from netc.fixes import certain, rewrite, spelling
 from netc.ir import Arg
@@ -284,6 +284,8 @@ def _input_help(entry: Entry, value: Any) -> str | None:
 
 
 def _type_help(param: Param, value: Any) -> str | None:
+    if isinstance(value, str) and "dtype" in param.type and value in DTYPES:
+        return f"write `{value}`, without quotes"
     if isinstance(value, str) and accepts(param.type, 1.0) and _is_number(value):
         return f"write `{value.strip()}`, without quotes"
     if param.default is REQUIRED or param.default is None:

@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 from netc import catalog, ir
 from netc import syntax as s
-from netc.checker import crosschecks, overlaps, training_checks
+from netc.checker import crosschecks, overlaps, training_checks, transforms
 from netc.checker.arguments import bind, ordered
 from netc.checker.expressions import ERROR, Evaluator, kind_of
 from netc.checker.habits import first_of_torch, number_help, setting, setting_help, torch_name
 from netc.checker.python_text import names, text
+from netc.checker.values import DType
 from netc.diagnostics import Label, nearest, suggestion
 from netc.fixes import rewrite, spelling
 from netc.identifiers import python_name
@@ -160,6 +161,7 @@ def check(
         trained, ambiguous = reader.network(section, settings, networks, complete)
     if data is not None:
         overlaps.check(data, {key: setting.value.span for key, setting in found["data"][1].items()}, report)
+        transforms.check(data, reader.places, report)
     if train is not None:
         training_checks.check(data, train, reader.places, report)
     if data and train and trained and not ambiguous and len(report.errors) == before:
@@ -564,7 +566,8 @@ class _Reader:
         self.spans = self.places[step.span] = bound.spans
         if not bound.ok:
             return ERROR
-        args = {n: Arg(v, literal(v)) for n, v in (filled or {}).items() if n not in bound.args} | bound.args
+        given = {n: a._replace(value=a.value.name) if isinstance(a.value, DType) else a for n, a in bound.args.items()}
+        args = {n: Arg(v, literal(v)) for n, v in (filled or {}).items() if n not in given} | given
         return ir.Call(entry, ordered(entry, args), step.span)
 
     def code(self, expr: s.Expr, value: Any) -> str:

@@ -184,13 +184,23 @@ def test_sizes_that_are_not_known() -> None:
     assert transform_image("CenterCrop", {"size": 30}, unknown) == unknown._replace(height=30, width=30)
     assert transform_image("Pad", {"padding": 3}, unknown) == unknown
     known = unknown._replace(height=9, width=9)
-    assert transform_image("RandomRotation", {"degrees": 9, "expand": True}, known) == unknown
+    rotation = {"degrees": 9, "expand": True, "interpolation": "nearest", "center": None}
+    assert transform_image("RandomRotation", rotation, known) == unknown
     assert transform_image("RandomResize", {"min_size": 9, "max_size": 12}, known) == unknown
 
 
 def test_what_is_unsuited_is_rejected_and_nothing_else() -> None:
     image = Image(3, 9, 9, "float32", 0.0, 1.0)
     given = {"size": 5, "padding": 1, "kernel_size": 3, "mean": [0.5], "std": [0.5], "dtype": "float32"}
+    given |= {
+        "quality": 50,
+        "degrees": 9,
+        "bits": 4,
+        "threshold": 0.5,
+        "sharpness_factor": 2.0,
+        "target_size": [90, 90],
+    }
+    given |= {"min_size": 5, "max_size": 9}
     for name in catalog.transforms():
         entry = catalog.transform(name)
         assert entry is not None
