@@ -84,6 +84,7 @@ class Body(Evaluator):
         self.inputs: list[ir.Input] = []
         self.sizes: dict[str, tuple[str, int]] = {}  # name of a size -> the input and axis that hold it
         self.rows: list[ir.Row] = []
+        self.called: list[tuple[int, int, Span]] = []  # modules: their first row, the row behind them, and the call
         self.outputs: list[tuple[str, Tensor, bool]] = []
         self.conditional: dict[str, str] = {}  # output -> the condition in `forward` under which there is one
         self.absent: set[str] = set()  # outputs that the instance doesn't have

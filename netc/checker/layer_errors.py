@@ -9,13 +9,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from netc.catalog.entry import Entry
+from netc.checker import trail
 from netc.checker.habits import choice_help, percent_help
+from netc.checker.trail import spoken_of
 from netc.checker.values import Tensor
 from netc.diagnostics import Fix, Label
 from netc.fixes import without
-from netc.shapes import Reject
+from netc.shapes import Reject, Size, same
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from netc.checker.body import Body
     from netc.source import Span
 
@@ -28,12 +32,13 @@ def mismatch(
     what = name.replace("in_", "input ").replace("num_", "").replace("_", " ")
     shown = ", ".join(map(str, arrives)) if isinstance(arrives, (list, tuple)) else str(arrives)
     message = f"{who} expects {value_text(given)} {what}, but receives {shown}"
+    place = c.argument_spans[name]
     c.report.add(
         "E0401",
         message,
-        c.argument_spans[name],
+        place,
         f"says {value_text(given)}",
-        secondary=came_from(tensors),
+        secondary=with_trail(c, tensors, place, _axes(name, arrives, tensors)),
         help=f"leave out `{name}`; it follows from the layer before",
         fix=_left_out(c, name),
     )
@@ -58,6 +63,21 @@ def came_from(tensors: tuple[Tensor, ...]) -> list[Label]:
     return [Label(t.made.span, f"gives {type_text(t.type)}") for t in tensors if t.made is not None]
 
 
+def with_trail(c: Body, tensors: tuple[Tensor, ...], place: Span, axes: Sequence[int] | None = None) -> list[Label]:
+    """What gave the inputs, and the lines before that set the sizes of these axes."""
+    came = came_from(tensors)
+    return [*came, *trail.labels(c, [t for t in tensors if t.made is not None], place, came, axes)]
+
+
+def _axes(name: str, arrives: Any, tensors: tuple[Tensor, ...]) -> list[int] | None:
+    """The axis whose size an argument says."""
+    shape = tensors[0].type.shape if len(set(tensors)) == 1 else ()
+    found = [i for i, dim in enumerate(shape) if i and same(dim, arrives)] if isinstance(arrives, (int, Size)) else []
+    if not found:
+        return None
+    return found[:1] if "channels" in name or name == "num_features" else found[-1:]
+
+
 def type_text(type_: Any) -> str:
     """A type in a message."""
     return str(type_).replace("$", "")
@@ -66,7 +86,7 @@ def type_text(type_: Any) -> str:
 def unknown_size(c: Body, entry: Entry, name: str, size: Any, tensors: tuple[Tensor, ...], span: Span) -> None:
     """Report a size that has to be known when the network is built."""
     shown = str(size).replace("$", "")
-    came = came_from(tensors)
+    came = with_trail(c, tensors, span, _axes(name, size, tensors))
     message = f"`{entry.name}` has to know `{name}` when the network is built, but it is `{shown}`"
     notes = [] if came else [f"it receives {type_text(tensors[0].type)}"]
     c.report.add(
@@ -84,7 +104,7 @@ def rejected(c: Body, entry: Entry, reject: Reject, tensors: tuple[Tensor, ...],
     """A rule's reason as a diagnostic, at the argument that is at fault where there is one."""
     who = f"`{label}` ({entry.name})" if label and label != entry.name else f"`{entry.name}`"
     place = c.argument_spans.get(reject.argument or "", span)
-    came = came_from(tensors)
+    came = with_trail(c, tensors, place, spoken_of(reject.reason, tensors))
     notes = [] if came else list(dict.fromkeys(f"it receives {type_text(t.type)}" for t in tensors))
     code = "E0309" if reject.argument in c.argument_spans else getattr(reject, "code", "E0404")
     notes += getattr(reject, "notes", ())

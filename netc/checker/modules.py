@@ -214,6 +214,7 @@ def _built(
         foreign = definition.unit is not c.owner.unit
         placed = sources.Placed(c, f"{c.prefix}{label.text}", taken, span if foreign else None)
         c.rows.extend(map(placed.row, instance.rows))
+        c.called.append((placed.first, len(c.rows), span))
         return placed.value(wrapped(instance.types, ir.Value(""), made), instance.sources)
     return _recorded(c, definition, given, callee, label, value, child, instance, made, step)
 

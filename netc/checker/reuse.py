@@ -14,7 +14,7 @@ from netc.checker import functions, modules, sources
 from netc.checker.expressions import ERROR, kind_of
 from netc.checker.general_shapes import agrees, inferred, shape, witness
 from netc.checker.labels import name_of
-from netc.checker.layer_errors import came_from, rejected, type_text, value_text
+from netc.checker.layer_errors import rejected, type_text, value_text, with_trail
 from netc.checker.layers import given
 from netc.checker.values import Made, Tensor, TensorTuple, tensors
 from netc.diagnostics import Label, nearest
@@ -107,7 +107,7 @@ def _again(
                 "E0405",
                 f"`{child.label}` can't be applied{again_} here: {got}{arrives} ({name})",
                 span,
-                secondary=[Label(child.span, _built_for(child)), *came_from(taken)],
+                secondary=[Label(child.span, _built_for(child)), *with_trail(c, taken, span)],
                 help="shared layers need inputs of the same size; use a layer of its own here" if again_ else None,
             )
             return None
