@@ -233,7 +233,7 @@ def test_files_that_a_file_imports_come_along(build: Build) -> None:
 def test_nothing_of_the_process_is_changed(build: Build, capfd: pytest.CaptureFixture[str]) -> None:
     noisy = "print('imported')\n" + LAYERS.replace("y = x * self.weight", "y = x * self.weight; print('run')")
     before = sorted(sys.modules), list(sys.path), torch.random.get_rng_state()
-    built = build(BODY.format("mean([2, 3]) -> scale: Scale(3)"), layers=noisy)
+    built = build(BODY.format("conv: Conv2d(width, 1) -> mean([2, 3]) -> scale: Scale(width)"), layers=noisy)
     assert built.codes == []
     assert "layers" not in sys.modules
     assert sys.path == before[1]
