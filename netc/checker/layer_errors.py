@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from netc import syntax as s
 from netc.catalog.entry import Entry
 from netc.checker import trail
 from netc.checker.habits import choice_help, percent_help
@@ -109,7 +110,11 @@ def rejected(c: Body, entry: Entry, reject: Reject, tensors: tuple[Tensor, ...],
     code = "E0309" if reject.argument in c.argument_spans else getattr(reject, "code", "E0404")
     notes += getattr(reject, "notes", ())
     expected = f"expected {reject.expected}, got {reject.got}" if reject.expected else ""
-    way_out = choice_help(reject.expected, reject.got) or percent_help(reject.expected, reject.got)
+    way_out = (
+        _type_help(c, reject, tensors)
+        or choice_help(reject.expected, reject.got)
+        or percent_help(reject.expected, reject.got)
+    )
     c.report.add(
         code,
         f"{who}: {reject.reason}".replace("$", ""),
@@ -117,5 +122,20 @@ def rejected(c: Body, entry: Entry, reject: Reject, tensors: tuple[Tensor, ...],
         expected.replace("$", ""),
         secondary=came,
         notes=notes,
-        help=way_out,
+        help=way_out or _type_help(c, reject, tensors),
     )
+
+
+def _type_help(c: Body, reject: Reject, tensors: tuple[Tensor, ...]) -> str | None:
+    """The way out where an input of the network is declared as another type than a layer computes with."""
+    if reject.expected not in ("int64", "float32") or not tensors or tensors[0].made is not None:
+        return None
+    arrives = tensors[0].type
+    for statement in c.owner.body.statements:
+        if isinstance(statement, s.Input):
+            bound = c.env.get(statement.name.text)
+            if isinstance(bound, Tensor) and bound.type == arrives and reject.got == arrives.dtype:
+                shape = ", ".join(type_text(d) for d in arrives.shape)
+                dtype = f" {reject.expected}" if reject.expected != "float32" else ""
+                return f"declare it as `input {statement.name.text}: [{shape}]{dtype}`"
+    return None
