@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from netc import limits
 from netc import syntax as s
 from netc.token import Token
 
@@ -132,6 +133,11 @@ class Builder:
     def cond(self, children: Children, span: Span) -> s.If:
         nodes = _nodes(children)
         otherwise = nodes.pop() if len(nodes) % 2 else None
+        if len(nodes) > 2 * limits.CHAIN_LINKS:
+            message = f"an `if` has at most {limits.CHAIN_LINKS} branches, and this has {len(nodes) // 2}"
+            self.report.add("E0114", message, nodes[2 * limits.CHAIN_LINKS].span, "one too many",
+                            help="take the values from a list, as in `widths[i]`")  # fmt: skip
+            del nodes[2 * limits.CHAIN_LINKS :]
         return s.If(tuple(zip(nodes[::2], nodes[1::2], strict=True)), otherwise, span)
 
     def loop(self, children: Children, span: Span) -> s.For:
@@ -158,11 +164,11 @@ class Builder:
 
     def chain(self, children: Children, span: Span) -> s.Chain:
         links = tuple(_nodes(children))
-        if len(links) > _LONGEST_CHAIN:
-            at = links[_LONGEST_CHAIN].span
-            message = f"a chain of {len(links)} links is longer than {_LONGEST_CHAIN}"
+        if len(links) > limits.CHAIN_LINKS:
+            at = links[limits.CHAIN_LINKS].span
+            message = f"a chain of {len(links)} links is longer than {limits.CHAIN_LINKS}"
             self.report.add("E0114", message, at, "from here on", help="begin a new line without `->` here")
-            links = links[:_LONGEST_CHAIN]
+            links = links[: limits.CHAIN_LINKS]
         return s.Chain(links, span)
 
     def link(self, children: Children, span: Span) -> s.Link:
@@ -244,7 +250,7 @@ class Builder:
     def number(self, children: Children, span: Span) -> s.Number:
         text = children[0].text.replace("_", "")
         whole = text.isdigit()
-        if whole and len(text) > _MAX_DIGITS:
+        if whole and len(text) > limits.DIGITS:
             self.report.add("E0110", f"a number of {len(text)} digits is too large", span, help="numbers end at 2**63")
             return s.Number(None, span)
         return s.Number(int(text) if whole else float(text), span)
@@ -301,7 +307,3 @@ class Builder:
 
     def name(self, children: Children, span: Span) -> s.Ident:
         return s.Ident(children[0].text, span)
-
-
-_MAX_DIGITS = 19
-_LONGEST_CHAIN = 100

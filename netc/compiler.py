@@ -10,7 +10,7 @@ import gc
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from netc import parser
+from netc import limits, parser
 from netc.backends import model
 from netc.checker import check
 from netc.diagnostics import LIMIT, Diagnostic, Report, TooMany
@@ -55,6 +55,7 @@ def analyse(
     reason why there is none.
     """
     collecting = gc.isenabled()
+    limits.begin()
     gc.disable()  # trees hold no cycles, and looking for some takes a quarter of the time of a long file
     try:
         return _analyse(text, name, stem, settings or {}, loader)
@@ -96,11 +97,50 @@ def _checked(
     file = parser.parse(source, report)
     if file is None:
         return None
-    file = override(file, settings, source, report)
-    program = check(file, source, report, stem, loader)
-    if program is not None:
-        verify(program)
+    try:
+        file = override(file, settings, source, report)
+        program = check(file, source, report, stem, loader)
+        if program is not None:
+            verify(program)
+    except limits.Unwieldy:
+        _unwieldy(report)
+        return None
+    except limits.Exhausted:
+        _exhausted(report)
+        return None
+    except RecursionError:
+        _too_deep(report)
+        return None
     return program
+
+
+def _exhausted(report: Report) -> None:
+    report.add(
+        "E0116",
+        f"following this program takes more than {limits.total():,} steps",
+        limits.meter.place or Span(0, 1),
+        "here they were used up",
+        notes=["turns of loops, items of lists, and layers count, those in modules each time that they are built"],
+        help="build fewer layers, or shorter lists",
+    )
+
+
+def _unwieldy(report: Report) -> None:
+    report.add(
+        "E0116",
+        f"a size here is an expression of more than {limits.SIZE_TERMS} names",
+        limits.meter.place or Span(0, 1),
+        help="give the inputs their sizes as numbers",
+    )
+
+
+def _too_deep(report: Report) -> None:
+    report.add(
+        "E0114",
+        "what is built here is nested too deeply to be followed",
+        limits.meter.place or Span(0, 1),
+        help="hold fewer modules or values in each other",
+    )
 
 
 def emit(program: Program, networks: Sequence[Network] | None = None) -> Files:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import keyword
 from typing import TYPE_CHECKING
 
+from netc.limits import LABEL_LENGTH
+
 if TYPE_CHECKING:
     from netc.diagnostics import Report
     from netc.source import Span
@@ -67,6 +69,10 @@ def valid_label(label: str, span: Span, report: Report) -> bool:
             if label in MODULE_ATTRIBUTES
             else (f"a child can't be called `{label}`: names with `_` in front are nn.Module's own")
         )
+    elif not label.isprintable():
+        problem = "a label holds no line ends, control characters or marks of direction"
+    elif len(label) > LABEL_LENGTH:
+        problem = f"a label has at most {LABEL_LENGTH} characters, and this has {len(label):,}"
     if problem is None:
         return True
     report.add("E0213", problem, span, help="choose another label")

@@ -13,6 +13,8 @@ def literal(value: object) -> str:
     """
     if isinstance(value, str):
         return _string(value)
+    if isinstance(value, float) and value - value != 0:  # inf and nan, which have no literals
+        return f'float("{value}")'
     if value is None or isinstance(value, (bool, int, float)):
         return repr(value)
     if isinstance(value, list):

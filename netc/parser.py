@@ -10,7 +10,7 @@ from __future__ import annotations
 from itertools import accumulate
 from typing import TYPE_CHECKING, Any
 
-from netc import grammar, syntax
+from netc import grammar, limits, syntax
 from netc.builder import Builder
 from netc.lexer import lex
 from netc.source import Source, Span
@@ -23,8 +23,6 @@ if TYPE_CHECKING:
 
 # What may be given up as a whole: the nonterminals of a list's elements.
 _RECOVERABLE = ("stmt", "top", "setting", "rule", "edit")
-# How deep a tree may be; what goes through it calls itself as often.
-DEEPEST = 100
 _tables: list[Tables] = []
 
 
@@ -44,16 +42,31 @@ def tables() -> Tables:
 def parse(source: Source, report: Report) -> syntax.File | None:
     """Parse a whole file."""
     tokens = lex(source, tables(), report)
+    limits.allow(len(tokens))
+    if limits.meter.words > limits.WORDS:
+        _too_long(source, report)
+        return None
     try:
         return _Machine(tables(), tokens, report).run()
     except _TooDeepError as deep:
         report.add(
             "E0114",
-            f"this is nested more than {DEEPEST} levels deep",
+            f"this is nested more than {limits.TREE_LEVELS} levels deep",
             Span(deep.span.start, deep.span.start + 1),
             help="bind parts of it to names",
         )
         return None
+
+
+def _too_long(source: Source, report: Report) -> None:
+    """Refuse a text before it is parsed."""
+    report.add(
+        "E0116",
+        f"this program has more than {limits.WORDS:,} words and signs",
+        Span(0, min(1, len(source.text))),
+        notes=["those of the files that it imports are counted"],
+        help="write what repeats as a `module`, and repeat it with `for`",
+    )
 
 
 def parse_expression(text: str, report: Report) -> syntax.Chain | None:
@@ -64,7 +77,7 @@ def parse_expression(text: str, report: Report) -> syntax.Chain | None:
     if file is None or report.failed:
         return None
     section = file.definitions[0]
-    if not isinstance(section, syntax.Section) or len(section.entries) != 1:
+    if not isinstance(section, syntax.Section) or len(file.definitions) != 1 or len(section.entries) != 1:
         return None
     setting = section.entries[0]
     return setting.value if isinstance(setting, syntax.Setting) else None
@@ -126,6 +139,8 @@ class _Machine:
         values = self.values[first:]
         span = self.spans[first].to(self.spans[-1]) if rule.length else Span(here, here)
         children: list[Any] = []
+        if values and type(values[0]) is list:  # of a helper: it goes on with what came before, which nobody else has
+            children = values.pop(0)
         for item in values:
             if type(item) is list:
                 children += item
@@ -134,7 +149,7 @@ class _Machine:
         value = getattr(self.build, rule.build)(children, span) if rule.build else children
         depth = self.depths[first] if rule.length else self.depth
         level = max(self.levels[first:], default=0) + (rule.build != "")
-        if level > DEEPEST:
+        if level > limits.TREE_LEVELS:  # what goes through a tree calls itself as often
             raise _TooDeepError(span)
         del self.states[first + 1 :], self.values[first:], self.spans[first:], self.depths[first:], self.levels[first:]
         self.states.append(self._goto(self.states[-1], rule.origin))

@@ -12,6 +12,8 @@ from __future__ import annotations
 from math import floor, gcd
 from typing import TYPE_CHECKING, NamedTuple
 
+from netc.limits import SIZE_TERMS, Unwieldy, spend
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
     from typing import TypeAlias
@@ -48,11 +50,14 @@ class Size:
     unequal sizes may still be the same number for some symbols, see `same`.
     """
 
-    __slots__ = ("_hash", "terms")
+    __slots__ = ("_hash", "terms", "weight")
 
     def __init__(self, terms: tuple[tuple[Monomial, int], ...]) -> None:
         self.terms = terms
         self._hash = hash(terms)
+        self.weight = sum([_weight(atom) for monomial, _ in terms for atom, _ in monomial])
+        if self.weight > SIZE_TERMS:
+            raise Unwieldy
 
     @property
     def symbols(self) -> frozenset[str]:
@@ -86,8 +91,10 @@ class Size:
 
     def __mul__(self, other: Dim) -> Dim:
         product: dict[Monomial, int] = {}
+        others = _terms(other)
+        spend(len(self.terms) * len(others))
         for left, a in self.terms:
-            for right, b in _terms(other):
+            for right, b in others:
                 key = _times(left, right)
                 product[key] = product.get(key, 0) + a * b
         return _normal(product)
@@ -242,6 +249,14 @@ def _atoms(size: Size) -> Iterator[Atom]:
     return (atom for monomial, _ in size.terms for atom, _ in monomial)
 
 
+def _weight(atom: Atom) -> int:
+    """How many names stand in the text of an atom."""
+    if isinstance(atom, str):
+        return 1
+    right = atom.right if isinstance(atom, Quotient) else 0
+    return atom.left.weight + (right.weight if isinstance(right, Size) else 0)
+
+
 def _degree(monomial: Monomial) -> int:
     return sum(power for _, power in monomial)
 
@@ -260,6 +275,7 @@ def _normal(terms: dict[Monomial, int]) -> Dim:
         return 0
     if len(kept) == 1:
         return Size((kept[0],)) if kept[0][0] else kept[0][1]
+    spend(len(kept))
     return Size(tuple(sorted(kept, key=_order)))
 
 

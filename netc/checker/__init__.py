@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from netc import ir
+from netc import ir, limits
 from netc import syntax as s
 from netc.checker import classes, graph, modules, references, sections, unused
 from netc.checker.body import Body
@@ -72,16 +72,27 @@ def check(file: s.File, source: Source, report: Report, stem: str, loader: Loade
 
 def _reserved(unit: Unit) -> frozenset[str]:
     """The names that the file and its imports define at the top of model.py."""
-    own = {*unit.definitions, *unit.constants, *(d.name for d in unit.own)}
-    return frozenset(own).union(*(_reserved(brought) for brought in unit.brought))
+    return frozenset(n for u in _units(unit) for n in (*u.definitions, *u.constants, *(d.name for d in u.own)))
+
+
+def _units(unit: Unit) -> list[Unit]:
+    """A file and those that it imports, each behind those that it imports itself."""
+    found: dict[Unit, None] = {}
+
+    def visit(one: Unit) -> None:
+        for brought in dict.fromkeys(one.brought):
+            if brought not in found:
+                visit(brought)
+        found[one] = None
+
+    visit(unit)
+    return list(found)
 
 
 def _python(session: Session, unit: Unit) -> tuple[ir.PythonFile, ...]:
     """The Python files of a program that it uses, with the names that it takes from them."""
     out: dict[str, ir.PythonFile] = {}
-    todo = [unit]
-    for one in todo:
-        todo += [brought for brought in one.brought if brought not in todo]
+    for one in _units(unit):
         for file in one.files:
             names = sorted((n, alias) for (home, n), alias in session.used.items() if home == f"python:{file.path}")
             if names:
@@ -91,10 +102,7 @@ def _python(session: Session, unit: Unit) -> tuple[ir.PythonFile, ...]:
 
 
 def _all_constants(unit: Unit) -> list[s.Constant]:
-    out: list[s.Constant] = []
-    for brought in unit.brought:
-        out += [n for n in _all_constants(brought) if n not in out]
-    return out + unit.order
+    return [node for one in _units(unit) for node in one.order]
 
 
 def _constant(session: Session, unit: Unit, node: s.Constant) -> ir.Constant:
@@ -146,9 +154,30 @@ def _link(session: Session, unit: Unit, report: Report) -> None:
             )  # fmt: skip
             continue
         definition.base = mother
+        _refuse_if_long(definition, report)
+    _refuse_long(unit, report)
     for definition in unit.own:
         if definition.base is not None:
             _fix(session, definition, report)
+
+
+def _refuse_long(unit: Unit, report: Report) -> None:
+    """Report networks that stand on too many others."""
+    for definition in unit.own:
+        _refuse_if_long(definition, report)
+
+
+def _refuse_if_long(definition: Definition, report: Report) -> None:
+    line = definition
+    for _ in range(limits.VARIANT_LEVELS + 1):
+        if line.base is None:
+            return
+        line = line.base
+    definition.base = None
+    report.add(
+        "E0114", f"networks stand on each other here, more than {limits.VARIANT_LEVELS} in a row", definition.span,
+        help="give the last one all of its arguments",
+    )  # fmt: skip
 
 
 def _fix(session: Session, definition: Definition, report: Report) -> None:

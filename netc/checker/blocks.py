@@ -20,6 +20,7 @@ from netc.checker.loops import record_loop
 from netc.checker.recorder import mark
 from netc.checker.values import LayerRef, Made, Tensor, TensorTuple
 from netc.identifiers import python_name
+from netc.limits import ROW, STATEMENT, spend
 from netc.shapes import Size
 
 if TYPE_CHECKING:
@@ -100,6 +101,7 @@ def loop(c: Body, statement: s.For) -> None:
     outer, c.turn = c.turn, s.idents(statement.targets)[0].text
     before = len(c.report.errors) if c.report.failed else 0
     for item in items:
+        spend(STATEMENT)
         if not c.bind(statement.targets, item, statement.iterable.span):
             c.current = ERROR
             break
@@ -212,6 +214,7 @@ def members(c: Body, statement: s.Flow) -> None:
 
 
 def _member(c: Body, link: s.Link) -> Any:
+    spend(ROW)
     if link.label is not None:
         return layers.labelled(c, link, c.current)
     position = Named(str(len(c.children)), None, link.span)

@@ -37,6 +37,7 @@ from netc.checker.units import lost_words
 from netc.checker.values import DTYPES, Formula, LayerRef, Tensor, TensorTuple, alone, has_size, key_of, tensors
 from netc.diagnostics import Label, Report
 from netc.identifiers import MODULE_ATTRIBUTES, valid_name
+from netc.limits import STATEMENT, meter, spend
 from netc.literals import literal
 from netc.shapes import Size, TensorType
 
@@ -247,7 +248,11 @@ class Body(Evaluator):
         return self
 
     def block(self, body: s.Body) -> None:
+        first = self.owner.unit.first
         for statement in body.statements:
+            spend(STATEMENT)
+            if first:
+                meter.place = statement.span
             if isinstance(statement, s.Broken):
                 self.current = ERROR
             else:

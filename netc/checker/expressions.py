@@ -7,14 +7,17 @@ where a mistake has been reported, so that nothing that follows from it is repor
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from netc import catalog
+from netc import catalog, limits
 from netc import syntax as s
+from netc.checker.arithmetic import BINARY as BINARY
+from netc.checker.arithmetic import BUILTINS as BUILTINS
+from netc.checker.arithmetic import Fail, Open, bounded, pay
 from netc.checker.values import DTYPES, DType, Formula, LayerRef, TensorTuple
 from netc.diagnostics import Label, suggestion
 from netc.fixes import rewrite
+from netc.limits import spend
 from netc.shapes import Size, at_most, less, same
 
 if TYPE_CHECKING:
@@ -30,52 +33,6 @@ class Error(NamedTuple):
 
 
 ERROR: Final = Error()
-# Beyond this no size, seed or count makes sense, and computing on would only cost time.
-LARGEST: Final = 2**63
-LONGEST: Final = 100_000
-
-
-class Fail(Exception):
-    """Raised inside the evaluator, and caught by it, when a value can't be computed; the text is for the user."""
-
-
-DEEPEST: Final = 50  # formulas that call formulas
-
-
-class Open(Fail):
-    """Raised where a size of run time would have to be known."""
-
-
-def _bounded(value: Any) -> Any:
-    if isinstance(value, int) and abs(value) >= LARGEST:
-        raise Fail("the result is larger than 2**63")
-    if isinstance(value, (list, tuple, str)) and len(value) > LONGEST:
-        raise Fail(f"the result has more than {LONGEST:,} items")
-    return value
-
-
-def _power(a: Any, b: Any) -> Any:
-    if isinstance(a, int) and isinstance(b, int) and b > 0 and b * a.bit_length() > 256:
-        raise Fail("the result is larger than 2**63")
-    return a**b
-
-
-def _times(a: Any, b: Any) -> Any:
-    for sequence, count in ((a, b), (b, a)):
-        if isinstance(sequence, (list, tuple, str)) and isinstance(count, int) and len(sequence) * count > LONGEST:
-            raise Fail(f"the result has more than {LONGEST:,} items")
-    return a * b
-
-
-BINARY: dict[str, Callable[[Any, Any], Any]] = {
-    "+": lambda a, b: a + b,
-    "-": lambda a, b: a - b,
-    "*": _times,
-    "/": lambda a, b: a / b,
-    "//": lambda a, b: a // b,
-    "%": lambda a, b: a % b,
-    "**": _power,
-}
 
 
 def _decided(answer: bool | None) -> bool:
@@ -98,39 +55,6 @@ _COMPARE: dict[str, Callable[[Any, Any], bool]] = {
 }
 
 
-def _range(*args: int) -> list[int]:
-    if len(range(*args)) > LONGEST:
-        raise Fail(f"the range has more than {LONGEST:,} items")
-    return list(range(*args))
-
-
-BUILTINS: dict[str, Callable[..., Any]] = {
-    "range": _range,
-    "enumerate": lambda items, start=0: [tuple(pair) for pair in enumerate(items, start)],
-    "zip": lambda *items: list(zip(*items, strict=False)),
-    "len": len,
-    "min": min,
-    "max": max,
-    "int": int,
-    "float": float,
-    "round": round,
-    "ceil": math.ceil,
-    "floor": math.floor,
-    "sqrt": math.sqrt,
-    "log": math.log,
-    "sum": sum,
-    "abs": abs,
-    "list": list,
-    "tuple": tuple,
-    "sorted": sorted,
-    "reversed": lambda items: list(reversed(items)),
-    "all": all,
-    "any": any,
-    "bool": bool,
-    "str": str,
-}
-
-
 _METHODS: dict[type, str] = {}  # of a kind of expression
 
 
@@ -145,6 +69,7 @@ class Evaluator:
 
     def evaluate(self, expr: s.Expr) -> Any:
         """The value of an expression, or ERROR with the reason in the report."""
+        spend(1)
         kind = type(expr)
         method = _METHODS.get(kind)
         if method is None:
@@ -164,10 +89,14 @@ class Evaluator:
         return self.evaluate(expr.inner)
 
     def eval_tuple(self, expr: s.Tuple) -> Any:
-        return _whole(tuple(self.evaluate(item) for item in expr.items))
+        return self.whole(tuple([self.evaluate(item) for item in expr.items]), expr)
 
     def eval_list(self, expr: s.List) -> Any:
-        return _whole([self.evaluate(item) for item in expr.items])
+        return self.whole([self.evaluate(item) for item in expr.items], expr)
+
+    def whole(self, items: Any, expr: s.Expr) -> Any:
+        """A list or tuple, or ERROR where one of its items is, or there are too many."""
+        return ERROR if any(item is ERROR for item in items) else self.apply(lambda: items, (), expr, "a list")
 
     def eval_name(self, expr: s.Name) -> Any:
         if expr.text in self.env:
@@ -246,6 +175,7 @@ class Evaluator:
             return ERROR
         outer, out = self.env, []
         for item in items:
+            spend(1 + len(outer) // 64)
             self.env = dict(outer)
             ok = self.bind(expr.targets, item, expr.iterable.span)
             kept = ok and (expr.condition is None or self.evaluate(expr.condition))
@@ -255,7 +185,7 @@ class Evaluator:
                 return ERROR
             if kept:
                 out.append(value)
-        return out
+        return self.whole(out, expr)
 
     def items(self, expr: s.Expr) -> Any:
         """What a loop goes over, or ERROR with the reason in the report."""
@@ -340,6 +270,7 @@ class Evaluator:
                 self.report.add("E0304" if argument.name is None else "E0302", message, argument.span)
                 return ERROR
             given[name] = self.evaluate(argument.value)
+        spend(10 + len(formula.env) // 64)
         inner = Evaluator(self.report, dict(formula.env))
         inner.depth = self.depth + 1
         inner.definition = self.definition  # type: ignore[method-assign]
@@ -352,7 +283,7 @@ class Evaluator:
                 given[param.name.text] = inner.evaluate(param.default)
         if any(value is ERROR for value in given.values()):
             return ERROR
-        if inner.depth > DEEPEST:
+        if inner.depth > limits.FORMULA_LEVELS:
             return self.fail(expr.span, f"`{formula.name}` calls itself without an end")
         return self.formula_value(inner, formula, given, expr)
 
@@ -383,8 +314,11 @@ class Evaluator:
         """Compute, with Python's errors as the user's."""
         if any(operand is ERROR for operand in operands):
             return ERROR
+        if what != "indexing":
+            for operand in operands:
+                pay(operand)
         try:
-            return _bounded(operation(*operands))
+            return bounded(operation(*operands))
         except Open as problem:
             self.report.add("E0402", str(problem), expr.span, help="give the input these sizes as numbers")
             return ERROR
@@ -432,10 +366,6 @@ def kind_of(value: object) -> str:
     names |= {tuple: "a tuple", type(None): "None", Size: "a size", LayerRef: "a layer", Formula: "a formula"}
     names |= {DType: "a type of tensor", TensorTuple: "several tensors"}
     return names.get(type(value), "a tensor")
-
-
-def _whole(items: Any) -> Any:
-    return ERROR if any(item is ERROR for item in items) else items
 
 
 def _span(targets: tuple[s.Target, ...]) -> Span:

@@ -14,6 +14,8 @@ from netc.checker import sources
 from netc.checker.expressions import ERROR, kind_of
 from netc.checker.functions import as_expr, as_expr_of, types, wrapped
 from netc.checker.values import Made, Tensor, TensorTuple, tensors
+from netc.identifiers import python_name
+from netc.limits import spend
 
 if TYPE_CHECKING:
     from netc.checker.body import Body
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
 
 def formula(c: Body, made: Formula, given: dict[str, Any], step: s.Call) -> Any:
     """A formula of tensors: its value, and once the function that it becomes."""
+    spend(10 + len(made.env) // 64)
     first_ = next(n for n, v in given.items() if tensors(v))
     outer = c.env, c.labels, c.current, c.formula
     bound = {n: c.bound(n, v) if isinstance(v, (Tensor, TensorTuple)) else v for n, v in given.items()}
@@ -45,6 +48,8 @@ def formula(c: Body, made: Formula, given: dict[str, Any], step: s.Call) -> Any:
     free = [p.name.text for p in made.params]
     for i, argument in enumerate(step.arguments):
         name = argument.name.text if argument.name else free[i]
-        arguments.append((argument.name.text if argument.name else None, as_expr_of(c, given[name], argument)))
+        arguments.append(
+            (python_name(argument.name.text) if argument.name else None, as_expr_of(c, given[name], argument))
+        )
     expr = ir.Function(made.name, tuple(arguments), types(value), step.span)
     return wrapped(types(value), expr, Made(made.name, step.span), constant)

@@ -19,6 +19,7 @@ from netc.checker.recorder import DEVICE, mark
 from netc.checker.values import DType, LayerRef, Made, Tensor, TensorTuple, tensors
 from netc.diagnostics import Label, nearest, suggestion
 from netc.fixes import spelling
+from netc.limits import ROW, spend
 from netc.shapes import Reject, Size, TensorType
 from netc.source import Span
 
@@ -485,6 +486,7 @@ def _operation(
         labels += trail.of_both(c, [(e, side) for e, side in sides if isinstance(side, Tensor)], labels, expr.span)
         c.report.add("E0406", f"`{op}`: {reason}", expr.span, secondary=labels)
         return ERROR
+    spend(ROW)
     constant = all(t.constant for _, t in sides if isinstance(t, Tensor))
     if c.rec is None and not constant:
         came = {"": tuple(t.source for _, t in sides if isinstance(t, Tensor))}
@@ -518,6 +520,7 @@ def index(c: Body, expr: s.Index, value: Any) -> Any:
             secondary=[Label(value.made.span, f"gives {value.type}".replace("$", ""))] if value.made else (),
         )  # fmt: skip
         return ERROR
+    spend(ROW)
     constant = value.constant and all(t.constant for t in picked)
     if c.rec is None and not constant:
         came = {"": (value.source, *(t.source for t in picked))}

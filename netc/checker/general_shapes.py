@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from netc.catalog.entry import REQUIRED, Entry, LayerValue
 from netc.checker.deferred import python_layers
 from netc.checker.values import LayerRef
+from netc.limits import AXES, ROW, spend
 from netc.shapes import Reject, Size, TensorType, same
 
 if TYPE_CHECKING:
@@ -52,8 +53,11 @@ def shape(
 
     `params` are those of the layer or function, whose types tell a fraction that happens to be whole from a size.
     """
+    for value in values.values():
+        if type(value) in (list, tuple):
+            spend(len(value) * ROW // 4)
     if c.rec is None:
-        return rule(values, types)
+        return _within(rule(values, types))
     numbers, plain = values_of(values, c), c.rec.witness(types)
     concrete = rule(numbers, plain)
     if isinstance(concrete, Reject) or (plain == types and numbers == values):
@@ -69,6 +73,14 @@ def shape(
     except (TypeError, ValueError, ZeroDivisionError, AttributeError):
         general = concrete
     return reconciled(c, general, concrete)
+
+
+def _within(result: Any) -> Any:
+    """What a rule gives, if torch has tensors of so many axes."""
+    if isinstance(result, TensorType) and len(result.shape) > AXES:
+        said = f"this gives a tensor of {len(result.shape)} axes, and torch has at most {AXES}"
+        return Reject(None, f"{AXES} axes", str(len(result.shape)), said)
+    return result
 
 
 def reconciled(c: Body, general: Any, concrete: Any) -> Any:

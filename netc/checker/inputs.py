@@ -14,6 +14,7 @@ from netc.checker.expressions import ERROR, kind_of
 from netc.checker.values import DTYPES, Tensor
 from netc.diagnostics import Label, suggestion
 from netc.fixes import rewrite
+from netc.limits import AXES
 from netc.shapes import Size, TensorType, same, symbol
 
 if TYPE_CHECKING:
@@ -42,6 +43,10 @@ def take_input(c: Body, name: str, statement: s.Input | None, span: Span) -> Non
     elif arriving is not None and len(arriving.shape) != len(statement.shape.items):
         shown = f"[{', '.join(c.source_text(i.span) for i in statement.shape.items)}]"
         refuse_input(c, f"`{name}` has the shape {shown}, and receives {_plain(arriving)}", statement)
+        dims = [ERROR]
+    elif len(statement.shape.items) > AXES:
+        said = f"an input has at most {AXES} axes, and this has {len(statement.shape.items)}"
+        c.report.add("E0403", said, statement.shape.span)
         dims = [ERROR]
     else:
         items = statement.shape.items

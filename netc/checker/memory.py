@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from netc.checker.arithmetic import pay
 from netc.checker.modules import all_names
 from netc.checker.values import Tensor, TensorTuple, key_of
 
@@ -36,6 +37,7 @@ def key(c: Body, step: s.Expr, taken: tuple[Tensor, ...] | None) -> Any:
         value = c.env.get(name, c)  # the body itself where there is no value
         if isinstance(value, (Tensor, TensorTuple)) or name == "_" or name in c.labels:
             return None
+        pay(value)
         values.append(None if value is c or name in c.constants else key_of(value))
     return id(step), tuple(t.type for t in taken), tuple(values)
 

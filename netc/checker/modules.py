@@ -24,6 +24,7 @@ from netc.checker.values import LayerRef, Made, Tensor, TensorTuple, tensors
 from netc.diagnostics import Label, Report, suggestion
 from netc.fixes import spelling
 from netc.identifiers import python_name
+from netc.limits import ROW, spend
 from netc.shapes import Size, TensorType, substitute
 
 if TYPE_CHECKING:
@@ -212,6 +213,7 @@ def _built(
         c.labels[label.text] = child
         c.children.append(child)
         foreign = definition.unit is not c.owner.unit
+        spend(len(instance.rows) * ROW // 8)
         placed = sources.Placed(c, f"{c.prefix}{label.text}", taken, span if foreign else None)
         c.rows.extend(map(placed.row, instance.rows))
         c.called.append((placed.first, len(c.rows), span))

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from netc import syntax as s
+from netc.identifiers import python_name
 from netc.literals import literal
 from netc.literals import subscript as laid_out
 
@@ -65,7 +66,9 @@ def text(
                 if found is not None:
                     return found
                 callee = e.callee.text if isinstance(e.callee, s.Name) else go(e.callee)
-                arguments = (f"{a.name.text}={go(a.value)}" if a.name else go(a.value) for a in e.arguments)
+                arguments = (
+                    f"{python_name(a.name.text)}={go(a.value)}" if a.name else go(a.value) for a in e.arguments
+                )
                 return f"{_RENAMED.get(callee, callee)}({', '.join(arguments)})"
             case s.Index():
                 return f"{go(e.value)}[{', '.join(map(subscript, e.subscripts))}]"

@@ -153,7 +153,7 @@ def reference(c: Evaluator, expr: s.Call, callee: s.Expr) -> LayerRef | Any:
             return ERROR
         code = c.code(argument.value, value) if hasattr(c, "code") else ""
         given[name] = value, code
-    return LayerRef(target, tuple((n, v, code) for n, (v, code) in given.items()))
+    return c.apply(lambda: LayerRef(target, tuple((n, v, code) for n, (v, code) in given.items())), (), expr, "a layer")
 
 
 def _open_names(target: Entry | Definition) -> list[str]:

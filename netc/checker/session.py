@@ -11,12 +11,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from netc import ir
 from netc import syntax as s
 from netc.checker import sources
+from netc.checker.arithmetic import pay
 from netc.checker.body import Body
 from netc.checker.expressions import ERROR
 from netc.checker.recorder import NoExpression, Recorder
 from netc.checker.units import Definition
 from netc.checker.values import Tensor, TensorTuple, key_of
 from netc.diagnostics import Label, Report
+from netc.limits import MODULE_LEVELS, ROW, spend
 from netc.shapes import TensorType
 
 if TYPE_CHECKING:
@@ -134,6 +136,8 @@ class Session:
         """A module for these arguments and inputs; None with the reason in the report."""
         from netc.checker import modules
 
+        for value in values.values():
+            pay(value)
         values = {n: v for d, n, v in _fixed(definition, values)} | values
         definition = modules.base(definition)
         key = (definition, key_of(values), inputs)
@@ -145,6 +149,10 @@ class Session:
                 "E0238", f"the module `{definition.name}` holds itself", span, notes=[circle],
                 help="a module is built with all that it holds: repeat a block with `for`",
             )  # fmt: skip
+            return None
+        if len(self.open) > MODULE_LEVELS:
+            message = f"modules hold each other here, more than {MODULE_LEVELS} levels deep"
+            caller.report.add("E0114", message, span, help="hold fewer modules in each other")
             return None
         foreign = definition.unit is not caller.owner.unit
         report = Report() if foreign else caller.report
@@ -178,6 +186,7 @@ class Session:
         """Follow a body once."""
         from netc.checker import state
 
+        spend(ROW + len(definition.unit.constants) // 64)
         complete = dict(values)
         body = Body(self, definition, report, complete, inputs, recorder)
         for param in definition.params:

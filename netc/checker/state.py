@@ -7,6 +7,7 @@ initialisers as the constructor runs them.
 from __future__ import annotations
 
 import re
+from keyword import iskeyword
 from typing import TYPE_CHECKING, Any
 
 from netc import catalog, ir
@@ -23,6 +24,7 @@ from netc.checker.values import Made, Tensor, TensorTuple
 from netc.diagnostics import Label, Report, nearest
 from netc.fixes import certain, rewrite, spelling
 from netc.identifiers import valid_label
+from netc.limits import PATTERN_LENGTH, spend
 from netc.shapes import Reject, Size, TensorType
 
 if TYPE_CHECKING:
@@ -42,6 +44,7 @@ def output(c: Body, statement: s.Output) -> None:
         c.broken = True
         return
     value = c.chain(statement.chain, bound=True)
+    spend(len(c.outputs) // 8)
     if any(name.text == n for n, _, _ in c.outputs):
         c.report.add(
             "E0208", f"the output `{name.text}` is given twice", name.span, "again",
@@ -152,6 +155,10 @@ def parameter(c: Body, statement: s.Parameter) -> None:
 
 def _may_hold(c: Body, name: s.Ident) -> bool:
     if not valid_label(name.text, name.span, c.report):
+        return False
+    if iskeyword(name.text):
+        c.report.add("E0213", f"`{name.text}` is a word of Python's, and can't be the name of a parameter or buffer",
+                     name.span, help="choose another name")  # fmt: skip
         return False
     if name.text in c.labels or any(h.name == name.text for h in c.held):
         c.report.add("E0214", f"two children are called `{name.text}`", name.span, "again", help="rename one")
@@ -465,6 +472,9 @@ def _shape(c: Body, module: ir.Child, attribute: str) -> tuple[Any, ...] | None:
 
 def _path_rule(c: Body, rule: s.Rule, entry: Entry) -> ir.FillRule | None:
     pattern = rule.selector.text
+    if len(pattern) > PATTERN_LENGTH:
+        c.report.add("E0237", f"a path has at most {PATTERN_LENGTH} characters", rule.selector.span)
+        return None
     found: list[tuple[str, tuple[Any, ...]]] = []
     if c.rec is None:
         from fnmatch import fnmatchcase

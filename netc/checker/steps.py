@@ -12,6 +12,7 @@ from netc import syntax as s
 from netc.checker import deferred, functions, layers, reuse
 from netc.checker.expressions import BUILTINS, ERROR
 from netc.checker.values import LayerRef
+from netc.limits import ROW, spend
 
 if TYPE_CHECKING:
     from netc.checker.body import Body
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
 def follow(c: Body, link: s.Link, value: Any, head: bool) -> Any:
     """One link of a chain, labelled or not."""
+    spend(ROW)
     step = link.step
     if link.label is not None:
         return layers.labelled(c, link, value)

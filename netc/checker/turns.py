@@ -16,6 +16,7 @@ from netc.checker import general_shapes
 from netc.checker.expressions import ERROR
 from netc.checker.values import Tensor, TensorTuple
 from netc.diagnostics import Report
+from netc.limits import STATEMENT, spend
 
 if TYPE_CHECKING:
     from netc import syntax as s
@@ -31,6 +32,7 @@ def follow(c: Body, statement: s.For, items: list[Any]) -> dict[str, Any] | None
     c.rec, c.report, c.env, c.current = None, Report(), dict(start), _numbers(rec, current)
     results, c.results = c.results, {}  # which are expressions: a module that is applied again gives numbers here
     for item in rec.witness(items):
+        spend(STATEMENT)
         if not c.bind(statement.targets, item, statement.iterable.span):
             c.current = ERROR
             break

@@ -10,13 +10,13 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
-from netc import parser
+from netc import limits, parser
 from netc import syntax as s
 from netc.checker.expressions import ERROR, Evaluator
 from netc.checker.python_text import names
 from netc.checker.values import Formula
 from netc.diagnostics import Label, Report
-from netc.identifiers import valid_name
+from netc.identifiers import python_name, valid_name
 from netc.source import Source, Span
 
 if TYPE_CHECKING:
@@ -59,6 +59,7 @@ class Unit:
         self.own: list[Definition] = []
         self.brought: list[Unit] = []
         self.incomplete = False  # an import is missing, so that a name that isn't there may be its
+        self.first = False  # whether it is the file that is checked, and not one that it imports
         self.lost = lost_words(source, file.definitions)  # of definitions that didn't parse
         self.fixed: dict[str, dict[str, tuple[Any, str]]] = {}  # of each variant: parameters, with values and code
 
@@ -92,6 +93,7 @@ class _Loading:
 
     def unit(self, file: s.File, source: Source) -> Unit:
         unit = Unit(source, file)
+        unit.first = not self.open
         self.open.append(source.name)
         places: dict[str, Span] = {}
         for definition in file.definitions:
@@ -139,6 +141,9 @@ class _Loading:
         if isinstance(found, str):
             self.report.add("E0228", f'"{path}" can\'t be imported: {found}', node.path.span)
             return
+        if len(self.open) > limits.IMPORT_LEVELS or len(self.units) > limits.FILES:
+            self.too_many(node, len(self.open) > limits.IMPORT_LEVELS)
+            return
         if found.name in self.open:
             circle = " -> ".join([*self.open[self.open.index(found.name) :], found.name])
             self.report.add(
@@ -167,9 +172,18 @@ class _Loading:
                     help=f"run `netc check {found.name}`",
                 )  # fmt: skip
         brought = self.units[found.name]
+        if brought not in unit.brought:
+            unit.definitions |= brought.definitions
+            unit.constants |= brought.constants
         unit.brought.append(brought)
-        unit.definitions |= brought.definitions
-        unit.constants |= brought.constants
+
+    def too_many(self, node: s.Import, deep: bool) -> None:
+        message = (
+            f"files import files here, more than {limits.IMPORT_LEVELS} one after the other"
+            if deep
+            else f"this program imports more than {limits.FILES} files"
+        )
+        self.report.add("E0114" if deep else "E0116", message, node.path.span, help="write them into one file")
 
 
 def _reason(found: Diagnostic) -> str:
@@ -202,6 +216,15 @@ class _Constants(Evaluator):
             self.report.add("E0227", f"the {what} `{name}` needs itself", node.name.span)
             self.env[name] = ERROR
             return
+        if len(self.open) >= limits.CONSTANT_LEVELS:
+            self.report.add(
+                "E0114", f"more than {limits.CONSTANT_LEVELS} constants stand on one that is defined below them",
+                node.name.span, help="define each before those that need it",
+            )  # fmt: skip
+            self.env[name] = ERROR
+            return
+        if self.unit.first:
+            limits.meter.place = node.span
         self.open.append(name)
         own = {p.name.text for p in node.params or ()}
         for other in names(node.value):
@@ -212,7 +235,7 @@ class _Constants(Evaluator):
         self.open.pop()
         if name in self.env:
             return
-        if not valid_name(name, node.name.span, self.report):
+        if not valid_name(name, node.name.span, self.report) or not self.may_define(node):
             self.env[name] = ERROR
         elif node.params is not None:
             self.env[name] = Formula(name, node.params, node.value, self.env)
@@ -220,6 +243,17 @@ class _Constants(Evaluator):
             self.env[name] = self.evaluate(node.value)
         if self.env[name] is not ERROR:
             self.unit.order.append(node)
+
+    def may_define(self, node: s.Constant) -> bool:
+        """Whether a formula may have its name and those of its parameters; reported where not."""
+        name = node.name.text
+        if node.params is not None and python_name(name) != name:
+            self.report.add(
+                "E0212", f"a formula can't be called `{name}`, which means something else in generated code",
+                node.name.span, help=f"call it `{name}_of`",
+            )  # fmt: skip
+            return False
+        return all(valid_name(p.name.text, p.name.span, self.report) for p in node.params or ())
 
     def definition(self, name: str) -> Definition | None:
         return self.unit.definitions.get(name)

@@ -17,6 +17,7 @@ ROOT = Path(__file__).parents[2]
 # entry, its parts are free among themselves; a part that stands elsewhere has an entry of its own.
 ORDER = (
     "netc.source",
+    "netc.limits",
     "netc.node",
     "netc.literals",
     "netc.resources",

@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from netc.catalog.entry import REQUIRED
+from netc.limits import RESULTS, STACKED
 from netc.shapes import Dim, Reject, Size, TensorType, less, same
 
 if TYPE_CHECKING:
@@ -107,6 +108,26 @@ def at_least(args: Args, least: int, *names: str) -> Reject | None:
                 return Reject(
                     name, f"at least {least}", str(value), f"`{name}` is {value}, and must be {least} or more"
                 )
+    return None
+
+
+def stack(args: Args, *names: str) -> Reject | None:
+    """Refuses the first of the named arguments that counts no layers, or more than anything holds."""
+    problem = at_least(args, 1, *names)
+    for name in names:
+        count = args[name]
+        if isinstance(count, int) and count > STACKED and problem is None:
+            said = f"`{name}` is {count}, and at most {STACKED:,} layers are stacked"
+            problem = Reject(name, f"at most {STACKED:,}", str(count), said)
+    return problem
+
+
+def split(count: Dim, name: str) -> Reject | None:
+    """Refuses to make more tensors of one than anybody can use."""
+    if isinstance(count, int) and count > RESULTS:
+        return Reject(
+            name, f"at most {RESULTS:,} parts", str(count), f"these are {count} parts, of at most {RESULTS:,}"
+        )
     return None
 
 

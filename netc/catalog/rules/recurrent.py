@@ -42,7 +42,8 @@ def _refused(kind: str, args: Args, inputs: Inputs) -> Reject | None:
     return (
         _sequence(args, inputs[0])
         or parts.dtype_in(inputs[0], parts.WEIGHTS)
-        or parts.at_least(args, 1, "input_size", "hidden_size", "num_layers")
+        or parts.at_least(args, 1, "input_size", "hidden_size")
+        or parts.stack(args, "num_layers")
         or _projection(args)
         or parts.probability(args, "dropout")
         or _nonlinearity(args)

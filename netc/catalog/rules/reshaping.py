@@ -189,6 +189,9 @@ def _chunk(args: Args, inputs: Inputs) -> Result:
     if problem or isinstance(axis, Reject):
         return problem or axis  # type: ignore[return-value]
     whole = x.shape[axis]
+    problem = _too_many(whole, count)
+    if problem:
+        return problem
     if not isinstance(count, int):
         return Reject("chunks", "a number", str(count), f"how many chunks {count} are isn't known yet")
     if isinstance(whole, Size):
@@ -199,6 +202,12 @@ def _chunk(args: Args, inputs: Inputs) -> Result:
         return _split_by([part] * (count - 1) + [whole - part * (count - 1)], x, axis)
     part = -(-whole // count)
     return _split_by([part] * (whole // part) + [whole % part] * (whole % part > 0), x, axis)
+
+
+def _too_many(whole: Dim, count: object) -> Reject | None:
+    if not isinstance(count, int):
+        return None
+    return parts.split(min(whole, count) if isinstance(whole, int) else count, "chunks")
 
 
 def _split(args: Args, inputs: Inputs) -> Result:
@@ -221,6 +230,9 @@ def _split(args: Args, inputs: Inputs) -> Result:
     if given == 0 or not isinstance(count, int) or uneven:
         why = f"how many parts of {given} make up {whole} isn't known" if given != 0 else "parts of 0 make up nothing"
         return Reject("split_size", f"a part of {whole}", str(given), why)
+    problem = parts.split(count, "split_size")
+    if problem:
+        return problem
     rest = whole - count * given
     return _split_by([given] * count + ([] if rest == 0 else [rest]), x, axis)
 
@@ -243,7 +255,8 @@ def _unbind(args: Args, inputs: Inputs) -> Result:
         return Reject(
             "dim", "an axis of a known size", str(count), f"I can't unbind axis {axis}, whose size is {count}"
         )
-    return (x._replace(shape=(*x.shape[:axis], *x.shape[axis + 1 :])),) * count
+    problem = parts.split(count, "dim")
+    return problem or (x._replace(shape=(*x.shape[:axis], *x.shape[axis + 1 :])),) * count
 
 
 def _expand(name: str, args: Args, inputs: Inputs) -> TensorType | Reject:

@@ -134,7 +134,7 @@ def _fed_forward(args: Args, x: TensorType) -> Dim:
 
 
 def _encoder(args: Args, inputs: Inputs) -> Result:
-    problem = _count(inputs, 1, "one sequence") or parts.at_least(args, 1, "num_layers")
+    problem = _count(inputs, 1, "one sequence") or parts.stack(args, "num_layers")
     inner = problem or _stacked(args, "encoder_layer", "TransformerEncoderLayer", inputs)
     if isinstance(inner, Reject):
         return inner
@@ -144,7 +144,7 @@ def _encoder(args: Args, inputs: Inputs) -> Result:
 
 
 def _decoder(args: Args, inputs: Inputs) -> Result:
-    problem = _count(inputs, 2, "the target and the memory") or parts.at_least(args, 1, "num_layers")
+    problem = _count(inputs, 2, "the target and the memory") or parts.stack(args, "num_layers")
     inner = problem or _stacked(args, "decoder_layer", "TransformerDecoderLayer", inputs)
     if isinstance(inner, Reject):
         return inner
@@ -234,7 +234,7 @@ def _transformer(args: Args, inputs: Inputs) -> Result:
     problem = (
         _count(inputs, 2, "the source and the target")
         or _only_torchs(args)
-        or parts.at_least(args, 1, "num_encoder_layers", "num_decoder_layers")
+        or parts.stack(args, "num_encoder_layers", "num_decoder_layers")
     )
     if problem:
         return problem
