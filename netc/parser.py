@@ -43,7 +43,7 @@ def parse(source: Source, report: Report) -> syntax.File | None:
     """Parse a whole file."""
     tokens = lex(source, tables(), report)
     limits.allow(len(tokens))
-    if limits.meter.words > limits.WORDS:
+    if len(tokens) > limits.WORDS:
         _too_long(source, report)
         return None
     try:
@@ -64,7 +64,6 @@ def _too_long(source: Source, report: Report) -> None:
         "E0116",
         f"this program has more than {limits.WORDS:,} words and signs",
         Span(0, min(1, len(source.text))),
-        notes=["those of the files that it imports are counted"],
         help="write what repeats as a `module`, and repeat it with `for`",
     )
 

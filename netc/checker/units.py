@@ -141,8 +141,13 @@ class _Loading:
         if isinstance(found, str):
             self.report.add("E0228", f'"{path}" can\'t be imported: {found}', node.path.span)
             return
-        if len(self.open) > limits.IMPORT_LEVELS or len(self.units) > limits.FILES:
-            self.too_many(node, len(self.open) > limits.IMPORT_LEVELS)
+        if len(self.open) > limits.IMPORT_LEVELS:
+            message = f"files import files here, more than {limits.IMPORT_LEVELS} one after the other"
+            self.report.add("E0114", message, node.path.span, help="write them into one file")
+            return
+        if len(self.units) >= limits.FILES or limits.meter.words > limits.WORDS:
+            message = f"this program imports more than {limits.FILES} files, or {limits.WORDS:,} words"
+            self.report.add("E0116", message, node.path.span, help="import less")
             return
         if found.name in self.open:
             circle = " -> ".join([*self.open[self.open.index(found.name) :], found.name])
@@ -176,15 +181,6 @@ class _Loading:
             unit.definitions |= brought.definitions
             unit.constants |= brought.constants
         unit.brought.append(brought)
-
-    def too_many(self, node: s.Import, deep: bool) -> None:
-        message = (
-            f"files import files here, more than {limits.IMPORT_LEVELS} one after the other"
-            if deep
-            else f"this program imports more than {limits.FILES} files"
-        )
-        self.report.add("E0114" if deep else "E0116", message, node.path.span, help="write them into one file")
-
 
 def _reason(found: Diagnostic) -> str:
     """A mistake of another file in one sentence; behind several files the last one's."""
