@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from netc import catalog, ir
 from netc import syntax as s
 from netc.catalog.entry import REQUIRED
-from netc.checker import sources, trail
+from netc.checker import sources
 from netc.checker.arguments import accepts, describe
 from netc.checker.expressions import BUILTINS, ERROR, kind_of
 from netc.checker.recorder import DEVICE, mark
@@ -358,6 +358,8 @@ def _rejected(c: Body, entry: Entry, reject: Reject, tensors: list[Tensor], boun
     notes = [] if came else [f"it receives {', '.join(str(t.type) for t in tensors)}".replace("$", "")]
     notes += getattr(reject, "notes", ())
     expected = f"expected {reject.expected}, got {reject.got}" if reject.expected else ""
+    from netc.checker import trail
+
     place, axes = argument.span if argument else step.span, trail.spoken_of(reject.reason, tensors)
     came += trail.labels(c, [t for t in tensors if t.made is not None], place, came, axes)
     c.report.add(
@@ -482,6 +484,8 @@ def _operation(
         for e, side in sides:
             if isinstance(side, Tensor):
                 labels.append(Label(e.span, str(side.type).replace("$", "")))
+        from netc.checker import trail
+
         reason = result.reason.replace("$", "")
         labels += trail.of_both(c, [(e, side) for e, side in sides if isinstance(side, Tensor)], labels, expr.span)
         c.report.add("E0406", f"`{op}`: {reason}", expr.span, secondary=labels)

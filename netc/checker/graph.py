@@ -25,6 +25,7 @@ CONVOLUTIONS = frozenset(f"Conv{t}{n}d" for t in ("", "Transpose") for n in (1, 
 # They subtract the mean of each channel, and with it any constant that was added.
 CENTRED = frozenset({*(f"{kind}Norm{n}d" for kind in ("Batch", "Instance") for n in (1, 2, 3)), "SyncBatchNorm"})
 SOFTMAX = frozenset({"Softmax", "LogSoftmax", "Softmin", "softmax", "log_softmax", "softmin"})
+_PLAIN = frozenset({"Conv1d", "Conv2d", "Conv3d"})
 _JUDGED = CONVOLUTIONS | SOFTMAX | {"Linear"}
 
 
@@ -102,29 +103,29 @@ def check(networks: Sequence[ir.Network], file: s.File, source: Source, report: 
             if row.name not in _JUDGED and not row.name.endswith(" again"):
                 continue
             step = graph.step(number)
-            code, other = _judge(graph, number, step)
-            if code and other is not None:
-                odd.setdefault((code, step.row.span), (step, other))
-            elif code:
-                fine.add((code, step.row.span))
+            for code, other in _judged(graph, number, step):
+                if other is None:
+                    fine.add((code, step.row.span))
+                else:
+                    odd.setdefault((code, step.row.span), (step, other))
     for (code, span), (step, other) in odd.items():
-        if (code, span) not in fine and step.stands_at(source) and other.stands_at(source):
+        again = code == "W0807" and other.row.span == span  # a loop, whose first turn has another step before it
+        if ((code, span) not in fine or again) and step.stands_at(source) and other.stands_at(source):
             _REPORTS[code](step, other, file, source, report)
 
 
-def _judge(graph: Graph, number: int, step: Step) -> tuple[str, Step | None]:
-    """A code that a step could have, and the step that makes it odd where it is."""
+def _judged(graph: Graph, number: int, step: Step) -> list[tuple[str, Step | None]]:
+    """The codes that a step could have, each with the step that makes it odd where it is."""
     if step.name in SOFTMAX:
-        return "W0806", step if _over_batch(graph, step) else None
+        return [("W0806", step if _over_batch(graph, step) else None)]
     if step.layer is None:
-        return "", None
-    if step.name == "Linear":
-        before = _linear_before(graph, number)
-        if before is not None:
-            return "W0807", before
+        return []
+    out: list[tuple[str, Step | None]] = []
+    if step.name == "Linear" or step.name in _PLAIN:
+        out.append(("W0807", _linear_before(graph, number, step)))
     if step.name == "Linear" or step.name in CONVOLUTIONS:
-        return "W0805", _norm_behind(graph, number, step)
-    return "", None
+        out.append(("W0805", _norm_behind(graph, number, step)))
+    return out
 
 
 def _norm_behind(graph: Graph, number: int, step: Step) -> Step | None:
@@ -146,16 +147,30 @@ def _over_batch(graph: Graph, step: Step) -> bool:
     return dim in (0, -len(shape)) and len(shape) > 1 and not isinstance(batch, int) and shape[0] == batch
 
 
-def _linear_before(graph: Graph, number: int) -> Step | None:
-    """The linear layer whose result a linear layer takes as it is, unless the two are a factor of low rank."""
+def _linear_before(graph: Graph, number: int, step: Step) -> Step | None:
+    """The layer of the same kind whose result a linear layer or convolution takes as it is, for nothing.
+
+    Not for nothing is a narrow middle, which makes a factor of low rank, and a convolution that is split over its axes
+    or its channels.
+    """
     at = graph.before(number)
-    if at is None or graph.step(at).name != "Linear" or graph.takers[at] != [number] or at in graph.results:
+    if at is None or graph.takers[at] != [number] or at in graph.results:
         return None
-    first, second = graph.step(at), graph.step(number)
-    if first.layer is None or first.layer is second.layer:
+    first = graph.step(at)
+    if first.name != step.name or first.layer is None or first.layer is step.layer:
         return None
-    middle, ends = first.get("out_features"), (first.get("in_features"), second.get("out_features"))
-    return first if all(same(middle, end) or middle > end for end in ends) else None
+    if step.name != "Linear" and not (_whole(first) and _whole(step)):
+        return None
+    out, arriving = ("out_features", "in_features") if step.name == "Linear" else ("out_channels", "in_channels")
+    middle, ends = first.get(out), (first.get(arriving), step.get(out))
+    return first if any(same(middle, end) or middle > end for end in ends) else None
+
+
+def _whole(step: Step) -> bool:
+    """Whether a convolution joins all its channels, over the same distance in each axis."""
+    kernel = step.get("kernel_size")
+    square = not isinstance(kernel, (tuple, list)) or len(set(kernel)) == 1
+    return step.get("groups") == 1 and square
 
 
 # --- how it is said ---------------------------------------------------------------------------------------------------
@@ -206,10 +221,13 @@ def _softmax(step: Step, other: Step, file: s.File, source: Source, report: Repo
 
 def _linear(step: Step, first: Step, file: s.File, source: Source, report: Report) -> None:
     names = [layer.label for layer in (first.layer, step.layer) if layer is not None and not layer.label.isdecimal()]
-    these = f"`{names[0]}` and `{names[1]}`" if len(names) == 2 else "these two linear layers"
+    kind = "linear layer" if step.name == "Linear" else "convolution"
+    these = f"`{names[0]}` and `{names[1]}`" if len(names) == 2 else f"these two {kind}s"
+    if first.row.span == step.row.span:
+        these = f"this {kind} and that of the turn before"
     report.add(
-        "W0807", f"nothing stands between {these}: in a row they compute no more than one linear layer", step.row.span,
-        secondary=[Label(first.row.span, "its result goes straight on")],
+        "W0807", f"nothing stands between {these}: in a row they compute no more than one {kind}", step.row.span,
+        secondary=[Label(first.row.span, "its result goes straight on")] if first.row.span != step.row.span else (),
         help="put an activation between them, such as `ReLU`, or leave one out",
     )  # fmt: skip
 

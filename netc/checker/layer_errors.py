@@ -10,9 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from netc import syntax as s
 from netc.catalog.entry import Entry
-from netc.checker import trail
 from netc.checker.habits import choice_help, percent_help
-from netc.checker.trail import spoken_of
 from netc.checker.values import Tensor
 from netc.diagnostics import Fix, Label
 from netc.fixes import without
@@ -66,6 +64,8 @@ def came_from(tensors: tuple[Tensor, ...]) -> list[Label]:
 
 def with_trail(c: Body, tensors: tuple[Tensor, ...], place: Span, axes: Sequence[int] | None = None) -> list[Label]:
     """What gave the inputs, and the lines before that set the sizes of these axes."""
+    from netc.checker import trail
+
     came = came_from(tensors)
     return [*came, *trail.labels(c, [t for t in tensors if t.made is not None], place, came, axes)]
 
@@ -105,6 +105,8 @@ def rejected(c: Body, entry: Entry, reject: Reject, tensors: tuple[Tensor, ...],
     """A rule's reason as a diagnostic, at the argument that is at fault where there is one."""
     who = f"`{label}` ({entry.name})" if label and label != entry.name else f"`{entry.name}`"
     place = c.argument_spans.get(reject.argument or "", span)
+    from netc.checker.trail import spoken_of
+
     came = with_trail(c, tensors, place, spoken_of(reject.reason, tensors))
     notes = [] if came else list(dict.fromkeys(f"it receives {type_text(t.type)}" for t in tensors))
     code = "E0309" if reject.argument in c.argument_spans else getattr(reject, "code", "E0404")

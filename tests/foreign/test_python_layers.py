@@ -419,3 +419,11 @@ def test_keys_can_not_become_code(build: Build) -> None:
     built = build(text, bad=keys)
     assert built.codes == []
     assert torch.equal(built.module()(torch.ones(1, 4)), torch.ones(1, 4))
+
+
+def test_a_file_of_which_nothing_is_used(build: Build) -> None:
+    built = build(BODY.format("conv: Conv2d(width, 1) -> mean([2, 3]) -> scale: Scale(width)"))
+    assert built.codes == []
+    built = build(BODY.format("conv: Conv2d(width, 1)"))
+    assert built.codes == ["W0803"]
+    assert 'nothing of "layers.py" is used' in built.said
