@@ -59,6 +59,7 @@ class _Layout:
                 continue
             comment = items[end - 1].comment
             # What silences a line has to stay on the line that it silences.
+            pragma = bool(_PRAGMA.match(item.statement.leading[-1])) if item.statement.leading else pragma
             self.width = _ENDLESS if pragma or _is_pragma(comment) else WIDTH
             for text in item.statement.leading:
                 self.lines.own(indent, text)
@@ -117,7 +118,10 @@ class _Layout:
                 self.lines.start(indent, level)
             elif i:
                 self.lines.write(" ")
-            self.opened(link.pieces, indent, level)
+            if _block_of(link.pieces) is not None:
+                self.opened(link.pieces, indent, level)
+            else:
+                self.pieces(link.pieces, indent, level)
             self.lines.comment(link.trailing)
             apart = bool(link.trailing)
 
@@ -162,7 +166,7 @@ class _Layout:
         start, deeper = self.lines.column, indent + INDENT
         lines = _by_author(links)
         if not self._fit(lines, start, deeper):
-            lines = _one_by_one(links)
+            lines = _one_by_one(links, self.width - start)
         first = lines[0]
         column = start + len(first[0].flat or "") + 1
         if len(first) > 1 and first[0].plain and column - indent <= _FARTHEST_ARROW and self._fit(lines, start, column):
@@ -308,7 +312,7 @@ def _joined(items: Sequence[Item], indent: int, width: int) -> Iterator[tuple[in
 
 
 def _share_a_line(items: Sequence[Item], indent: int, width: int) -> bool:
-    flats = [i.statement.flat if i.statement is not None else None for i in items]
+    flats = [i.statement.alone if i.statement is not None else None for i in items]
     if None in flats:
         return False
     length = indent + sum(len(text or "") + 2 for text in flats) - 2
@@ -346,9 +350,11 @@ def _by_author(links: Sequence[Link]) -> list[list[Link]]:
     return lines
 
 
-def _one_by_one(links: Sequence[Link]) -> list[list[Link]]:
-    """A line for each link, but for a value that begins the chain, and what comes behind it."""
-    together = 2 if links[0].plain and links[0].flat is not None and not links[1].begins else 1
+def _one_by_one(links: Sequence[Link], room: int) -> list[list[Link]]:
+    """A line for each link, but for a value that begins the chain and fits, and what comes behind it."""
+    first = links[0]
+    fits = first.flat is not None and len(first.flat) <= room
+    together = 2 if first.plain and fits and not links[1].begins else 1
     return [list(links[:together]), *([link] for link in links[together:])]
 
 

@@ -44,6 +44,11 @@ class Statement(NamedTuple):
     leading: tuple[str, ...]
     flat: str | None
 
+    @property
+    def alone(self) -> str | None:
+        """Its text on one line, where it has no comments and so may share one."""
+        return None if self.leading else self.flat
+
 
 class Item(NamedTuple):
     """A line of a block: a comment of its own, or a statement with what stands behind it.
@@ -91,7 +96,7 @@ class Statements:
             return Block((), (), "{}")
         text = None
         if not opening and self.original.one_line(start, end):
-            flats = [i.statement.flat if i.statement is not None else None for i in items]
+            flats = [i.statement.alone if i.statement is not None else None for i in items]
             if None not in flats:
                 text = f"{{ {'; '.join(flats)} }}"  # type: ignore[arg-type]
         return Block(items, opening, text)
@@ -141,7 +146,7 @@ class Statements:
         end = chain.span.start
         for i, link in enumerate(chain.links):
             pieces, hoisted = self._link(link)
-            begins = self.original.begins_line(end, link.span.start)
+            begins = bool(hoisted) or self.original.begins_line(end, link.span.start)
             end = link.span.end
             until = chain.links[i + 1].span.start if i + 1 < len(chain.links) else link.span.end
             trailing, following = split(self.original.comments(link.span.end, until))
@@ -182,7 +187,7 @@ class Statements:
     def _with_leading(self, made: Statement, start: int, end: int) -> Statement:
         """The statement with the comments between two offsets before it."""
         found = texts(self.original.comments(start, end))
-        return made._replace(leading=found + made.leading, flat=None) if found else made
+        return made._replace(leading=found + made.leading) if found else made
 
     def _input(self, node: s.Input) -> Statement:
         pieces, hoisted = self.expressions.unit(node.shape)
@@ -301,15 +306,16 @@ class Statements:
         if params is None:
             return self._expression(head, " = ", node.value, aligned=aligned)
 
-        def make(expressions: Expressions) -> tuple[Pieces, tuple[str, ...]]:
-            group = self._params(params, node.name.span.end, node.value.span.start, expressions)
-            value, hoisted = expressions.unit(node.value)
-            return [head, group, " = ", *value], hoisted
-
-        group = self._params(params, node.name.span.end, node.value.span.start, self.expressions)
+        value, leading = self.expressions.unit(node.value)
+        expressions = self.expressions
+        if leading:  # then those of the parameters go there too, in their order
+            expressions, leading = expressions.muted, texts(self.original.comments(*node.span))
+        group = self._params(params, node.name.span.end, node.value.span.start, expressions)
         if group.flat is not None and len(head) + len(group.flat) < _LONG_HEAD:
-            return self._expression(head + group.flat, " = ", node.value, aligned=aligned)
-        return self._whole(node.span, make)
+            link = Link(value, flat(value), (), ())
+            return _made(head + group.flat, " = ", [link], leading, aligned=aligned)
+        pieces = [head, group, " = ", *value]
+        return _made("", "", [Link(pieces, flat(pieces), (), ())], leading)
 
     def _section(self, node: s.Section) -> Statement:
         return self._named_entries(node.name.text, node.entries, node.name.span, node.span.end)
@@ -352,7 +358,7 @@ def _made(
     links = (first._replace(leading=()), *links[1:])
     joint = " " if operator == "if" else " -> "
     text = None
-    if not leading and not any(link.flat is None or link.leading or link.trailing or link.begins for link in links):
+    if not any(link.flat is None or link.leading or link.trailing or link.begins for link in links):
         text = joint.join(link.flat for link in links if link.flat is not None)
         text = text if operator == "if" else f"{head}{operator}{text}"
     return Statement(head, operator, tuple(links), aligned, leading, text)

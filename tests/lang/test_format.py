@@ -2,21 +2,30 @@
 
 from __future__ import annotations
 
+import importlib.util
 import random
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from netc import formatter, parser, syntax
+from netc.compiler import analyse, emit
 from netc.diagnostics import Report
-from netc.formatter import format_text, same
+from netc.formatter import format_text, print_tree, same
 from netc.formatting.lines import WIDTH
 from netc.lexer import comments
 from netc.source import Source
-from tests.docs.blocks import Block, all_blocks
+from tests.docs.blocks import PAGES
 from tests.lang.layouts import relayout
+from tests.lang.programs import random_program
 from tests.lang.test_corpus import cases
+from tests.lang.trees import random_tree
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from types import ModuleType
 
 ROOT = Path(__file__).parents[2]
 FORMATTED = sorted(
@@ -61,20 +70,27 @@ def test_a_program_of_the_project_is_formatted(path: Path) -> None:
     assert formatted(text) == text, "format it: netc fmt models examples tests/models/written"
 
 
-@pytest.mark.parametrize("block", all_blocks("net"), ids=str)
-def test_a_block_of_the_documentation_is_formatted(block: Block) -> None:
-    """A fragment is held to the form that it has in its section or body."""
-    head = next((h for mark, h in HEADS.items() if mark in block.marks), None)
-    text = block.text
-    if head is not None:
-        text = head + "".join(f"  {line}\n" if line else "\n" for line in text.splitlines()) + "}\n"
-    if tree(text) is not None:
-        assert formatted(text) == text
-    else:
-        assert "wrong" in block.marks
+@pytest.mark.parametrize("path", PAGES, ids=lambda p: p.name)
+def test_the_programs_of_a_page_are_formatted(path: Path) -> None:
+    text = path.read_text(encoding="utf-8")
+    assert documentation().page(text) == text, "format it: python docs/format.py"
 
 
-HEADS = {"body": "network Net {\n", "data": "data {\n", "train": "train {\n"}
+def documentation() -> ModuleType:
+    """docs/format.py."""
+    spec = importlib.util.spec_from_file_location("docs_format", ROOT / "docs/format.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_fragments_of_pages_are_formatted_as_they_would_stand() -> None:
+    """And what doesn't parse stays."""
+    page = "```net body\na:B\n```\n```net\na=1\n```\n```net wrong=E0106\na=\n```\n```net data\na=1\nbcd = 2\n```\n"
+    expected = page.replace("a:B", "a: B").replace("a=1", "a = 1", 1).replace("a=1", "a   = 1")
+    assert documentation().page(page) == expected
 
 
 # --- the same program -------------------------------------------------------------------------------------------------
@@ -256,3 +272,54 @@ def test_long_programs_take_linear_time() -> None:
         assert format_text(Source(text * n), Report()) is not None
         times.append(time.process_time() - start)
     assert times[1] < 8 * times[0]
+
+
+# --- random trees -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("start", range(0, 1000, 50))
+def test_random_trees_are_printed_and_parsed(start: int) -> None:
+    """1,000 programs of every kind of node: the same tree, the same comments, unchanged by a second run."""
+    for seed in range(start, start + 50):
+        chance = random.Random(seed)
+        file = random_tree(chance)
+        text = print_tree(file)
+        assert same(tree(text), file), seed
+        assert formatted(text) == text, seed
+        made, texts = relayout(text, chance, chance.choice([0, 0.05, 0.3]))
+        after = formatted(made)
+        assert same(tree(after), file), seed
+        assert said(after) == texts, seed
+
+
+def test_random_trees_have_every_kind_of_node() -> None:
+    kinds = {n for n, v in vars(syntax).items() if isinstance(v, type) and hasattr(v, "_fields") and n != "Span"}
+    seen = {type(node).__name__ for seed in range(200) for node in every(random_tree(random.Random(seed)))}
+    assert kinds - seen == {"Broken"}
+
+
+def every(value: object) -> Iterator[object]:
+    """Every node of a tree."""
+    if isinstance(value, tuple):
+        yield value
+        for item in value:
+            yield from every(item)
+
+
+def test_random_programs_mostly_check_clean() -> None:
+    """What checks clean builds; the mistakes that are meant to be there are found."""
+    right, wrong = 0, 0
+    for seed in range(60):
+        file = random_program(random.Random(seed), mistakes=0 if seed < 40 else 0.2)
+        text = print_tree(file)
+        assert same(tree(text), file), seed
+        assert formatted(text) == text, seed
+        checked = analyse(text)
+        if checked.program is None:
+            assert seed >= 40, text
+            wrong += 1
+        else:
+            emit(checked.program)
+            right += 1
+    assert right >= 40
+    assert wrong >= 10
