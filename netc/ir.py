@@ -532,8 +532,20 @@ class Data(NamedTuple):
     span: Span
 
 
+class ParameterGroup(NamedTuple):
+    """Settings of the optimizer for the parameters whose paths match; the places are the pattern's and the whole's."""
+
+    pattern: str
+    settings: Mapping[str, Arg]
+    span: Span
+    whole: Span
+
+
 class Train(NamedTuple):
-    """How the network is trained. `schedule` has what follows from the run (`T_max`) filled in."""
+    """How the network is trained. `schedule` has what follows from the run (`T_max`) filled in.
+
+    `freeze` are patterns of paths, each with its place; `groups` stand in the order of the file, the last one counts.
+    """
 
     loss: Call
     optimizer: Call
@@ -542,3 +554,5 @@ class Train(NamedTuple):
     metrics: tuple[str, ...]
     seed: int
     span: Span
+    freeze: tuple[tuple[str, Span], ...] = ()
+    groups: tuple[ParameterGroup, ...] = ()

@@ -227,6 +227,8 @@ def _imports(plan: Plan, code: str, name: str) -> str:
         standard.append(f"from collections.abc import {', '.join(abstract)}")
     if "ThreadPoolExecutor" in code:
         standard.append("from concurrent.futures import ThreadPoolExecutor")
+    if "fnmatchcase(" in code:
+        standard.append("from fnmatch import fnmatchcase")
     if "(compress(" in code:
         standard.append("from itertools import compress")
     standard += ["from pathlib import Path", "from typing import Any, NoReturn"]
@@ -261,12 +263,32 @@ def _constants(plan: Plan) -> str:
         lines.append(f"VALIDATION = {python(data.validation)}  # share of the images held out to choose best.pt")
     lines += _data_constants(plan)
     lines.append(f'RUNS = Path("runs") / {literal(plan.stem)}  # where each run gets its folder')
+    lines += _parameters(plan)
     lines += _settings(plan)
     steps = plan.images
     bodies = (steps.prepare, steps.training, steps.augment, steps.preprocess)
     more = [c for body in bodies if body for c in body.constants]
     loss = call(f"nn.{train.loss.name}(", _arguments(train.loss), ")").lines(0, "loss_function = ")
     return "\n".join([*lines, "", *more, *([""] if more else []), *loss])
+
+
+def _parameters(plan: Plan) -> list[str]:
+    """Which parameters keep their values, and which have settings of their own."""
+    lines = []
+    if plan.train.freeze:
+        lines.append("# Parameters that keep their values, by their names")
+        lines += call("[", [Text(literal(pattern)) for pattern, _ in plan.train.freeze], "]").lines(0, "FROZEN = ")
+    if plan.train.groups:
+        lines.append("# Settings of their own for parameters, by their names; the last that matches counts")
+        items = [Text(f"{literal(g.pattern)}: {_own_settings(plan, g)}") for g in plan.train.groups]
+        lines += call("{", items, "}", broken=True).lines(0, "GROUPS = ")
+    return lines
+
+
+def _own_settings(plan: Plan, group: ir.ParameterGroup) -> str:
+    types = {p.name: p.type for p in plan.train.optimizer.entry.params}
+    values = {n: tuple(a.value) if isinstance(a.value, list) else a.value for n, a in group.settings.items()}
+    return "{" + ", ".join(f'"{n}": {python(v, types.get(n, "any"))}' for n, v in values.items()) + "}"
 
 
 def _evaluation_batch(plan: Plan) -> int:

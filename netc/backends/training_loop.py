@@ -48,6 +48,8 @@ def words(plan: Plan) -> frozenset[str]:
     found |= {"accuracy"} if plan.accuracy else set()
     found |= {"validation"} if plan.data.validation is not None else set()
     found |= {"test"} if plan.data.test is not None else set()
+    found |= {"freeze"} if plan.train.freeze else set()
+    found |= {"groups"} if plan.train.groups else set()
     found |= {"channels_last"} if plan.channels_last else set()
     if plan.train.schedule is not None:
         name = plan.train.schedule.name
@@ -61,7 +63,12 @@ def _given(step: ir.Call) -> dict[str, Text]:
 
 
 def _optimizer(train: ir.Train) -> str:
-    items = [Text("model.parameters()"), *_given(train.optimizer).values()]
+    parameters = "model.parameters()"
+    if train.groups:
+        parameters = "parameter_groups(model)"
+    elif train.freeze:
+        parameters = "[p for p in model.parameters() if p.requires_grad]"
+    items = [Text(parameters), *_given(train.optimizer).values()]
     lines = call(f"torch.optim.{train.optimizer.name}(", items, ")").lines(4, "optimizer = ")
     return "\n".join(f"    {line}" for line in lines)
 

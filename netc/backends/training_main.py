@@ -25,10 +25,30 @@ _CONDITION = re.compile(r"!?\w+\|")
 MODEL = '''
 def build_model(device: torch.device) -> nn.Module:
 channels_last|    """The network with fresh weights, in the layout that suits convolutions."""
-channels_last|    return @CLASS@().to(device).to(memory_format=torch.channels_last)
 !channels_last|    """The network with fresh weights."""
-!channels_last|    return @CLASS@().to(device)
+channels_last|!freeze|    return @CLASS@().to(device).to(memory_format=torch.channels_last)
+!channels_last|!freeze|    return @CLASS@().to(device)
+channels_last|freeze|    model = @CLASS@().to(device).to(memory_format=torch.channels_last)
+!channels_last|freeze|    model = @CLASS@().to(device)
+freeze|    for name, parameter in model.named_parameters():
+freeze|        if any(fnmatchcase(name, pattern) for pattern in FROZEN):
+freeze|            parameter.requires_grad_(False)
+freeze|    return model
 
+groups|
+groups|def parameter_groups(model: nn.Module) -> list[dict[str, Any]]:
+groups|    """The parameters for the optimizer, those with the same settings in one group."""
+groups|    groups: dict[tuple[tuple[str, Any], ...], list[nn.Parameter]] = {(): []}
+groups|    for name, parameter in model.named_parameters():
+groups|freeze|        if not parameter.requires_grad:
+groups|freeze|            continue
+groups|        settings: dict[str, Any] = {}
+groups|        for pattern, own in GROUPS.items():
+groups|            if fnmatchcase(name, pattern):
+groups|                settings.update(own)
+groups|        groups.setdefault(tuple(sorted(settings.items())), []).append(parameter)
+groups|    return [{"params": p, **dict(settings)} for settings, p in groups.items() if p]
+groups|
 
 @torch.inference_mode()
 def predict(model: nn.Module, images: @IMAGES@) -> Tensor:

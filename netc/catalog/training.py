@@ -143,17 +143,20 @@ def loss_reject(name: str, args: Args) -> Reject | None:
 # --- schedulers -------------------------------------------------------------------------------------------------------
 
 
-def scheduler_reject(name: str, args: Args, optimizer: str, momenta: bool, groups: int, run: Run) -> Reject | None:
+def scheduler_reject(
+    name: str, args: Args, optimizer: str, momenta: bool, groups: int | None, run: Run
+) -> Reject | None:
     """What torch rejects in the arguments of a scheduler, at its construction or in a step of the run.
 
-    `momenta` says whether the optimizer has `momentum` or `betas`, `groups` how many groups of parameters it has.
+    `momenta` says whether the optimizer has `momentum` or `betas`, `groups` how many groups of parameters it has,
+    None where that is not known.
     """
     if args.get("last_epoch", -1) != -1:
         return Reject("last_epoch", "-1", repr(args["last_epoch"]), "a run begins at its beginning; `--resume` goes on")
     momentum = ("base_momentum", "max_momentum") if args.get("cycle_momentum") else ()
     for argument in ("base_lr", "max_lr", "min_lr", *momentum):
         value = args.get(argument)
-        if isinstance(value, (list, tuple)) and len(value) != groups:
+        if isinstance(value, (list, tuple)) and groups is not None and len(value) != groups:
             expected = "one number" if groups == 1 else f"one number, or {groups}"
             return Reject(argument, expected, repr(value), "there is one for each group of parameters")
     if args.get("cycle_momentum") and not momenta:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from netc import ir, limits
 from netc import syntax as s
-from netc.checker import classes, graph, modules, references, sections, unused
+from netc.checker import classes, graph, modules, references, sections, settings, unused
 from netc.checker.body import Body
 from netc.checker.expressions import ERROR
 from netc.checker.python_text import text
@@ -40,7 +40,7 @@ def check(file: s.File, source: Source, report: Report, stem: str, loader: Loade
         _defaults(session, own, report)
     _link(session, unit, report)
     networks = _networks(session, unit, report)
-    found = sections.collect(file, report)
+    found = settings.collect(file, report)
     enough = (s.Network, s.Variant, s.Broken) if "train" in found else (s.Network, s.Variant, s.Module, s.Broken)
     if not any(isinstance(d, enough) for d in file.definitions):
         _no_network(file, source, report)

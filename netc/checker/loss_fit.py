@@ -18,7 +18,7 @@ from netc.shapes import product, same
 from netc.source import Span
 
 if TYPE_CHECKING:
-    from netc.checker.sections import Settings
+    from netc.checker.settings import Settings
     from netc.diagnostics import Report
     from netc.source import Source
 

@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 from netc import catalog, ir
 from netc import syntax as s
-from netc.checker import crosschecks, overlaps, training_checks, transforms
+from netc.checker import crosschecks, overlaps, parameter_groups, training_checks, transforms
 from netc.checker.arguments import bind, ordered
 from netc.checker.expressions import ERROR, Evaluator, kind_of
-from netc.checker.habits import first_of_torch, number_help, setting, setting_help, torch_name
+from netc.checker.habits import first_of_torch, number_help, setting, torch_name
 from netc.checker.python_text import names, text
 from netc.checker.values import DType
-from netc.diagnostics import Label, nearest, suggestion
+from netc.diagnostics import nearest, suggestion
 from netc.fixes import rewrite, spelling
 from netc.identifiers import python_name
 from netc.ir import Arg
@@ -27,108 +27,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from netc.catalog.entry import Entry
-    from netc.diagnostics import Fix, Report
+    from netc.checker.settings import Settings
+    from netc.diagnostics import Report
     from netc.source import Span
 
-# The settings of each section, and those that the language has but this version doesn't compile.
-SETTINGS = {
-    "data": ("train", "validation", "test", "transform", "augment", "batch_size"),
-    "train": ("loss", "optimizer", "schedule", "epochs", "metrics", "seed", "network"),
-}
-LATER = {
-    "data": ("fields", "balance", "sampler", "split", "workers", "cache"),
-    "train": (
-        "steps", "precision", "clip_grad_norm", "accumulate", "compile", "early_stop", "checkpoint", "freeze", "ema",
-        "init_from", "deterministic", "parallel", "schedule_every",
-    ),
-}  # fmt: skip
 METRICS = ("accuracy",)
 # Schedulers that take functions or other schedulers, and optimizers that need more than gradients.
 _LATER_SCHEDULERS = {"LambdaLR", "MultiplicativeLR", "SequentialLR", "ChainedScheduler"}
 _LATER_OPTIMIZERS = {"LBFGS", "SparseAdam", "Muon"}
-
-Settings = dict[str, s.Setting]
-
-
-def collect(file: s.File, report: Report) -> dict[str, tuple[s.Section, Settings]]:
-    """The sections of a file by name, each with its settings by key; unknown and repeated ones are reported."""
-    found: dict[str, tuple[s.Section, Settings]] = {}
-    for section in file.definitions:
-        if not isinstance(section, s.Section):
-            continue
-        name = section.name.text
-        if name not in SETTINGS:
-            report.add(
-                "E0501",
-                f"there is no section `{name}`",
-                section.name.span,
-                help=suggestion(name, [*SETTINGS, "network", "module"]) or "the sections are `data` and `train`",
-                fix=spelling(name, section.name.span, SETTINGS.keys() - _named(file)),
-            )
-            continue
-        if name in found:
-            report.add(
-                "E0208",
-                f"the section `{name}` stands twice",
-                section.name.span,
-                "again",
-                secondary=[Label(found[name][0].name.span, "first here")],
-                help="merge the two",
-            )
-            continue
-        found[name] = section, _settings(section, name, report)
-    return found
-
-
-def _named(file: s.File) -> set[str]:
-    """The names of the sections."""
-    return {d.name.text for d in file.definitions if isinstance(d, s.Section)}
-
-
-def _settings(section: s.Section, name: str, report: Report) -> Settings:
-    out: Settings = {}
-    for entry in section.entries:
-        if isinstance(entry, s.Broken):
-            continue
-        key = entry.key
-        if key.text in LATER[name]:
-            Evaluator(report, {}).not_yet(key.span, f"the setting `{key.text}`")
-        elif key.text not in SETTINGS[name]:
-            known = (*SETTINGS[name], *LATER[name])
-            other = next((n for n in SETTINGS if key.text in SETTINGS[n]), None)
-            hint = f"`{key.text}` belongs in the section `{other}`" if other else setting_help(name, key.text)
-            hint = hint or suggestion(key.text, known)
-            hint = hint or f"the settings are {', '.join(f'`{k}`' for k in SETTINGS[name])}"
-            fix = None if other else _setting_fix(section, key, known)
-            report.add("E0502", f"`{name}` has no setting `{key.text}`", key.span, help=hint, fix=fix)
-        elif isinstance(entry, s.Group):
-            report.add(
-                "E0503",
-                f"`{key.text}` takes a value, not settings in braces",
-                entry.span,
-                help=f"write `{key.text} = …`",
-            )
-        elif key.text in out:
-            report.add(
-                "E0504",
-                f"`{key.text}` is set twice",
-                key.span,
-                "again",
-                secondary=[Label(out[key.text].key.span, "first here")],
-                help="remove one of them",
-            )
-        else:
-            out[key.text] = entry
-    return out
-
-
-def _setting_fix(section: s.Section, key: s.Ident, known: tuple[str, ...]) -> Fix | None:
-    """The setting that is meant, unless the section has it besides."""
-    free = set(known) - {e.key.text for e in section.entries if not isinstance(e, s.Broken)}
-    meant = setting(section.name.text, key.text)
-    if meant is not None:
-        return rewrite(key.span, meant) if meant in free else None
-    return spelling(key.text, key.span, free) if setting_help(section.name.text, key.text) is None else None
 
 
 def check(
@@ -163,7 +69,9 @@ def check(
         overlaps.check(data, {key: setting.value.span for key, setting in found["data"][1].items()}, report)
         transforms.check(data, reader.places, report)
     if train is not None:
-        training_checks.check(data, train, reader.places, report)
+        if trained and not ambiguous:
+            parameter_groups.check(train, trained, reader.places, report)
+        training_checks.check(data, train, trained, reader.places, report)
     if data and train and trained and not ambiguous and len(report.errors) == before:
         crosschecks.check(data, train, trained, report)
     return data, train, trained
@@ -177,6 +85,7 @@ class _Reader:
         self.evaluator = Evaluator(report, constants)
         self.python: frozenset[str] = frozenset()  # what `use`d files define
         self.places: dict[Span, dict[str, Span]] = {}  # of the arguments of each call
+        self.groups: Any = ()
 
     # --- data --------------------------------------------------------------------------------------------------------
 
@@ -333,9 +242,12 @@ class _Reader:
         schedule = self.optional(settings, "schedule", self.schedule)
         metrics = self.optional(settings, "metrics", self.metrics)
         seed = self.optional(settings, "seed", self.seed)
-        if any(part is ERROR for part in (loss, optimizer, epochs, schedule, metrics, seed)):
+        freeze = self.optional(settings, "freeze", lambda _, chain: parameter_groups.read_freeze(chain, self.evaluator))
+        if any(part is ERROR for part in (loss, optimizer, epochs, schedule, metrics, seed, freeze, self.groups)):
             return None
-        return ir.Train(loss, optimizer, schedule, epochs, metrics or (), seed or 0, section.name.span)
+        return ir.Train(
+            loss, optimizer, schedule, epochs, metrics or (), seed or 0, section.name.span, freeze or (), self.groups
+        )  # fmt: skip
 
     def loss(self, key: str, chain: s.Chain) -> Any:
         step = self.single(chain, "a loss")
@@ -371,8 +283,14 @@ class _Reader:
 
     def optimizer(self, key: str, chain: s.Chain) -> Any:
         step = chain.links[0].step
-        if isinstance(step, s.Edited):
-            return self.evaluator.not_yet(step.edits[0].span, "a group of parameters")
+        if isinstance(step, s.Edited) and len(chain.links) == 1:
+            inner = s.Link(None, step.value, step.value.span)
+            call = self.optimizer(key, s.Chain((inner,), step.value.span))
+            if call is not ERROR:
+                self.groups = parameter_groups.read_groups(
+                    step.edits, call.entry, self.evaluator, self.code, self.places
+                )
+            return call
         return self.torch_call(
             chain, "an optimizer", "optimizer", catalog.optimizer, catalog.optimizers, _LATER_OPTIMIZERS
         )

@@ -13,6 +13,7 @@ from netc import ir
 from netc.catalog import training as facts
 from netc.catalog.data import sample_count
 from netc.catalog.entry import REQUIRED
+from netc.checker.parameter_groups import count
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 CODES = {"early": "W0823", "late": "W0824", "wrong": "W0825"}
 
 
-def check(data: ir.Data | None, train: ir.Train, places: Places, report: Report) -> None:
+def check(data: ir.Data | None, train: ir.Train, network: ir.Network | None, places: Places, report: Report) -> None:
     """Report what is wrong with the arguments, and then with the schedule."""
     for call, reject in (
         (train.loss, facts.loss_reject(train.loss.name, _args(train.loss))),
@@ -36,7 +37,7 @@ def check(data: ir.Data | None, train: ir.Train, places: Places, report: Report)
             _rejected(call, reject, places, report)
     run = facts.Run(train.epochs, None if data is None else batches(data))
     if train.schedule is not None:
-        _schedule(train.schedule, train.optimizer, run, places, report)
+        _schedule(train.schedule, train.optimizer, _groups(train, network), run, places, report)
     _no_rate(train, places, report)
 
 
@@ -73,12 +74,24 @@ def batches(data: ir.Data) -> int | None:
     return None if images is None or images < 1 else -(-images // data.batch_size)
 
 
-def _schedule(schedule: ir.Call, optimizer: ir.Call, run: facts.Run, places: Places, report: Report) -> None:
+def _groups(train: ir.Train, network: ir.Network | None) -> int | None:
+    """How many groups the optimizer has; None where that hangs on a network that isn't known."""
+    if not train.groups:
+        return 1
+    from netc.summary import weights
+
+    paths = [] if network is None else [w.path for w in weights(network) if w.trained]
+    return count(train, paths) if paths else None
+
+
+def _schedule(
+    schedule: ir.Call, optimizer: ir.Call, groups: int | None, run: facts.Run, places: Places, report: Report
+) -> None:
     args = _args(schedule)
     if args.get("T_max", 0) is REQUIRED:
         args["T_max"] = run.epochs
     momenta = any(p.name in ("momentum", "betas") for p in optimizer.entry.params)
-    reject = facts.scheduler_reject(schedule.name, args, optimizer.name, momenta, 1, run)
+    reject = facts.scheduler_reject(schedule.name, args, optimizer.name, momenta, groups, run)
     if reject is not None:
         _rejected(schedule, reject, places, report)
         return
@@ -114,7 +127,7 @@ def _too_short(schedule: ir.Call, args: dict[str, Any], run: facts.Run, places: 
 def _no_rate(train: ir.Train, places: Places, report: Report) -> None:
     """A rate of 0, unless the schedule has its own."""
     own = train.schedule is not None and train.schedule.name in facts.SETS_RATE
-    if train.optimizer.get_or("lr", 1) == 0 and not own:
+    if train.optimizer.get_or("lr", 1) == 0 and not own and not any("lr" in g.settings for g in train.groups):
         report.add(
             "W0822", f"`{train.optimizer.name}` learns nothing at a rate of 0", _place(train.optimizer, "lr", places),
             help="choose a rate above 0, such as `lr=1e-3`",

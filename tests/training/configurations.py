@@ -3,7 +3,18 @@
 from __future__ import annotations
 
 from netc.backends.training import emit
-from tests.training.programs import TO_TENSOR, call, data, dataset, image_input, lenet, normalize, train, transform
+from tests.training.programs import (
+    NOWHERE,
+    TO_TENSOR,
+    call,
+    data,
+    dataset,
+    image_input,
+    lenet,
+    normalize,
+    train,
+    transform,
+)
 
 
 def _lenet() -> str:
@@ -130,6 +141,20 @@ def _fake() -> str:
     return emit("Net", "fake", image_input(3, 48, 36), sections, settings, outputs=3)
 
 
+def _groups() -> str:
+    sections, settings = lenet(
+        epochs=30,
+        freeze=(("conv1.*", NOWHERE),),
+        groups=train(groups={"conv*": {"lr": 0.01}, "*.bias": {"weight_decay": 0, "momentum": 0.5}}).groups,
+    )
+    return emit("LeNet", "lenet", image_input(1, 32, 32), sections, settings, outputs=10)
+
+
+def _frozen() -> str:
+    sections, settings = lenet(epochs=3, freeze=(("conv1.*", NOWHERE), ("conv2.*", NOWHERE)))
+    return emit("LeNet", "lenet", image_input(1, 32, 32), sections, settings, outputs=10, channels_last=False)
+
+
 CONFIGURATIONS = {
     "lenet": _lenet,
     "mnist_mlp": _mnist_mlp,
@@ -141,4 +166,6 @@ CONFIGURATIONS = {
     "emnist": _emnist,
     "qmnist": _qmnist,
     "fake": _fake,
+    "groups": _groups,
+    "frozen": _frozen,
 }

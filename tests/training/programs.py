@@ -52,10 +52,17 @@ def train(
     epochs: int = 2,
     metrics: tuple[str, ...] = ("accuracy",),
     seed: int = 0,
+    freeze: tuple[str, ...] = (),
+    groups: dict[str, dict[str, object]] | None = None,
 ) -> ir.Train:
     loss = loss or call("loss", "CrossEntropyLoss")
     optimizer = optimizer or call("optimizer", "SGD", lr=0.05, momentum=0.9)
-    return ir.Train(loss, optimizer, schedule, epochs, metrics, seed, NOWHERE)
+    frozen = tuple((pattern, NOWHERE) for pattern in freeze)
+    own = tuple(
+        ir.ParameterGroup(pattern, {n: ir.Arg(v, repr(v)) for n, v in settings.items()}, NOWHERE, NOWHERE)
+        for pattern, settings in (groups or {}).items()
+    )
+    return ir.Train(loss, optimizer, schedule, epochs, metrics, seed, NOWHERE, frozen, own)
 
 
 TO_TENSOR = transform("ToTensor")
