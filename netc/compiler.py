@@ -14,6 +14,7 @@ from netc import limits, parser
 from netc.backends import model
 from netc.checker import check
 from netc.diagnostics import LIMIT, Diagnostic, Report, TooMany
+from netc.fixes import settled
 from netc.ir import Network, Program
 from netc.overrides import apply as override
 from netc.silences import Silences
@@ -85,9 +86,10 @@ def _analyse(text: str, name: str, stem: str, settings: Mapping[str, str], loade
         other = Report(silences.covers)
         if other_language(source, other):
             report = other
-    found = report.diagnostics
-    if settings:  # what is at fault may be a value that doesn't stand in the text
-        found = tuple(d._replace(fix=None) for d in found)
+    # With settings, what is at fault may be a value that doesn't stand in the text.
+    found = tuple(
+        d if d.fix is None else d._replace(fix=None if settings else settled(d.fix, text)) for d in report.diagnostics
+    )
     return Checked(source, None if report.failed else program, found)
 
 

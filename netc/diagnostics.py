@@ -22,10 +22,16 @@ class Label(NamedTuple):
 
 
 class Edit(NamedTuple):
-    """Replace what a span covers by a text; an empty span inserts."""
+    """Replace what a span covers by a text; an empty span inserts.
+
+    part: what the span is, where the text decides what has to change: an "item" of a list, or an "argument" that is
+        given by name, with which a comma goes; a "step" of a chain, with which an arrow goes; an argument whose "value"
+        changes and whose name stays. `fixes.settled` makes plain edits of them.
+    """
 
     span: Span
     text: str
+    part: str = ""
 
 
 class Fix(NamedTuple):

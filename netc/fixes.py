@@ -18,6 +18,10 @@ if TYPE_CHECKING:
 _LONG = 8  # letters of a word that may have two wrong ones
 _BLANKS = re.compile(r"[ \t]*")
 _COMMA = re.compile(r"[ \t]*,[ \t]*")
+_ARROW = re.compile(r"->[ \t]*\Z")
+_NAMED = re.compile(r"\w+\s*=(?!=)")
+_VALUE = re.compile(r"(?:\w+\s*=\s*)?(\"[^\"\n]*\"|'[^'\n]*'|-?[\d._eE]+|True|False|None)")
+_QUIET = re.compile(r"#[^\n]*|\"[^\"\n]*\"|'[^'\n]*'")
 
 
 def rewrite(span: Span, text: str) -> Fix:
@@ -53,6 +57,49 @@ def _digits(word: str) -> str:
     return "".join(c for c in word if c.isdigit())
 
 
+def leave_out(span: Span, what: str, part: str = "argument") -> Fix:
+    """Take an argument out of a call, an "item" out of a list, a "step" out of a chain; the fix calls it `what`."""
+    return Fix(f"leave out `{what}`", (Edit(span, "", part),))
+
+
+def value(span: Span, new: str) -> Fix:
+    """Another value for an argument, `name=value` or `value`; there is none where what is written is no plain value."""
+    return Fix(f"write `{new}`", (Edit(span, new, "value"),))
+
+
+def stands_alone(text: str, span: Span) -> bool:
+    """Whether an expression is all of a statement up to an arrow, so that a chain can stand in its place."""
+    before = text[text.rfind("\n", 0, span.start) + 1 : span.start]
+    after = text[span.end :].lstrip(" \t")
+    ends = not after or after[0] in "\r\n;}#" or after.startswith("->")
+    return ends and re.fullmatch(r"(?:.*[{;])?\s*(?:\w+\s*=\s*)?", before) is not None and not _open(text, span.start)
+
+
+def _open(text: str, end: int) -> bool:
+    """Whether a parenthesis or bracket is open."""
+    plain = _QUIET.sub("", text[:end])
+    return sum(plain.count(c) for c in "([") > sum(plain.count(c) for c in ")]")
+
+
+def settled(fix: Fix, text: str) -> Fix | None:
+    """The fix with the commas and arrows that go with its edits; None where they can't be told."""
+    edits = [_settled(edit, text) for edit in fix.edits]
+    kept = tuple(edit for edit in edits if edit is not None)
+    return Fix(fix.title, kept) if len(kept) == len(edits) else None
+
+
+def _settled(edit: Edit, text: str) -> Edit | None:
+    span = edit.span
+    if edit.part == "value":
+        match = _VALUE.fullmatch(text, span.start, span.end)
+        return Edit(Span(match.start(1), span.end), edit.text) if match else None
+    if edit.part == "argument" and not _NAMED.match(text, span.start, span.end):
+        return None
+    if edit.part in ("item", "argument"):
+        return without(text, span)
+    return without_step(text, span) if edit.part == "step" else edit
+
+
 def without(text: str, span: Span) -> Edit:
     """Take an argument or an item out of a list, with the comma that goes with it; comments stay."""
     after = _COMMA.match(text, span.end)
@@ -67,3 +114,18 @@ def without(text: str, span: Span) -> Edit:
         if text.startswith(("\n", "\r\n"), blanks.end()):  # it had the line to itself
             start, end = line, text.index("\n", blanks.end()) + 1
     return Edit(Span(start, end), "")
+
+
+def without_step(text: str, span: Span) -> Edit | None:
+    """Take a step out of its chain, with the arrow before it, or behind it where it is the first; comments stay."""
+    arrow = _ARROW.search(text, 0, span.start)
+    if arrow is None:
+        behind = re.compile(r"\s*->[ \t]*").match(text, span.end)
+        return Edit(Span(span.start, behind.end()), "") if behind else None
+    start = len(text[: arrow.start()].rstrip())
+    rest = text[span.end : text.find("\n", span.end) if "\n" in text[span.end :] else len(text)]
+    if "\n" in text[start : arrow.start()] and rest.strip():  # something else begins the line then
+        blanks = _BLANKS.match(text, span.end)
+        assert blanks is not None
+        return Edit(Span(arrow.start(), blanks.end()), "")
+    return Edit(Span(start, span.end), "")

@@ -55,8 +55,8 @@ def choose(diagnostics: Iterable[Diagnostic]) -> list[Diagnostic]:
 def apply(text: str, diagnostics: Iterable[Diagnostic]) -> str:
     """The text with the fixes of diagnostics that were chosen."""
     edits = [e for d in diagnostics if d.fix is not None for e in d.fix.edits]
-    for span, new in sorted(edits, reverse=True):
-        text = text[: span.start] + new + text[span.end :]
+    for edit in sorted(edits, reverse=True):
+        text = text[: edit.span.start] + edit.text + text[edit.span.end :]
     return text
 
 

@@ -48,7 +48,20 @@ def describe(tokens: list[Token], at: int, expected: set[str], report: Report) -
     secondary = []
     if before is not None and before.type not in ("_NL", "LBRACE"):
         secondary.append(Label(before.span, "after this"))
-    report.add("E0106", message, _place(tokens, at), help=help_text, secondary=secondary)
+    fix = _sign(tokens, at, expected)
+    report.add("E0106", message, _place(tokens, at), help=help_text, secondary=secondary, fix=fix)
+
+
+def _sign(tokens: list[Token], at: int, expected: set[str]) -> Fix | None:
+    """The sign that is meant by another one of the language's: `==` in a setting, `=` in a condition or a rule."""
+    token = tokens[at]
+    if token.text == "==" and "EQUAL" in expected and "COMPARE" not in expected:
+        return rewrite(token.span, "=")
+    if token.type == "EQUAL" and "TILDE" in expected:
+        return rewrite(token.span, "~")
+    start = max((i + 1 for i in range(at) if tokens[i].type in ("_NL", "LBRACE", "RBRACE", "ELSE")), default=0)
+    asks = tokens[start].type in ("IF", "ELIF") and not _open_brackets(tokens[start:at])
+    return rewrite(token.span, "==") if token.type == "EQUAL" and asks and "COMPARE" in expected else None
 
 
 def _place(tokens: list[Token], at: int) -> Span:

@@ -199,7 +199,11 @@ def _in_and_out(tokens: list[Token], at: int, expected: set[str], report: Report
     start, token = _line(tokens, at), tokens[at]
     kind = tokens[start].type
     if kind == "INPUT" and at - start in (2, 3) and (token.type in (*_ENDS, "LPAR", "NUMBER", "EQUAL", "LSQB")):
-        return _misfit(token if token.type not in _ENDS else tokens[at - 1], report, _INPUT)
+        fix = None
+        if token.type == "EQUAL" and at - start == 2 and tokens[at + 1].type == "LSQB":
+            gap = Span(tokens[at - 1].span.end, token.span.end)
+            fix = Fix("write `:`", (Edit(gap, ":"),))
+        return _misfit(token if token.type not in _ENDS else tokens[at - 1], report, _INPUT, fix=fix)
     if kind == "OUTPUT" and at - start == 2 and token.type in _ENDS:
         name = tokens[start + 1]
         return _misfit(name, report, f"an output has a name and a value: `output result = {name.text}`; the only one "

@@ -43,12 +43,14 @@ class Misfit(NamedTuple):
 
     kind: "early" (it is over before the run), "late" (it ends, or begins to act, only after the run) or "wrong" (it
         works against the training).
+    instead: what to write for the argument, where that is certain; nothing means to leave it out.
     """
 
     kind: str
     argument: str | None
     reason: str
     help: str
+    instead: str | None = None
 
 
 # --- optimizers -------------------------------------------------------------------------------------------------------
@@ -263,8 +265,8 @@ def _epochs(count: object) -> str:
     return f"{count} epoch{'s' * (count != 1)}"
 
 
-def _late(argument: str, reason: str, help_text: str) -> Misfit:
-    return Misfit("late", argument, reason, help_text)
+def _late(argument: str, reason: str, help_text: str, instead: str | None = None) -> Misfit:
+    return Misfit("late", argument, reason, help_text, instead)
 
 
 def _growing(args: Args) -> Misfit | None:
@@ -309,12 +311,12 @@ def _cosine(args: Args, run: Run) -> list[Misfit | None]:
     if 0 < falls < run.epochs - 1:
         return [Misfit(
             "early", "T_max", f"the rate falls for {_epochs(args['T_max'])} and then rises again, and the run has "
-            f"{_epochs(run.epochs)}", "leave `T_max` out: it follows from `epochs`",
+            f"{_epochs(run.epochs)}", "leave `T_max` out: it follows from `epochs`", "",
         )]  # fmt: skip
     if falls > run.epochs:
         return [_late(
             "T_max", f"the rate would fall for {_epochs(args['T_max'])}, and the run has {_epochs(run.epochs)}",
-            "leave `T_max` out: it follows from `epochs`",
+            "leave `T_max` out: it follows from `epochs`", "",
         )]  # fmt: skip
     return []
 
@@ -363,14 +365,14 @@ def _zero(total: float, run: Run) -> Misfit | None:
         return None
     return Misfit(
         "early", "total_iters", f"the rate is 0 after {_epochs(int(total))}, and the run has {_epochs(run.epochs)}",
-        f"write `total_iters={run.epochs}`",
+        f"write `total_iters={run.epochs}`", str(run.epochs),
     )  # fmt: skip
 
 
 def _plateau(args: Args, run: Run) -> list[Misfit | None]:
     against = Misfit(
         "wrong", "mode", 'it watches the loss, which should fall, and mode="max" waits for it to rise',
-        'write `mode="min"`',
+        'write `mode="min"`', '"min"',
     ) if args["mode"] == "max" else None  # fmt: skip
     never = _late(
         "patience", f"it never acts: it waits for more than {_epochs(args['patience'])} without progress, and the run "
@@ -397,7 +399,7 @@ def _cycle(args: Args, run: Run) -> list[Misfit | None]:
         return []
     return [_late(
         named, f"the cycle takes {total} steps, and the run has {steps}",
-        f"leave `{named}` out: it follows from the run",
+        f"leave `{named}` out: it follows from the run", "",
     )]  # fmt: skip
 
 

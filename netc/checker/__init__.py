@@ -46,11 +46,11 @@ def check(file: s.File, source: Source, report: Report, stem: str, loader: Loade
         _no_network(file, source, report)
     complete = not report.failed and not session.deferred
     python = frozenset(unit.python)
-    data, train, trained = sections.check(found, networks, complete, unit.constants, report, python)
+    data, train, trained = sections.check(found, networks, complete, unit.constants, file, report, python)
     if session.deferred and not report.failed:  # all else has passed: now torch is asked
         session = Session(report, probing=True, reserved=_reserved(unit))
         networks = _networks(session, unit, report)
-        data, train, trained = sections.check(found, networks, not report.failed, unit.constants, report, python)
+        data, train, trained = sections.check(found, networks, not report.failed, unit.constants, file, report, python)
     if "train" in found and trained is not None:
         from netc.checker import loss_fit
 

@@ -12,10 +12,10 @@ from netc.catalog.entry import REQUIRED, LayerValue
 from netc.checker.expressions import ERROR, kind_of
 from netc.checker.values import DTYPES, DType, LayerRef, Tensor, TensorTuple
 from netc.diagnostics import Label, suggestion
-from netc.fixes import certain, rewrite, spelling
+from netc.fixes import certain, leave_out, rewrite, spelling
 from netc.ir import Arg
 from netc.shapes import Size
-from netc.syntax import String
+from netc.syntax import Number, String
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
@@ -175,19 +175,31 @@ def _too_many(
     names = ", ".join(f"`{p.name}`" for p in open_)
     message = f"`{entry.name}` takes {takes}{f' ({names})' if names and count < 6 else ''}"
     if inferred and sum(1 for a in arguments if a.name is None) == count + len(inferred):
+        extra = _inferred_one(entry, arguments, inferred)
+        which = "first" if extra is None else ("first", "second", "third", "fourth")[arguments.index(extra)]
         report.add(
             "E0304",
             message,
             argument.span,
             "one too many",
             notes=[f"{' and '.join(f'`{i}`' for i in inferred)} follows from the input and is left out"],
-            help=f"leave out the first one: `{entry.name}` takes {names}" if names else f"write `{entry.name}`",
+            help=f"leave out the {which} one: `{entry.name}` takes {names}" if names else f"write `{entry.name}`",
+            fix=None if extra is None else leave_out(extra.span, str(getattr(extra.value, "value", "")), "item"),
         )
         return
     further = [p.name for p in entry.params if p.name not in inferred and p not in open_]
     notes = [f"{' and '.join(f'`{i}`' for i in inferred)} follows from the input and is left out"] if inferred else []
     help_text = f"name it, as in `{further[0]}=…`" if further else "remove it"
     report.add("E0304", message, argument.span, "one too many", notes=notes, help=help_text)
+
+
+def _inferred_one(entry: Entry, arguments: tuple[s.Argument, ...], inferred: Collection[str]) -> s.Argument | None:
+    """The argument that follows from the input, in a call that gives them all as in PyTorch."""
+    order = [p.name for p in entry.params if p.default is REQUIRED and not p.keyword_only]
+    positional = [a for a in arguments if a.name is None]
+    extra = [a for name, a in zip(order, positional, strict=False) if name in inferred]
+    fits = len(order) == len(positional) and len(extra) == 1 and order.index(next(iter(inferred))) < 4
+    return extra[0] if fits and isinstance(extra[0].value, Number) else None
 
 
 def _twice(entry: Entry, param: Param, argument: s.Argument, first: Span, report: Report) -> None:
@@ -222,6 +234,7 @@ def _checked(entry: Entry, param: Param, value: Any, argument: s.Argument, repor
             argument.span,
             f"this is `{_shown(value)}`",
             help=_input_help(entry, value) or _type_help(param, value),
+            fix=_unquoted(param, value, argument),
         )
         return ERROR
     if isinstance(value, str) and param.choices and value not in param.choices:
@@ -292,6 +305,14 @@ def _type_help(param: Param, value: Any) -> str | None:
         return None
     default = param.default.entry.name if isinstance(param.default, LayerValue) else repr(param.default)
     return f"the default is `{default}`"
+
+
+def _unquoted(param: Param, value: Any, argument: s.Argument) -> Fix | None:
+    """A number without its quotes."""
+    number = isinstance(value, str) and isinstance(argument.value, String) and _is_number(value)
+    if not number or not accepts(param.type, 1.0) or not value.strip().isascii():
+        return None
+    return rewrite(argument.value.span, value.strip())
 
 
 def accepts(type_: str, value: Any) -> bool:

@@ -13,13 +13,13 @@ from netc import syntax as s
 from netc.checker import deferred, functions, layers, state
 from netc.checker.expressions import ERROR
 from netc.checker.values import Tensor, TensorTuple, alone, tensors
-from netc.diagnostics import Label
+from netc.diagnostics import Edit, Fix, Label
 from netc.identifiers import valid_name
 from netc.shapes import Size
+from netc.source import Span
 
 if TYPE_CHECKING:
     from netc.checker.body import Body
-    from netc.source import Span
 
 
 def bind(c: Body, statement: s.Bind) -> None:
@@ -29,7 +29,7 @@ def bind(c: Body, statement: s.Bind) -> None:
     if isinstance(first, s.Ident) and first.text == "_version":
         state.version(c, statement, value)
         return
-    if not all(may_bind(c, target) for target in s.idents(statement.targets)):
+    if not all(may_bind(c, target, _unbound(statement, value)) for target in s.idents(statement.targets)):
         for target in s.idents(statement.targets):
             if target.text not in c.env:
                 c.env[target.text] = ERROR
@@ -54,12 +54,19 @@ def bind(c: Body, statement: s.Bind) -> None:
         c.env[name.text] = ERROR
 
 
-def may_bind(c: Body, name: s.Ident) -> bool:
+def _unbound(statement: s.Bind, value: Any) -> Fix | None:
+    """The chain without `_ =`, which moves the current value by itself."""
+    alone = len(statement.targets) == 1 and isinstance(value, Tensor)
+    start = statement.span.start
+    return Fix("remove `_ =`", (Edit(Span(start, statement.chain.span.start), ""),)) if alone else None
+
+
+def may_bind(c: Body, name: s.Ident, fix: Fix | None = None) -> bool:
     """Whether a name can be bound here; reported where not."""
     if name.text == "_":
         c.report.add(
             "E0207", "`_` is the current value and can't be bound", name.span,
-            help="write the chain without `_ =`, or bind another name and write that on a line of its own",
+            help="write the chain without `_ =`, or bind another name and write that on a line of its own", fix=fix,
         )  # fmt: skip
         return False
     if not valid_name(name.text, name.span, c.report):

@@ -10,18 +10,21 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from netc import ir
+from netc import syntax as s
 from netc.catalog.data import Image, dataset_facts, training_chain, transform_image
-from netc.diagnostics import Label
+from netc.checker.section_fixes import last_layer
+from netc.diagnostics import Edit, Fix, Label
 from netc.shapes import Reject, same
+from netc.source import Span
 
 if TYPE_CHECKING:
     from netc.diagnostics import Report
 
 
-def check(data: ir.Data, train: ir.Train, network: ir.Network, report: Report) -> None:
+def check(data: ir.Data, train: ir.Train, network: ir.Network, file: s.File, report: Report) -> None:
     """Report every disagreement."""
     _inputs(data, network, report)
-    _classes(data, train, network, report)
+    _classes(data, train, network, file, report)
     for part in (data.validation, data.test):
         if isinstance(part, ir.Call):
             _same_kind(data.train, part, report)
@@ -90,7 +93,10 @@ def _arrives(
         code, message, help_text = found
         place = calls[-1].span if calls else data.train.span
         here = Label(declared.span, f"takes {declared.type}")
-        report.add(code, message, place, f"gives {_image(image)}", secondary=[here], help=help_text)
+        end = Span(place.end, place.end)
+        float_ = code == "E0515" and image.dtype == "uint8" and calls and what == "transform"
+        fix = Fix("add `-> ToTensor`", (Edit(end, " -> ToTensor"),)) if float_ else None
+        report.add(code, message, place, f"gives {_image(image)}", secondary=[here], help=help_text, fix=fix)
     return found is None
 
 
@@ -136,7 +142,7 @@ def _resize(sizes: tuple[Any, ...], wanted: tuple[Any, ...], what: str) -> str:
     return f"add `Resize({_both(wanted)})` to the transform, or declare the input as {shape}"
 
 
-def _classes(data: ir.Data, train: ir.Train, network: ir.Network, report: Report) -> None:
+def _classes(data: ir.Data, train: ir.Train, network: ir.Network, file: s.File, report: Report) -> None:
     """The last layer gives one number for each class."""
     output, loss = network.output, train.loss
     here = Label(_last_span(network), f"gives {output}")
@@ -168,6 +174,7 @@ def _classes(data: ir.Data, train: ir.Train, network: ir.Network, report: Report
             f"gives {output}",
             secondary=[Label(data.train.span, f"{facts.classes} classes")],
             help=f"let the last layer give {facts.classes}",
+            fix=last_layer(file, _last_span(network), output.shape[1], facts.classes),
         )
 
 

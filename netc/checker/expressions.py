@@ -196,9 +196,12 @@ class Evaluator:
             return self.open_size(expr.span, "a loop", value)
         count = expr.text if isinstance(expr, s.Name) else "n"
         help_text = f"write `range({count})` to count to a number" if isinstance(value, int) else None
+        counted = isinstance(expr, (s.Name, s.Number)) and help_text is not None and not isinstance(value, bool)
+        fix = rewrite(expr.span, f"range({getattr(expr, 'text', value)})") if counted else None
         self.report.add(
-            "E0225", f"a loop goes over a list or a range, and this is {kind_of(value)}", expr.span, help=help_text
-        )
+            "E0225", f"a loop goes over a list or a range, and this is {kind_of(value)}", expr.span, help=help_text,
+            fix=fix,
+        )  # fmt: skip
         return ERROR
 
     def bind(self, targets: tuple[s.Target, ...], item: Any, span: Span) -> bool:

@@ -7,11 +7,13 @@ it, in every turn, instance and network, is odd in the same way; what another fi
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from netc import ir
 from netc import syntax as s
 from netc.diagnostics import Edit, Fix, Label
+from netc.fixes import rewrite
 from netc.shapes import same
 from netc.source import Span
 
@@ -213,9 +215,12 @@ def _conditions(file: s.File, span: Span) -> list[Span]:
 def _softmax(step: Step, other: Step, file: s.File, source: Source, report: Report) -> None:
     axes = len(step.row.output.shape)
     chosen = "" if step.get("dim") is not None else " (torch's choice for three axes)"
+    right = f"{step.name}({1 if axes in (2, 4) else -1})"
+    written = re.sub(r"\s|\bdim=", "", source.slice(step.row.span))
+    plain = re.fullmatch(rf"{step.name}(\(-?\d*\))?", written)
     report.add(
         "W0806", f"`{step.name}` over axis 0{chosen} mixes the samples of a batch", step.row.span,
-        f"gives {step.row.output}", help=f"write `{step.name}({1 if axes in (2, 4) else -1})`",
+        f"gives {step.row.output}", help=f"write `{right}`", fix=rewrite(step.row.span, right) if plain else None,
     )  # fmt: skip
 
 

@@ -152,3 +152,10 @@ def percent_help(expected: str | None, got: str | None) -> str | None:
     except ValueError:
         return None
     return f"write `{value / 100:g}`" if expected == "0 to 1" and 1 < value <= 100 else None
+
+
+def unsuited_help(name: str) -> str:
+    """The way out for a transform that can't be used."""
+    if name == "Compose":
+        return "write the transforms as a chain: `ToTensor -> Normalize(mean=[0.5], std=[0.5])`"
+    return "remove it"

@@ -8,6 +8,7 @@ from netc import catalog
 from netc import syntax as s
 from netc.checker.expressions import ERROR
 from netc.checker.references import last_name
+from netc.fixes import rewrite, stands_alone
 
 if TYPE_CHECKING:
     from typing import Any
@@ -43,8 +44,14 @@ def method_call(c: Body, expr: s.Call, callee: s.Attribute) -> Any:
         step = f"{given[0]} -> {method}" if len(given) == 1 else f"value -> {method}"
     else:
         step = f"{owner} -> {method}({', '.join(given)})"
+    known = owner not in ("self", "super()") and catalog.function(method) is not None
+    plain = known and "\n" not in step and not any("(" in argument for argument in given)
+    fix = rewrite(expr.span, step) if plain and stands_alone(c.source.text, expr.span) else None
     step = step if len(step) < 60 and "\n" not in step else f"value -> {method}(…)"
-    return c.fail(callee.span, f"`{method}` is not called as a method", f"write it as a step: `{step}`")
+    c.report.add(
+        "E0301", f"`{method}` is not called as a method", callee.span, help=f"write it as a step: `{step}`", fix=fix
+    )
+    return ERROR
 
 
 def _bound_names(body: s.Body, within: bool) -> list[str]:

@@ -12,8 +12,8 @@ from netc import syntax as s
 from netc.catalog.entry import Entry
 from netc.checker.habits import choice_help, percent_help
 from netc.checker.values import Tensor
-from netc.diagnostics import Fix, Label
-from netc.fixes import without
+from netc.diagnostics import Label
+from netc.fixes import leave_out, value
 from netc.shapes import Reject, Size, same
 
 if TYPE_CHECKING:
@@ -39,17 +39,8 @@ def mismatch(
         f"says {value_text(given)}",
         secondary=with_trail(c, tensors, place, _axes(name, arrives, tensors)),
         help=f"leave out `{name}`; it follows from the layer before",
-        fix=_left_out(c, name),
+        fix=leave_out(c.argument_spans[name], c.source_text(c.argument_spans[name])),
     )
-
-
-def _left_out(c: Body, name: str) -> Fix | None:
-    """An argument taken out, where it is given by its name."""
-    span = c.argument_spans[name]
-    written = c.source_text(span)
-    if not written.startswith(name) or not written.removeprefix(name).lstrip().startswith("="):
-        return None
-    return Fix(f"leave out `{written}`", (without(c.source.text, span),))
 
 
 def value_text(value: Any) -> str:
@@ -112,11 +103,7 @@ def rejected(c: Body, entry: Entry, reject: Reject, tensors: tuple[Tensor, ...],
     code = "E0309" if reject.argument in c.argument_spans else getattr(reject, "code", "E0404")
     notes += getattr(reject, "notes", ())
     expected = f"expected {reject.expected}, got {reject.got}" if reject.expected else ""
-    way_out = (
-        _type_help(c, reject, tensors)
-        or choice_help(reject.expected, reject.got)
-        or percent_help(reject.expected, reject.got)
-    )
+    other = choice_help(reject.expected, reject.got) or percent_help(reject.expected, reject.got)
     c.report.add(
         code,
         f"{who}: {reject.reason}".replace("$", ""),
@@ -124,7 +111,8 @@ def rejected(c: Body, entry: Entry, reject: Reject, tensors: tuple[Tensor, ...],
         expected.replace("$", ""),
         secondary=came,
         notes=notes,
-        help=way_out or _type_help(c, reject, tensors),
+        help=_type_help(c, reject, tensors) or other,
+        fix=value(place, other.removeprefix("write ").strip("`")) if other else None,
     )
 
 

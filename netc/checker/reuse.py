@@ -18,14 +18,25 @@ from netc.checker.layer_errors import rejected, type_text, value_text, with_trai
 from netc.checker.layers import given
 from netc.checker.values import Made, Tensor, TensorTuple, tensors
 from netc.diagnostics import Label, nearest
+from netc.fixes import rewrite, stands_alone
 from netc.literals import literal
 from netc.node import replace
 from netc.shapes import Reject, TensorType
 
 if TYPE_CHECKING:
     from netc.checker.body import Body
+    from netc.diagnostics import Fix
     from netc.shapes import Dim
     from netc.source import Span
+
+
+def _applied(c: Body, step: s.Call, label: str) -> Fix | None:
+    """`label(a, b)` as a chain, where it is all of a statement."""
+    given = [c.source_text(a.span) for a in step.arguments]
+    if not given or any(a.name is not None for a in step.arguments) or not stands_alone(c.source.text, step.span):
+        return None
+    taken = given[0] if len(given) == 1 else f"({', '.join(given)})"
+    return rewrite(step.span, f"{taken} -> {label}")
 
 
 def again(c: Body, step: s.Expr, label: str, value: Any) -> Any:
@@ -36,6 +47,7 @@ def again(c: Body, step: s.Expr, label: str, value: Any) -> Any:
             f"`{label}` is a layer of this network; it is applied by its name alone",
             step.span,
             help=f"write `_ -> {label}`, or `(a, b) -> {label}` for several inputs",
+            fix=_applied(c, step, label),
         )
         return ERROR
     child = c.labels[label]

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 from netc import catalog, ir
 from netc import syntax as s
-from netc.checker import crosschecks, overlaps, parameter_groups, training_checks, transforms
+from netc.checker import crosschecks, overlaps, parameter_groups, section_fixes, training_checks, transforms
 from netc.checker.arguments import bind, ordered
 from netc.checker.expressions import ERROR, Evaluator, kind_of
-from netc.checker.habits import first_of_torch, number_help, setting, torch_name
+from netc.checker.habits import first_of_torch, number_help, setting, torch_name, unsuited_help
 from netc.checker.python_text import names, text
 from netc.checker.values import DType
 from netc.diagnostics import nearest, suggestion
@@ -42,6 +42,7 @@ def check(
     networks: list[ir.Network],
     complete: bool,
     constants: dict[str, Any],
+    file: s.File,
     report: Report,
     python: frozenset[str] = frozenset(),
 ) -> tuple[ir.Data | None, ir.Train | None, ir.Network | None]:
@@ -73,7 +74,7 @@ def check(
             parameter_groups.check(train, trained, reader.places, report)
         training_checks.check(data, train, trained, reader.places, report)
     if data and train and trained and not ambiguous and len(report.errors) == before:
-        crosschecks.check(data, train, trained, report)
+        crosschecks.check(data, train, trained, file, report)
     return data, train, trained
 
 
@@ -188,7 +189,10 @@ class _Reader:
             callee = step.callee if isinstance(step, s.Call) else step
             if link.label is None and isinstance(callee, s.Attribute):
                 last = callee.name.text
-                self.report.add("E0219", f"it goes by its last name: `{last}`", callee.span, help=f"write `{last}`")
+                fix = rewrite(callee.span, last) if catalog.transform(last) is not None else None
+                self.report.add(
+                    "E0219", f"it goes by its last name: `{last}`", callee.span, help=f"write `{last}`", fix=fix
+                )
                 ok = False
                 continue
             if link.label is not None or not isinstance(callee, s.Name):
@@ -212,7 +216,7 @@ class _Reader:
                     "E0510",
                     f"`{callee.text}` can't be used here: {UNSUITED[callee.text]}",
                     callee.span,
-                    help=_unsuited_help(callee.text),
+                    help=unsuited_help(callee.text),
                 )
                 ok = False
             else:
@@ -350,7 +354,7 @@ class _Reader:
                 f"there is no metric `{name}`" if name else "a metric is a name",
                 item.span,
                 help=(suggestion(name, METRICS) if name else None) or _metric_help(item),
-                fix=spelling(name, item.span, METRICS) if name else None,
+                fix=spelling(name, item.span, METRICS) if name else section_fixes.without_quotes(item, METRICS),
             )
         return tuple(dict.fromkeys(out)) if ok else ERROR
 
@@ -426,7 +430,8 @@ class _Reader:
         if value is ERROR or (isinstance(value, int) and not isinstance(value, bool) and value > 0):
             return value
         self.report.add(
-            "E0508", f"`{key}` is a positive integer", chain.span, f"this is `{value!r}`", help=number_help(value)
+            "E0508", f"`{key}` is a positive integer", chain.span, f"this is `{value!r}`", help=number_help(value),
+            fix=section_fixes.count(chain, value),
         )  # fmt: skip
         return ERROR
 
@@ -453,13 +458,17 @@ class _Reader:
         if not isinstance(callee, s.Name):
             if isinstance(callee, s.Attribute):
                 last = callee.name.text
-                self.report.add("E0219", f"it goes by its last name: `{last}`", callee.span, help=f"write `{last}`")
+                fix = rewrite(callee.span, last) if find(last) is not None else None
+                self.report.add(
+                    "E0219", f"it goes by its last name: `{last}`", callee.span, help=f"write `{last}`", fix=fix
+                )
             else:
                 self.report.add(
                     "E0506",
                     f"this is no {kind}, but {_what(callee)}",
                     chain.span,
                     help=f"name it as torch does, as in `{_named_in(callee, known()) or _EXAMPLES[kind]}`",
+                    fix=section_fixes.without_quotes(callee, known()),
                 )
             return ERROR
         entry = find(callee.text)
@@ -472,7 +481,7 @@ class _Reader:
                 f"there is no {kind} `{callee.text}`",
                 callee.span,
                 help=f"did you mean `{near}`?" if near else f"it goes by torch's name, as in `{_EXAMPLES[kind]}`",
-                fix=spelling(callee.text, callee.span, known()),
+                fix=section_fixes.same_words(callee, known()),
             )
             return ERROR
         return entry
@@ -503,12 +512,6 @@ def _means(entry: s.Setting | s.Group | s.Broken, key: str, section: str) -> boo
 
 _CLASS_LOSSES = {"CrossEntropyLoss", "NLLLoss", "MultiMarginLoss"}
 _EXAMPLES = {"loss": "CrossEntropyLoss", "optimizer": "SGD(lr=0.1)", "scheduler": "CosineAnnealingLR"}
-
-
-def _unsuited_help(name: str) -> str:
-    if name == "Compose":
-        return "write the transforms as a chain: `ToTensor -> Normalize(mean=[0.5], std=[0.5])`"
-    return "remove it"
 
 
 def _metric_help(item: s.Expr) -> str:

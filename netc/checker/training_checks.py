@@ -14,11 +14,12 @@ from netc.catalog import training as facts
 from netc.catalog.data import sample_count
 from netc.catalog.entry import REQUIRED
 from netc.checker.parameter_groups import count
+from netc.fixes import leave_out, value
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from netc.diagnostics import Report
+    from netc.diagnostics import Fix, Report
     from netc.shapes import Reject
     from netc.source import Span
 
@@ -99,7 +100,15 @@ def _schedule(
         return
     for misfit in facts.misfits(schedule.name, args, run):
         place = _place(schedule, misfit.argument, places)
-        report.add(CODES[misfit.kind], f"`{schedule.name}`: {misfit.reason}", place, help=misfit.help)
+        fix = None if place == schedule.span else _other(misfit, place)
+        report.add(CODES[misfit.kind], f"`{schedule.name}`: {misfit.reason}", place, help=misfit.help, fix=fix)
+
+
+def _other(misfit: facts.Misfit, place: Span) -> Fix | None:
+    """The argument without which, or with another value of which, the schedule fits."""
+    if misfit.instead is None or misfit.argument is None:
+        return None
+    return value(place, misfit.instead) if misfit.instead else leave_out(place, misfit.argument)
 
 
 def _too_short(schedule: ir.Call, args: dict[str, Any], run: facts.Run, places: Places, report: Report) -> bool:
@@ -109,6 +118,7 @@ def _too_short(schedule: ir.Call, args: dict[str, Any], run: facts.Run, places: 
         report.add(
             "E0621", f"`OneCycleLR` is told {epochs} epochs, and the run has {run.epochs}",
             _place(schedule, "epochs", places), help="leave `epochs` out: it follows from the run",
+            fix=leave_out(_place(schedule, "epochs", places), "epochs"),
         )  # fmt: skip
         return True
     steps, total = run.steps("OneCycleLR"), facts.total_steps(args, run)
@@ -120,6 +130,7 @@ def _too_short(schedule: ir.Call, args: dict[str, Any], run: facts.Run, places: 
         _place(schedule, argument, places), f"{total} steps",
         notes=[f"a run of {run.epochs} epochs of {run.batches} batches"],
         help=f"leave `{argument}` out: it follows from the run",
+        fix=leave_out(_place(schedule, argument, places), argument),
     )  # fmt: skip
     return True
 

@@ -9,9 +9,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from netc.catalog.data import CONVERSIONS, dataset_facts, is_random, transform_image
-from netc.diagnostics import Edit, Fix, Label
+from netc.diagnostics import Label
+from netc.fixes import leave_out
 from netc.shapes import Reject
-from netc.source import Span
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from netc import ir
     from netc.catalog.data import Image
     from netc.diagnostics import Report
+    from netc.source import Span
 
     Places = Mapping[Span, Mapping[str, Span]]
 
@@ -51,12 +52,12 @@ def _where(call: ir.Call, data: ir.Data) -> str:
 
 def _follow(data: ir.Data, image: Image, places: Places, report: Report) -> None:
     normalised: ir.Call | None = None
-    for i, call in enumerate(data.transform):
+    for call in data.transform:
         out = transform_image(call.name, {p.name: call.get(p.name) for p in call.entry.params}, image)
         if isinstance(out, Reject):
             return
         if call.name in CONVERSIONS and out == image:
-            _again(data.transform[i - 1], call, image, report)
+            _again(call, image, report)
         if call.name == "Normalize":
             if normalised is not None:
                 report.add(
@@ -74,11 +75,10 @@ def _follow(data: ir.Data, image: Image, places: Places, report: Report) -> None
         )  # fmt: skip
 
 
-def _again(before: ir.Call, call: ir.Call, image: Image, report: Report) -> None:
-    gone = Span(before.span.end, call.span.end)
+def _again(call: ir.Call, image: Image, report: Report) -> None:
     report.add(
         "W0826", f"`{call.name}` does nothing: the images are {image.dtype} already", call.span, help="remove it",
-        fix=Fix(f"remove `{call.name}`", (Edit(gone, ""),)),
+        fix=leave_out(call.span, call.name, "step"),
     )  # fmt: skip
 
 
