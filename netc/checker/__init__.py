@@ -272,11 +272,12 @@ def _network(session: Session, definition: Definition, report: Report) -> ir.Net
     shown = tuple(
         ir.Parameter(p.name.text, instance.values.get(p.name.text), p.span) for p in modules.open_params(definition)
     )
-    rows = instance.rows
+    rows, declared = instance.rows, instance.declared
     if bottom.unit is not definition.unit:  # whose places mean nothing here
         rows = tuple(row._replace(span=definition.span) for row in rows)
+        declared = tuple(i._replace(span=definition.span) for i in declared)
     return ir.Network(
-        session.class_name(definition), shown, instance.declared, instance.held, instance.children, instance.outputs,
+        session.class_name(definition), shown, declared, instance.held, instance.children, instance.outputs,
         rows, instance.looked_up, definition.span,
     )  # fmt: skip
 

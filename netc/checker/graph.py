@@ -110,10 +110,11 @@ def check(networks: Sequence[ir.Network], file: s.File, source: Source, report: 
                     fine.add((code, step.row.span))
                 else:
                     odd.setdefault((code, step.row.span), (step, other))
+    blocks = _conditions(file) if odd else []
     for (code, span), (step, other) in odd.items():
         again = code == "W0807" and other.row.span == span  # a loop, whose first turn has another step before it
         if ((code, span) not in fine or again) and step.stands_at(source) and other.stands_at(source):
-            _REPORTS[code](step, other, file, source, report)
+            _REPORTS[code](step, other, blocks, source, report)
 
 
 def _judged(graph: Graph, number: int, step: Step) -> list[tuple[str, Step | None]]:
@@ -178,8 +179,8 @@ def _whole(step: Step) -> bool:
 # --- how it is said ---------------------------------------------------------------------------------------------------
 
 
-def _bias(step: Step, norm: Step, file: s.File, source: Source, report: Report) -> None:
-    if _conditions(file, step.row.span) != _conditions(file, norm.row.span):
+def _bias(step: Step, norm: Step, blocks: list[Span], source: Source, report: Report) -> None:
+    if _within(step.row.span, blocks) != _within(norm.row.span, blocks):
         return  # without the norm, the bias has its effect
     report.add(
         "W0805", f"the bias of `{_called(step)}` has no effect: `{norm.name}` behind it subtracts the mean",
@@ -198,21 +199,25 @@ def _without_bias(step: Step, source: Source) -> Fix | None:
     return Fix("leave out the bias", (Edit(Span(at, at), f"{lead}bias=False"),))
 
 
-def _conditions(file: s.File, span: Span) -> list[Span]:
-    """The blocks of conditions that a place is in."""
+def _within(span: Span, blocks: list[Span]) -> list[Span]:
+    return [block for block in blocks if block.start <= span.start < block.end]
+
+
+def _conditions(file: s.File) -> list[Span]:
+    """The blocks of all conditions of a file."""
     found: list[Span] = []
     todo: list[Any] = [file]
     while todo:
         node = todo.pop()
         if isinstance(node, s.If):
             blocks = [b for _, b in node.branches] + ([node.otherwise] if node.otherwise is not None else [])
-            found += [b.span for b in blocks if b.span.start <= span.start < b.span.end]
+            found += [b.span for b in blocks]
         if isinstance(node, tuple) and type(node) is not Span:
             todo += node
-    return sorted(found)
+    return found
 
 
-def _softmax(step: Step, other: Step, file: s.File, source: Source, report: Report) -> None:
+def _softmax(step: Step, other: Step, blocks: list[Span], source: Source, report: Report) -> None:
     axes = len(step.row.output.shape)
     chosen = "" if step.get("dim") is not None else " (torch's choice for three axes)"
     right = f"{step.name}({1 if axes in (2, 4) else -1})"
@@ -224,7 +229,7 @@ def _softmax(step: Step, other: Step, file: s.File, source: Source, report: Repo
     )  # fmt: skip
 
 
-def _linear(step: Step, first: Step, file: s.File, source: Source, report: Report) -> None:
+def _linear(step: Step, first: Step, blocks: list[Span], source: Source, report: Report) -> None:
     names = [layer.label for layer in (first.layer, step.layer) if layer is not None and not layer.label.isdecimal()]
     kind = "linear layer" if step.name == "Linear" else "convolution"
     these = f"`{names[0]}` and `{names[1]}`" if len(names) == 2 else f"these two {kind}s"

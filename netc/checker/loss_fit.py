@@ -76,7 +76,7 @@ def check(
     elif loss is not None:
         _End(loss, graph, file, source, report).check()
     if data is not None:
-        _single_values(graph, data, found["data"][1], report)
+        _single_values(graph, data, found["data"][1], source, report)
 
 
 def _loss(found: dict[str, tuple[s.Section, Settings]]) -> s.Name | None:
@@ -193,24 +193,24 @@ def _without(step: Step, file: s.File, source: Source) -> Fix | None:
 # --- norms ------------------------------------------------------------------------------------------------------------
 
 
-def _single_values(graph: Graph, data: ir.Data, settings: Settings, report: Report) -> None:
+def _single_values(graph: Graph, data: ir.Data, settings: Settings, source: Source, report: Report) -> None:
     """Batch norms that see one value of each channel, with which torch doesn't train."""
     said = _lone_image(data)
     if not said:
         return
     batch = graph.network.inputs[0].type.shape[0]
     for number, row in enumerate(graph.network.rows):
-        if "BatchNorm" not in row.name:
+        if "BatchNorm" not in row.name and not row.name.endswith(" again"):
             continue
-        shape = row.output.shape
-        if shape[0] == batch and same(product(shape[2:]), 1):
+        step, shape = graph.step(number), row.output.shape
+        if "BatchNorm" in step.name and shape[0] == batch and same(product(shape[2:]), 1):
             place = settings["batch_size"].value.span
-            many = data.batch_size > 1
+            larger = "choose a larger `batch_size`, or a norm over the features of each sample (`LayerNorm`)"
+            other = f"choose another `batch_size`, such as {_without_rest(data)}"
             report.add(
-                "E0609", f"`{_named(graph.step(number))}` can't be trained on one value of each channel", row.span,
-                f"receives {row.output}", secondary=[Label(place, said)],
-                help=f"choose another `batch_size`, such as {_without_rest(data)}" if many
-                else "choose a larger `batch_size`, or a norm over the features of each sample (`LayerNorm`)",
+                "E0609", f"`{_named(step)}` can't be trained on one value of each channel", row.span,
+                f"{'' if step.stands_at(source) else 'in here it '}receives {row.output}",
+                secondary=[Label(place, said)], help=other if data.batch_size > 1 else larger,
             )  # fmt: skip
 
 

@@ -182,6 +182,7 @@ class _Loading:
             unit.constants |= brought.constants
         unit.brought.append(brought)
 
+
 def _reason(found: Diagnostic) -> str:
     """A mistake of another file in one sentence; behind several files the last one's."""
     if found.code == "E0230" and found.notes:

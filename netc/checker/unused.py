@@ -41,7 +41,7 @@ def check(unit: Unit, report: Report) -> None:
         body = definition.body
         if not isinstance(definition.node, s.Variant):
             _Flow(body, reads, report, unit).check()
-        _parameters(definition, reads.of(definition.node), report, unit)
+        _parameters(definition, reads, report, unit)
     for node in unit.file.definitions:
         if isinstance(node, s.Constant) and node.params is not None:
             for param in _unread(node.params, reads.of(node)):
@@ -50,9 +50,10 @@ def check(unit: Unit, report: Report) -> None:
         _definitions(unit, reads, report)
 
 
-def _parameters(definition: Definition, inside: Names, report: Report, unit: Unit) -> None:
+def _parameters(definition: Definition, reads: _Reads, report: Report, unit: Unit) -> None:
+    inside = reads.of(definition.node)
     unread = _unread(definition.params, inside)
-    if unread and definition.name not in _as_values(unit.file):
+    if unread and definition.name not in reads.values(unit.file):
         for param in unread:
             _never_used(f"the {definition.kind} `{definition.name}`", param, report)
 
@@ -113,6 +114,13 @@ class _Reads:
     def __init__(self) -> None:
         self._known: dict[int, Names] = {}
         self.attributes: set[str] = set()  # of all nodes that were walked
+        self._values: set[str] | None = None
+
+    def values(self, file: s.File) -> set[str]:
+        """The names that stand where a value does, found when first asked for."""
+        if self._values is None:
+            self._values = _as_values(file)
+        return self._values
 
     def of(self, node: object) -> Names:
         found = self._known.get(id(node))
