@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from netc import ir
 from netc import syntax as s
 from netc.catalog.data import Image, dataset_facts, training_chain, transform_image
+from netc.checker.graph import classes_row, output_row
 from netc.checker.section_fixes import last_layer
 from netc.diagnostics import Edit, Fix, Label
 from netc.shapes import Reject, same
@@ -145,7 +146,9 @@ def _resize(sizes: tuple[Any, ...], wanted: tuple[Any, ...], what: str) -> str:
 def _classes(data: ir.Data, train: ir.Train, network: ir.Network, file: s.File, report: Report) -> None:
     """The last layer gives one number for each class."""
     output, loss = network.output, train.loss
-    here = Label(_last_span(network), f"gives {output}")
+    last = output_row(network)
+    place = last.span if last is not None else network.span
+    here = Label(place, f"gives {output}")
     if output.dtype in ("int64", "int32", "bool", "uint8"):
         report.add(
             "E0605",
@@ -158,7 +161,7 @@ def _classes(data: ir.Data, train: ir.Train, network: ir.Network, file: s.File, 
         report.add(
             "E0606",
             f"`{loss.name}` compares [N, classes] with class labels, and the network gives {output}",
-            _last_span(network),
+            place,
             secondary=[Label(loss.span, "the loss")],
             help="end the network with `Flatten -> name: Linear(classes)`",
         )
@@ -167,19 +170,16 @@ def _classes(data: ir.Data, train: ir.Train, network: ir.Network, file: s.File, 
     if facts is None or facts.classes is None:
         return
     if same(output.shape[1], facts.classes) is False:
+        sets = classes_row(network)
         report.add(
             "E0519",
             f"`{data.train.name}` has {facts.classes} classes, but the network's last layer gives {output.shape[1]}",
-            _last_span(network),
-            f"gives {output}",
+            sets.span if sets is not None else place,
+            f"gives {sets.output if sets is not None else output}",
             secondary=[Label(data.train.span, f"{facts.classes} classes")],
             help=f"let the last layer give {facts.classes}",
-            fix=last_layer(file, _last_span(network), output.shape[1], facts.classes),
+            fix=last_layer(file, sets.span if sets is not None else place, output.shape[1], facts.classes),
         )
-
-
-def _last_span(network: ir.Network) -> Any:
-    return network.rows[-1].span if network.rows else network.span
 
 
 def _same_kind(train: ir.Call, other: ir.Call, report: Report) -> None:

@@ -27,6 +27,7 @@ CONVOLUTIONS = frozenset(f"Conv{t}{n}d" for t in ("", "Transpose") for n in (1, 
 # They subtract the mean of each channel, and with it any constant that was added.
 CENTRED = frozenset({*(f"{kind}Norm{n}d" for kind in ("Batch", "Instance") for n in (1, 2, 3)), "SyncBatchNorm"})
 SOFTMAX = frozenset({"Softmax", "LogSoftmax", "Softmin", "softmax", "log_softmax", "softmin"})
+WEIGHTED = CONVOLUTIONS | {"Linear", "Bilinear"}
 _PLAIN = frozenset({"Conv1d", "Conv2d", "Conv3d"})
 _JUDGED = CONVOLUTIONS | SOFTMAX | {"Linear"}
 
@@ -78,6 +79,25 @@ class Graph:
     def output(self, output: ir.Output) -> int | None:
         """The step whose result is an output."""
         return _number(output.source)
+
+
+def output_row(network: ir.Network) -> ir.Row | None:
+    """The row whose result is the first output."""
+    number = _number(network.outputs[0].source)
+    return None if number is None else network.rows[number]
+
+
+def classes_row(network: ir.Network) -> ir.Row | None:
+    """The row that sets the size of axis 1 of the first output: the last layer, before what keeps that size."""
+    row = output_row(network)
+    while row is not None and row.name not in WEIGHTED:
+        found = [source for several in row.sources.values() for source in several]
+        number = _number(found[0]) if len(found) == 1 else None
+        before = network.rows[number] if number is not None else None
+        if before is None or len(before.output.shape) < 2 or not same(before.output.shape[1], row.output.shape[1]):
+            break
+        row = before
+    return row
 
 
 def _number(source: ir.Source) -> int | None:

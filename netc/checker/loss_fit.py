@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from netc import catalog, ir
 from netc import syntax as s
-from netc.checker.graph import CONVOLUTIONS, Graph, Step
+from netc.checker.graph import WEIGHTED, Graph, Step
 from netc.diagnostics import Edit, Fix, Label
 from netc.shapes import product, same
 from netc.source import Span
@@ -40,7 +40,6 @@ _BENT = frozenset(
     "Tanh tanh Hardtanh hardtanh Hardswish hardswish Softplus softplus".split()
 )
 _CUT = frozenset("ReLU relu ReLU6 relu6".split())  # nothing below 0
-_WEIGHTED = CONVOLUTIONS | {"Linear", "Bilinear"}
 
 
 class _Wants(NamedTuple):
@@ -118,7 +117,7 @@ class _End:
             return
         if wants.applies:
             self._logits(last, wants)
-        elif last.name in _SOFTMAX | _SIGMOID | _LOG | _BENT | _WEIGHTED and not _gives(last, wants):
+        elif last.name in _SOFTMAX | _SIGMOID | _LOG | _BENT | WEIGHTED and not _gives(last, wants):
             self._other(last, wants)
 
     def _followed(self) -> tuple[Step | None, list[Step]]:
@@ -164,8 +163,8 @@ class _End:
     def _other(self, last: Step, wants: _Wants) -> None:
         loss = self.loss.text
         layer = f"{wants.wants}(1)" if wants.wants == "LogSoftmax" else wants.wants
-        put = f"put `{layer}` in the place of `{last.name}`" if last.name not in _WEIGHTED else f"add `-> {layer}`"
-        before = f"`{last.name}`" if last.name in _WEIGHTED else "the layer before it"
+        put = f"put `{layer}` in the place of `{last.name}`" if last.name not in WEIGHTED else f"add `-> {layer}`"
+        before = f"`{last.name}`" if last.name in WEIGHTED else "the layer before it"
         instead = f", or use `{wants.instead}`, which takes what {before} gives" if wants.instead else ""
         gives = "probabilities" if last.name in _SOFTMAX | _SIGMOID else "any number"
         self.report.add(
