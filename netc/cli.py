@@ -24,7 +24,7 @@ from netc.files import (
     write_bytes,
     write_text,
 )
-from netc.render import as_data, render, unreadable_as_data
+from netc.render import as_data, render, unreadable_as_data, visible
 from netc.runtime.errors import UserError
 
 if TYPE_CHECKING:
@@ -412,11 +412,11 @@ def run(arguments: list[str]) -> int:
 def print_error(problem: UserError) -> None:
     """Print what a `UserError` says."""
     head = click.style("error", fg="red", bold=True) if _colour() else "error"
-    click.echo(f"{head}: {problem.message}", err=True)
+    click.echo(f"{head}: {visible(problem.message)}", err=True)
     if problem.details and "details" in _shown:
-        click.echo(problem.details, err=True)
+        click.echo(visible(problem.details), err=True)
     if problem.help:
-        click.echo(f"  = help: {problem.help}", err=True)
+        click.echo(f"  = help: {visible(problem.help)}", err=True)
 
 
 def _print_bug(arguments: list[str]) -> None:
@@ -426,4 +426,4 @@ def _print_bug(arguments: list[str]) -> None:
     click.echo("netc has a bug: something happened that it should have dealt with.", err=True)
     click.echo("Please report it with the .net file and the lines below; nothing of yours was changed.\n", err=True)
     click.echo(f"netc {__version__}, Python {sys.version.split()[0]}, arguments {arguments!r}", err=True)
-    click.echo(traceback.format_exc(), err=True)
+    click.echo(visible(traceback.format_exc()), err=True)

@@ -34,6 +34,7 @@ from netc.cli import (
 from netc.cli_fmt import fmt as fmt  # which registers itself
 from netc.diagnostics import Label, Report
 from netc.files import find_program, write_text
+from netc.render import visible
 from netc.runtime.errors import UserError
 from netc.source import Source
 
@@ -307,7 +308,7 @@ def evaluate(
     else:
         from netc.tables import evaluation_text
 
-        click.echo(evaluation_text(result, str(chosen)))
+        click.echo(visible(evaluation_text(result, str(chosen))))
 
 
 def _evaluation_data(result: Evaluation) -> dict[str, Any]:
@@ -349,7 +350,7 @@ def predict(
         script = _script(program, path)
         assert program.data is not None
         found = run(script, program.data, chosen, pictures, device, top)
-    click.echo(_predictions_json(found) if as_json else _predictions_text(found))
+    click.echo(_predictions_json(found) if as_json else visible(_predictions_text(found)))
 
 
 def _predictions_json(found: list[Prediction]) -> str:
@@ -429,7 +430,7 @@ def export(
     if not quiet:
         from netc.tables import export_text
 
-        click.echo(export_text(report, str(source) if source else "fresh weights"))
+        click.echo(visible(export_text(report, str(source) if source else "fresh weights")))
 
 
 def _exported_network(program: ir.Program, name: str | None, path: Path) -> ir.Network:

@@ -9,15 +9,17 @@ from __future__ import annotations
 import codecs
 import contextlib
 import os
+import stat
 import sys
 from pathlib import Path
 
 from netc.diagnostics import nearest
+from netc.limits import FILE_BYTES
 from netc.resources import resource
 from netc.runtime.errors import UserError
 from netc.source import Source
 
-MAX_BYTES = 1_000_000
+_LONGEST_PATH = 200
 _BOMS = {b"\xff\xfe": "UTF-16", b"\xfe\xff": "UTF-16"}
 
 
@@ -45,44 +47,71 @@ def find_programs(folder: Path) -> list[Path]:
 
 def read_input() -> str:
     """The text of a program on the standard input."""
-    data = sys.stdin.buffer.read(MAX_BYTES + 1)
-    if len(data) > MAX_BYTES:
-        raise UserError(f"the standard input has more than {MAX_BYTES:,} bytes, and a program has at most these")
+    data = sys.stdin.buffer.read(FILE_BYTES + 1)
+    if len(data) > FILE_BYTES:
+        raise UserError(f"the standard input has more than {FILE_BYTES:,} bytes, and a program has at most these")
     return _decoded(data, Path("<stdin>"))
 
 
 def read_program(path: Path) -> str:
     """The text of a program."""
+    if not str(path).isprintable():  # it is printed with every message
+        raise UserError(f"the name of a file holds characters that can't be printed: {str(path)!a}",
+                        help="rename it")  # fmt: skip
     try:
-        size = path.stat().st_size
-        if path.is_dir():
-            raise UserError(f"`{path}` is a folder", help="name a .net file in it")
-        if size > MAX_BYTES:
-            limit = f"{MAX_BYTES:,} bytes"
-            raise UserError(
-                f"`{path}` has {size:,} bytes, and a program has at most {limit}", help="is it the right file?"
-            )
-        data = path.read_bytes()
+        data = _content(path)
     except FileNotFoundError:
         raise UserError(f"there is no file `{path}`", help=_similar(path)) from None
     except OSError as problem:
-        raise UserError(f"`{path}` can't be read: {problem.strerror}") from None
+        raise UserError(f"`{_short(path)}` can't be read: {problem.strerror}") from None
     return _decoded(data, path)
+
+
+def _content(path: Path) -> bytes:
+    """The bytes of a file; it is never waited for one that another program has to write, nor read without an end."""
+    if path.is_dir():
+        raise UserError(f"`{path}` is a folder", help="name a .net file in it")
+    handle = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
+    info = os.fstat(handle)
+    if not stat.S_ISREG(info.st_mode):
+        os.close(handle)
+        raise UserError(f"`{path}` is a device or a pipe", help="write the program to a file, or use `-`")
+    with open(handle, "rb") as file:
+        data = file.read(FILE_BYTES + 1)  # the size that a file says it has may be wrong
+    if len(data) > FILE_BYTES:
+        raise UserError(
+            f"`{path}` has {max(info.st_size, len(data)):,} bytes, and a program has at most {FILE_BYTES:,} bytes",
+            help="is it the right file?",
+        )
+    return data
+
+
+def _short(path: Path) -> str:
+    """A path for a message."""
+    text = str(path)
+    return text if len(text) <= _LONGEST_PATH else f"{text[:_LONGEST_PATH]}…"
 
 
 def imported(path: str, source: Source) -> Source | str:
     """The file of an `import`: beside the one that imports it, else of the model library; or why there is none."""
-    beside = Path(source.name).parent / path
-    if beside.is_file():
-        found = beside
-    elif Path(path).name == path and (resource("models") / path).is_file():
-        found = resource("models") / path
-    else:
-        return f"there is no file {beside}, and the model library has none of that name"
+    folder = Path(source.name).parent
+    beside = folder / path
+    if Path(path).is_absolute() or ".." in Path(path).parts or "\\" in path:
+        return "it leads out of the folder of this file; put what it imports beside it, or into a folder below"
     try:
+        if beside.is_file():
+            found = beside
+            if not beside.resolve().is_relative_to(folder.resolve()):
+                return "it is a link that leads out of the folder of this file"
+        elif Path(path).name == path and (resource("models") / path).is_file():
+            found = resource("models") / path
+        else:
+            return f"there is no file {_short(beside)}, and the model library has none of that name"
         return Source(read_program(found), str(found))
     except UserError as problem:
         return str(problem)
+    except (OSError, ValueError, RuntimeError) as problem:  # a name that is too long, a link that leads to itself
+        return f"{_short(beside)} can't be read: {getattr(problem, 'strerror', None) or problem}"
 
 
 def _similar(path: Path) -> str | None:
@@ -132,7 +161,9 @@ def write_bytes(path: Path, data: bytes) -> None:
     """Write a file whole or not at all."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        temporary.write_bytes(data)
+        temporary.unlink(missing_ok=True)
+        with open(temporary, "xb") as file:  # never through a link that lies there
+            file.write(data)
         os.replace(temporary, path)
     except OSError as problem:
         temporary.unlink(missing_ok=True)
@@ -145,7 +176,9 @@ def rewrite(path: Path, text: str) -> None:
     temporary = target.with_name(f".{target.name}.{os.getpid()}")
     try:
         target.open("r+b").close()  # that its folder can be written to is not enough
-        temporary.write_bytes(text.encode())
+        temporary.unlink(missing_ok=True)
+        with open(temporary, "xb") as file:
+            file.write(text.encode())
         with contextlib.suppress(OSError):  # a file system without modes
             temporary.chmod(target.stat().st_mode & 0o7777)
         os.replace(temporary, target)

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from netc.diagnostics import Diagnostic, Edit, Label
     from netc.source import Source
 
+_LONGEST_LINE = 240  # characters of the program that are shown
+_LONGEST_TEXT = 1200
 _COLOURS = {"error": "1;31", "warning": "1;33", "frame": "1;34", "bold": "1"}
 
 
@@ -33,14 +35,14 @@ def render(diagnostic: Diagnostic, source: Source, colour: bool = False) -> str:
     line, column = source.position(diagnostic.primary.span.start)
     margin = " " * (width + 1)
     out = [
-        paint(f"{kind}[{diagnostic.code}]", kind) + paint(f": {diagnostic.message}", "bold"),
-        f"{paint(margin + '-->', 'frame')} {source.name}:{line}:{column}",
+        paint(f"{kind}[{diagnostic.code}]", kind) + paint(f": {_said(diagnostic.message)}", "bold"),
+        f"{paint(margin + '-->', 'frame')} {visible(source.name)}:{line}:{column}",
         paint(f"{margin} |", "frame"),
     ]
     out += _excerpt(labels, diagnostic.primary, source, width, paint, kind)
     texts = [*(("note", note) for note in diagnostic.notes), *((("help", diagnostic.help),) if diagnostic.help else ())]
     for name, text in texts:
-        first, *rest = text.split("\n")
+        first, *rest = _said(text).split("\n")
         out.append(f"{paint(margin + ' =', 'frame')} {paint(name, 'bold')}: {first}")
         out += [f"{margin}         {more}".rstrip() for more in rest]
     return "\n".join(out)
@@ -49,25 +51,25 @@ def render(diagnostic: Diagnostic, source: Source, colour: bool = False) -> str:
 def _excerpt(labels: list[Label], primary: Label, source: Source, width: int, paint: _Painter, kind: str) -> list[str]:
     """The lines that the labels stand on, each followed by its labels; `...` where lines are left out."""
     out: list[str] = []
-    shown = 0
+    shown = from_ = 0
     frame = paint(f"{' ' * width}  |", "frame")
     for row in _rows(labels, source):
         line, _ = source.position(row[0].span.start)
-        text = source.line(line)
-        if line != shown:
+        text, first = _window(source.line(line), source.position(row[0].span.start)[1] - 1)
+        if (line, first) != (shown, from_):
             if shown and line > shown + 1:
                 out.append(paint("...", "frame"))
-            out.append(f"{paint(f' {line:>{width}} |', 'frame')} {_visible(text)}".rstrip())
-            shown = line
+            out.append(f"{paint(f' {line:>{width}} |', 'frame')} {visible(text)}".rstrip())
+            shown, from_ = line, first
         marked = ""
         at = 0
         for label in row:
-            _, column = source.position(label.span.start)
+            column = source.position(label.span.start)[1] - first
             covered = text[column - 1 : column - 1 + max(1, label.span.end - label.span.start)]
             start = _columns(text[: column - 1])
             mark = ("^" if label is primary else "-") * max(1, _columns(covered))
-            tail = f"{mark} {label.text}".rstrip()
-            marked += " " * (start - at) + paint(tail, kind if label is primary else "frame")
+            tail = f"{mark} {_said(label.text)}".rstrip()
+            marked += " " * max(0, start - at) + paint(tail, kind if label is primary else "frame")
             at = start + _columns(tail)
         out.append(f"{frame} {marked}")
     return out
@@ -86,13 +88,35 @@ def _rows(labels: list[Label], source: Source) -> list[list[Label]]:
     return rows
 
 
-def _visible(text: str) -> str:
-    """The text with tabs as four blanks and other control characters made visible, so that the marks stand right."""
+def _window(line: str, column: int) -> tuple[str, int]:
+    """What is shown of a line, so that the column is in it, and the column that it begins with; nearly always all."""
+    if len(line) <= _LONGEST_LINE:
+        return line, 0
+    first = max(0, min(column - _LONGEST_LINE // 4, len(line) - _LONGEST_LINE))
+    cut = line[first : first + _LONGEST_LINE]
+    cut = "…" + cut[1:] if first else cut
+    return (cut[:-1] + "…" if first + _LONGEST_LINE < len(line) else cut), first
+
+
+def _said(text: str) -> str:
+    """A sentence as it is printed: what of it is the program's may be long."""
+    if len(text) > _LONGEST_TEXT:
+        text = f"{text[: _LONGEST_TEXT // 2]} … {text[-_LONGEST_TEXT // 4 :]}"
+    return visible(text)
+
+
+def visible(text: str) -> str:
+    """The text with tabs as four blanks and other control characters made visible: none reaches a terminal.
+
+    Lines stay lines.
+    """
+    if text.isprintable():
+        return text
     return "".join("    " if c == "\t" else "\N{REPLACEMENT CHARACTER}" if _invisible(c) else c for c in text)
 
 
 def _invisible(c: str) -> bool:
-    return unicodedata.category(c) in ("Cc", "Cf", "Cs", "Co", "Cn")
+    return c != "\n" and unicodedata.category(c) in ("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp")
 
 
 def _columns(text: str) -> int:

@@ -145,7 +145,7 @@ class _Loading:
             message = f"files import files here, more than {limits.IMPORT_LEVELS} one after the other"
             self.report.add("E0114", message, node.path.span, help="write them into one file")
             return
-        if len(self.units) >= limits.FILES or limits.meter.words > limits.WORDS:
+        if max(len(self.units), len(unit.brought)) >= limits.FILES or limits.meter.words > limits.WORDS:
             message = f"this program imports more than {limits.FILES} files, or {limits.WORDS:,} words"
             self.report.add("E0116", message, node.path.span, help="import less")
             return

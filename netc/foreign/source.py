@@ -107,7 +107,7 @@ class PythonFile:
             found[beside] = None
             try:
                 todo += list(_imports(ast.parse(beside.read_text(encoding="utf-8"))))
-            except (OSError, SyntaxError, ValueError):
+            except (OSError, SyntaxError, ValueError, RecursionError, MemoryError):
                 continue  # importing it says what is wrong
         return tuple(found)
 
