@@ -62,7 +62,7 @@ def _number(args: Args, name: str, low: float, high: float = float("inf")) -> Re
     if low <= value <= high:
         return None
     limits = f"from {low:g}" + (f" to {high:g}" if high < float("inf") else "")
-    return Reject(name, f"a number {limits}", repr(value), "there is nothing beyond")
+    return Reject(name, f"a number {limits}", repr(value), "it would have no meaning")
 
 
 def _jitter(args: Args, image: Image) -> Reject | None:

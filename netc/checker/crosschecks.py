@@ -11,14 +11,16 @@ from typing import TYPE_CHECKING, Any
 
 from netc import ir
 from netc import syntax as s
-from netc.catalog.data import Image, dataset_facts, training_chain, transform_image
+from netc.catalog.data import dataset_facts
 from netc.checker.graph import classes_row, output_row
 from netc.checker.section_fixes import last_layer
+from netc.checker.transforms import augmented_chain, follow, image_text
 from netc.diagnostics import Edit, Fix, Label
-from netc.shapes import Reject, same
+from netc.shapes import same
 from netc.source import Span
 
 if TYPE_CHECKING:
+    from netc.catalog.data import Image
     from netc.diagnostics import Report
 
 
@@ -48,41 +50,11 @@ def _inputs(data: ir.Data, network: ir.Network, report: Report) -> None:
     facts = _facts(data.train)
     if facts is None:
         return
-    evaluation = _through(data.transform, facts.image, report)
-    names = [c.name for c in data.transform], [c.name for c in data.augment]
-    augmented = None
-    if data.augment and evaluation is not None:
-        chain = tuple(
-            (data.transform if which == "transform" else data.augment)[i] for which, i in training_chain(*names)
-        )
-        augmented = _through(chain, facts.image, report)
+    evaluation = follow(data.transform, facts.image)
+    augmented = follow(augmented_chain(data), facts.image) if data.augment and evaluation is not None else None
     for image, calls, what in ((evaluation, data.transform, "transform"), (augmented, data.augment, "augment")):
         if image is not None and not _arrives(data, calls, image, network.inputs[0], what, report):
             return  # the augmentation goes through the same transform
-
-
-def _through(calls: tuple[ir.Call, ...], image: Image, report: Report) -> Image | None:
-    for call in calls:
-        args = {p.name: call.get(p.name) for p in call.entry.params}
-        out = transform_image(call.name, args, image)
-        if isinstance(out, Reject):
-            place = call.span
-            report.add(
-                "E0514",
-                f"`{call.name}`: {out.reason}",
-                place,
-                f"expected {out.expected}, got {out.got}" if out.expected else "",
-                notes=[f"it receives {_image(image)}"],
-            )
-            return None
-        image = out
-    return image
-
-
-def _image(image: Image) -> str:
-    sizes = ", ".join("?" if s is None else str(s) for s in (image.channels, image.height, image.width))
-    span = "" if image.low is None else f" from {image.low:g} to {image.high:g}"
-    return f"images [{sizes}] {image.dtype}{span}"
 
 
 def _arrives(
@@ -97,7 +69,7 @@ def _arrives(
         end = Span(place.end, place.end)
         float_ = code == "E0515" and image.dtype == "uint8" and calls and what == "transform"
         fix = Fix("add `-> ToTensor`", (Edit(end, " -> ToTensor"),)) if float_ else None
-        report.add(code, message, place, f"gives {_image(image)}", secondary=[here], help=help_text, fix=fix)
+        report.add(code, message, place, f"gives {image_text(image)}", secondary=[here], help=help_text, fix=fix)
     return found is None
 
 
@@ -200,6 +172,6 @@ def _same_kind(train: ir.Call, other: ir.Call, report: Report) -> None:
             "E0520",
             f"the images of `{other.name}` differ from those of `{train.name}`",
             other.span,
-            f"gives {_image(theirs.image)}",
-            secondary=[Label(train.span, f"gives {_image(ours.image)}")],
+            f"gives {image_text(theirs.image)}",
+            secondary=[Label(train.span, f"gives {image_text(ours.image)}")],
         )

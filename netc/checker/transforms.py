@@ -1,14 +1,14 @@
 """The chains of transforms: what stands in the wrong one, and steps that are done twice or on other values than meant.
 
-In: the data section as checked, with the place of each argument. Out: diagnostics. What a step rejects, and whether
-its images fit the network, is left to `crosschecks`.
+In: the data section as checked, with the place of each argument. Out: diagnostics. Whether the images fit the
+network is left to `crosschecks`.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from netc.catalog.data import CONVERSIONS, dataset_facts, is_random, transform_image
+from netc.catalog.data import CONVERSIONS, dataset_facts, is_random, training_chain, transform_image
 from netc.diagnostics import Label
 from netc.fixes import leave_out
 from netc.shapes import Reject
@@ -40,8 +40,56 @@ def check(data: ir.Data, places: Places, report: Report) -> None:
                 help=_where(call, data),
             )  # fmt: skip
     facts = dataset_facts({n: a.value for n, a in data.train.args.items()}, data.train.name)
-    if facts is not None and len(report.errors) == before:
-        _follow(data, facts.image, places, report)
+    if facts is None or len(report.errors) > before:
+        return
+    if _accepted(data.transform, facts.image, places, report):
+        _accepted(augmented_chain(data), facts.image, places, report)
+        _twice(data, facts.image, places, report)
+
+
+def augmented_chain(data: ir.Data) -> tuple[ir.Call, ...]:
+    """What a training image goes through."""
+    names = [c.name for c in data.transform], [c.name for c in data.augment]
+    return tuple((data.transform if which == "transform" else data.augment)[i] for which, i in training_chain(*names))
+
+
+def follow(calls: tuple[ir.Call, ...], image: Image) -> Image | None:
+    """The image that comes out of a chain; None where a step rejects it."""
+    for call in calls:
+        out = transform_image(call.name, _args(call), image)
+        if isinstance(out, Reject):
+            return None
+        image = out
+    return image
+
+
+def image_text(image: Image) -> str:
+    """An image in a message: sizes, type and range."""
+    sizes = ", ".join("?" if s is None else str(s) for s in (image.channels, image.height, image.width))
+    span = "" if image.low is None else f" from {image.low:g} to {image.high:g}"
+    return f"images [{sizes}] {image.dtype}{span}"
+
+
+def _args(call: ir.Call) -> dict[str, object]:
+    return {p.name: call.get(p.name) for p in call.entry.params}
+
+
+def _accepted(calls: tuple[ir.Call, ...], image: Image, places: Places, report: Report) -> bool:
+    """Whether every step takes its image, which is reported where not."""
+    for call in calls:
+        out = transform_image(call.name, _args(call), image)
+        if isinstance(out, Reject):
+            given = out.argument in call.args
+            what = f"`{out.argument}` of `{call.name}` can't be {out.got}" if given else f"`{call.name}`"
+            expected = f"expected {out.expected}" if out.expected else ""
+            report.add(
+                "E0514", f"{what}: {out.reason}", places.get(call.span, {}).get(out.argument or "", call.span),
+                expected if given or not expected else f"{expected}, got {out.got}",
+                notes=[f"it receives {image_text(image)}"],
+            )  # fmt: skip
+            return False
+        image = out
+    return True
 
 
 def _where(call: ir.Call, data: ir.Data) -> str:
@@ -50,10 +98,11 @@ def _where(call: ir.Call, data: ir.Data) -> str:
     return f"put it into `transform`, through which training images go too: `transform = … -> {call.name}`"
 
 
-def _follow(data: ir.Data, image: Image, places: Places, report: Report) -> None:
+def _twice(data: ir.Data, image: Image, places: Places, report: Report) -> None:
+    """Steps that are done twice, or with numbers for other values."""
     normalised: ir.Call | None = None
     for call in data.transform:
-        out = transform_image(call.name, {p.name: call.get(p.name) for p in call.entry.params}, image)
+        out = transform_image(call.name, _args(call), image)
         if isinstance(out, Reject):
             return
         if call.name in CONVERSIONS and out == image:
