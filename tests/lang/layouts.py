@@ -41,10 +41,12 @@ class _Relayout:
 
     def run(self) -> tuple[str, list[str]]:
         before = Token("_NL", "", self.tokens[0].span)
-        for token in self.tokens:
+        following = [*self.tokens[1:], self.tokens[-1]]
+        for token, after in zip(self.tokens, following, strict=True):
             if token.type in ("RPAR", "RSQB", "RBRACE"):
                 self.brackets.pop()
-            self.between(before, token)
+            # In brackets a line that begins with `name:` is taken for a statement, and the brackets for open ones.
+            self.between(before, token, stays=after.type == "COLON")
             if token.type in ("LPAR", "LSQB", "LBRACE"):
                 self.brackets.append(token.type)
             if token.type not in ("_NL", "$END"):
@@ -52,13 +54,16 @@ class _Relayout:
             before = token
         return "".join(self.parts), self.comments
 
-    def between(self, before: Token, token: Token) -> None:
-        """What stands between two tokens; a newline that ends a statement is one of them."""
+    def between(self, before: Token, token: Token, stays: bool) -> None:
+        """What stands between two tokens; a newline that ends a statement is one of them.
+
+        In brackets a token that `stays` does not begin a line.
+        """
         inside = bool(self.brackets) and self.brackets[-1] != "LBRACE"
         braces = before.type == "LBRACE" or token.type in ("RBRACE", "$END")
         if token.type == "_NL":
             self.end()
-        elif inside or before.type == "_NL" or braces or token.text in ("->", "else", "elif"):
+        elif (inside and not stays) or before.type == "_NL" or braces or token.text in ("->", "else", "elif"):
             self.ends(self.lines)
         needed = bool(before.text and token.text and _WORD.match(before.text[-1]) and _WORD.match(token.text[0]))
         self.blanks(needed and not self.parts[-1][-1:].isspace())

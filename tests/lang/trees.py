@@ -20,7 +20,7 @@ NAMES = ("x", "y", "_", "a1", "width", "conv", "relu", "cat", "stride", "mean", 
 # Words of the language that are names wherever nothing makes keywords of them: as labels, attributes, arguments.
 WORDS = (*NAMES, "input", "output", "init", "param", "buffer", "layer", "module", "network", "use", "remove", "seq")
 CAPITALS = ("Conv2d", "ReLU", "N", "C", "Block", "BatchNorm2d", "A_very_long_name_of_a_layer")
-STRINGS = ("", "a", "block{i}-0", "it's", 'say "no"', "# no comment", "*.weight", "3×3 日本", "a -> b", "} {", "\t")
+STRINGS = ("", "a", "block{i}-0", "it's", 'say "no"', "# no comment", "*.weight", "3×3 日本", "a -> b", "} {")
 DTYPES = ("int64", "float16", "bool")
 
 
