@@ -227,7 +227,7 @@ def _print_checked(
         from netc import sarif
 
         missing = [sarif.Unreadable(str(path), problem.message, problem.help) for path, problem in unreadable]
-        data = sarif.log([(r.source, r.diagnostics) for r in results], missing, __version__)
+        data = sarif.log([sarif.Findings(r.source, r.diagnostics, r.silenced) for r in results], missing, __version__)
     click.echo(json.dumps(data, indent=2))
 
 

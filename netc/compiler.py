@@ -28,11 +28,12 @@ if TYPE_CHECKING:
 
 
 class Checked(NamedTuple):
-    """What came of a text: its program, unless a diagnostic is an error."""
+    """What came of a text: its program, unless a diagnostic is an error; and what its comments silence."""
 
     source: Source
     program: Program | None
     diagnostics: tuple[Diagnostic, ...]
+    silenced: tuple[Diagnostic, ...] = ()
 
 
 class Files(NamedTuple):
@@ -90,7 +91,8 @@ def _analyse(text: str, name: str, stem: str, settings: Mapping[str, str], loade
     found = tuple(
         d if d.fix is None else d._replace(fix=None if settings else settled(d.fix, text)) for d in report.diagnostics
     )
-    return Checked(source, None if report.failed else program, found)
+    silenced = tuple(sorted(report.silenced.values(), key=lambda d: (d.primary.span, d.code)))
+    return Checked(source, None if report.failed else program, found, tuple(d._replace(fix=None) for d in silenced))
 
 
 def _checked(

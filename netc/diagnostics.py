@@ -74,6 +74,7 @@ class Report:
         self, silenced: Callable[[str, Span], bool] = lambda code, span: False, limit: int | None = None
     ) -> None:
         self.limit = limit
+        self.silenced: dict[tuple[str, Span], Diagnostic] = {}
         self._found: dict[tuple[str, Span], Diagnostic] = {}
         self._silenced = silenced
         self._unread: set[Span] = set()  # the places of text that was no token: nothing further is said of them
@@ -91,11 +92,14 @@ class Report:
         fix: Fix | None = None,
     ) -> None:
         """Add a diagnostic; a second one with the same code at the same place is dropped."""
-        if self._silenced(code, span) or (span in self._unread and not code.startswith("E01")):
+        diagnostic = Diagnostic(code, message, Label(span, label), tuple(secondary), tuple(notes), help, fix)
+        if self._silenced(code, span):
+            self.silenced.setdefault((code, span), diagnostic)
+            return
+        if span in self._unread and not code.startswith("E01"):
             return
         if code.startswith("E01"):
             self._unread.add(span)
-        diagnostic = Diagnostic(code, message, Label(span, label), tuple(secondary), tuple(notes), help, fix)
         if self.limit is not None and len(self._found) == self.limit and (code, span) not in self._found:
             raise TooMany
         self._found.setdefault((code, span), diagnostic)

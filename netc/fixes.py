@@ -16,12 +16,13 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 _LONG = 8  # letters of a word that may have two wrong ones
-_BLANKS = re.compile(r"[ \t]*")
-_COMMA = re.compile(r"[ \t]*,[ \t]*")
-_ARROW = re.compile(r"->[ \t]*\Z")
-_NAMED = re.compile(r"\w+\s*=(?!=)")
-_VALUE = re.compile(r"(?:\w+\s*=\s*)?(\"[^\"\n]*\"|'[^'\n]*'|-?[\d._eE]+|True|False|None)")
-_QUIET = re.compile(r"#[^\n]*|\"[^\"\n]*\"|'[^'\n]*'")
+# Compiled where they are needed, which is only where there is something to mend.
+_BLANKS = r"[ \t]*"
+_COMMA = r"[ \t]*,[ \t]*"
+_ARROW = r"->[ \t]*\Z"
+_NAMED = r"\w+\s*=(?!=)"
+_VALUE = r"(?:\w+\s*=\s*)?(\"[^\"\n]*\"|'[^'\n]*'|-?[\d._eE]+|True|False|None)"
+_QUIET = r"#[^\n]*|\"[^\"\n]*\"|'[^'\n]*'"
 
 
 def rewrite(span: Span, text: str) -> Fix:
@@ -77,7 +78,7 @@ def stands_alone(text: str, span: Span) -> bool:
 
 def _open(text: str, end: int) -> bool:
     """Whether a parenthesis or bracket is open."""
-    plain = _QUIET.sub("", text[:end])
+    plain = re.compile(_QUIET).sub("", text[:end])
     return sum(plain.count(c) for c in "([") > sum(plain.count(c) for c in ")]")
 
 
@@ -91,9 +92,9 @@ def settled(fix: Fix, text: str) -> Fix | None:
 def _settled(edit: Edit, text: str) -> Edit | None:
     span = edit.span
     if edit.part == "value":
-        match = _VALUE.fullmatch(text, span.start, span.end)
+        match = re.compile(_VALUE).fullmatch(text, span.start, span.end)
         return Edit(Span(match.start(1), span.end), edit.text) if match else None
-    if edit.part == "argument" and not _NAMED.match(text, span.start, span.end):
+    if edit.part == "argument" and not re.compile(_NAMED).match(text, span.start, span.end):
         return None
     if edit.part in ("item", "argument"):
         return without(text, span)
@@ -102,14 +103,14 @@ def _settled(edit: Edit, text: str) -> Edit | None:
 
 def without(text: str, span: Span) -> Edit:
     """Take an argument or an item out of a list, with the comma that goes with it; comments stay."""
-    after = _COMMA.match(text, span.end)
+    after = re.compile(_COMMA).match(text, span.end)
     start, end = span.start, after.end() if after else span.end
     line = text.rfind("\n", 0, start) + 1
     before = text[line:start].rstrip(" \t")
     if not after and before.endswith(","):
         start = line + len(before) - 1
     elif not before.strip():
-        blanks = _BLANKS.match(text, end)
+        blanks = re.compile(_BLANKS).match(text, end)
         assert blanks is not None
         if text.startswith(("\n", "\r\n"), blanks.end()):  # it had the line to itself
             start, end = line, text.index("\n", blanks.end()) + 1
@@ -118,14 +119,14 @@ def without(text: str, span: Span) -> Edit:
 
 def without_step(text: str, span: Span) -> Edit | None:
     """Take a step out of its chain, with the arrow before it, or behind it where it is the first; comments stay."""
-    arrow = _ARROW.search(text, 0, span.start)
+    arrow = re.compile(_ARROW).search(text, 0, span.start)
     if arrow is None:
         behind = re.compile(r"\s*->[ \t]*").match(text, span.end)
         return Edit(Span(span.start, behind.end()), "") if behind else None
     start = len(text[: arrow.start()].rstrip())
     rest = text[span.end : text.find("\n", span.end) if "\n" in text[span.end :] else len(text)]
     if "\n" in text[start : arrow.start()] and rest.strip():  # something else begins the line then
-        blanks = _BLANKS.match(text, span.end)
+        blanks = re.compile(_BLANKS).match(text, span.end)
         assert blanks is not None
         return Edit(Span(arrow.start(), blanks.end()), "")
     return Edit(Span(start, span.end), "")

@@ -32,9 +32,17 @@ class Unreadable(NamedTuple):
     help: str | None
 
 
-def log(checked: Sequence[tuple[Source, Sequence[Diagnostic]]], unreadable: Sequence[Unreadable], version: str) -> Any:
-    """The SARIF log of one run of netc."""
-    codes = sorted({d.code for _, found in checked for d in found})
+class Findings(NamedTuple):
+    """What is said of a file, and what its comments silence."""
+
+    source: Source
+    diagnostics: Sequence[Diagnostic]
+    silenced: Sequence[Diagnostic] = ()
+
+
+def log(checked: Sequence[Findings], unreadable: Sequence[Unreadable], version: str) -> Any:
+    """The SARIF log of one run of netc. What is silenced is there too, as suppressed in the source."""
+    codes = sorted({d.code for one in checked for d in (*one.diagnostics, *one.silenced)})
     driver = {"name": "netc", "version": version, "semanticVersion": version, "rules": [_rule(code) for code in codes]}
     invocation: dict[str, Any] = {"executionSuccessful": not unreadable}
     if unreadable:
@@ -43,9 +51,15 @@ def log(checked: Sequence[tuple[Source, Sequence[Diagnostic]]], unreadable: Sequ
         "tool": {"driver": driver},
         "columnKind": "unicodeCodePoints",
         "invocations": [invocation],
-        "results": [_result(d, codes.index(d.code), source) for source, found in checked for d in found],
+        "results": [result for one in checked for result in _results(one, codes)],
     }
     return {"version": "2.1.0", "$schema": SCHEMA, "runs": [run]}
+
+
+def _results(one: Findings, codes: list[str]) -> list[dict[str, Any]]:
+    found = [_result(d, codes.index(d.code), one.source) for d in one.diagnostics]
+    silenced = [_result(d, codes.index(d.code), one.source) for d in one.silenced]
+    return [*found, *(result | {"suppressions": [{"kind": "inSource"}]} for result in silenced)]
 
 
 def _rule(code: str) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from netc import ir
+from netc import catalog, ir
 from netc import syntax as s
 from netc.checker import bindings, deferred, layers, modules, sources
 from netc.checker.branches import record_branches
@@ -19,12 +19,14 @@ from netc.checker.labels import Named
 from netc.checker.loops import record_loop
 from netc.checker.recorder import mark
 from netc.checker.values import LayerRef, Made, Tensor, TensorTuple
+from netc.fixes import rewrite
 from netc.identifiers import python_name
 from netc.limits import ROW, STATEMENT, spend
 from netc.shapes import Size
 
 if TYPE_CHECKING:
     from netc.checker.body import Body
+    from netc.diagnostics import Fix
 
 
 # --- one instance -----------------------------------------------------------------------------------------------------
@@ -213,6 +215,17 @@ def members(c: Body, statement: s.Flow) -> None:
         c.current = _member(c, link)
 
 
+def _as_layer(callee: s.Expr) -> Fix | None:
+    """`relu` as `ReLU`: the layer that applies this very function."""
+    name = callee.text if isinstance(callee, s.Name) else ""
+    for layer in catalog.layers() if name else ():
+        entry = catalog.layer(layer)
+        function = entry.rule.function if entry is not None and entry.rule is not None else None
+        if layer.lower() == name and function is not None and function.callee == f"F.{name}":
+            return rewrite(callee.span, layer)
+    return None
+
+
 def _member(c: Body, link: s.Link) -> Any:
     spend(ROW)
     if link.label is not None:
@@ -234,6 +247,7 @@ def _member(c: Body, link: s.Link) -> Any:
             "a `seq` holds layers only",
             link.step.span,
             help="use the layer of the same effect (`Flatten`), or leave the `seq`",
+            fix=_as_layer(callee) if link.step is callee else None,
         )
         return ERROR
     assert isinstance(callee, s.Name)

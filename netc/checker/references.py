@@ -68,6 +68,7 @@ def find(c: Body, callee: s.Name) -> LayerRef | None:
         help_text = f"did you mean `{near}`?" if near else "layers have the names that torch.nn gives them"
         help_text = way_out or help_text
         fix = None if way_out else spelling(name, callee.span, [*catalog.layers(), *own])
+        fix = rewrite(callee.span, _ELSEWHERE[name]) if name in _SAME and fix is None else fix
         c.report.add("E0202", f"there is no layer `{name}`", callee.span, help=help_text, fix=fix)
     return None
 
@@ -99,6 +100,13 @@ _ELSEWHERE = {
     "Convolution2D": "Conv2d", "AvgPool2D": "AvgPool2d", "DepthwiseConv2D": "Conv2d", "SpatialDropout2D": "Dropout2d",
     "GlobalMaxPooling2D": "AdaptiveMaxPool2d", "ZeroPadding2D": "ZeroPad2d", "UpSampling2D": "Upsample",
     "Conv2DTranspose": "ConvTranspose2d", "GlobalAvgPool2d": "AdaptiveAvgPool2d", "FC": "Linear",
+}  # fmt: skip
+
+
+# Those of them that take their arguments in torch's order.
+_SAME = {
+    "Dense", "FullyConnected", "FC", "MaxPooling2D", "AveragePooling2D", "Convolution2D", "Conv2DTranspose",
+    "SpatialDropout2D", "ZeroPadding2D",
 }  # fmt: skip
 
 

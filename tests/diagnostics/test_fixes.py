@@ -7,7 +7,7 @@ from collections import Counter
 from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from netc import explain
@@ -17,12 +17,13 @@ from netc.files import imported
 from netc.fixes import certain, without, without_step
 from netc.mending import apply, choose, mend
 from netc.source import Source, Span
-from tests.docs.blocks import all_blocks, program
+from tests.docs.blocks import ROOT, all_blocks, program
 from tests.lang.test_corpus import cases
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
+    from random import Random
 
 
 class Wrong(NamedTuple):
@@ -267,6 +268,8 @@ IN_A_BODY = [
     ("_ = image -> conv: Conv2d(3, 1)\n  ReLU", "image -> conv: Conv2d(3, 1)\n  ReLU"),
     ("for i in 2 { \"c{i}\": Conv2d(3, 1) -> ReLU }",
      "for i in range(2) { \"c{i}\": Conv2d(3, 1) -> ReLU }"),
+    ("body: seq { Conv2d(8, 3); relu }", "body: seq { Conv2d(8, 3); ReLU }"),
+    ("MaxPooling2D(2)\n  Flatten -> fc: Dense(10)", "MaxPool2d(2)\n  Flatten -> fc: Linear(10)"),
     ("param scale[3, 1, 1] = 1.0\n  image * scale", "param scale[3, 1, 1] = constant_(1.0)\n  image * scale"),
     ("c: Conv2d(8, 3)\n  init { Conv2D.weight = zeros_() }", "c: Conv2d(8, 3)\n  init { Conv2d.weight ~ zeros_() }"),
     ("conv: Conv2d(8 3)", "conv: Conv2d(8, 3)"),
@@ -335,6 +338,33 @@ def test_a_step_goes_with_its_arrow(text: str, left: str | None) -> None:
     at = text.index("X")
     edit = without_step(text, Span(at, at + 1))
     assert (None if edit is None else apply(text, [found(edit)])) == left
+
+
+def test_a_fix_is_what_the_help_says() -> None:
+    said = re.compile(r"(?:did you mean|write) [`\"]([^`\"]+)[`\"]\\??")
+    for name, one in PROGRAMS.items():
+        for d in check(one.text).diagnostics:
+            if d.fix is not None and d.help is not None and d.help.startswith("did you mean"):
+                meant = said.match(d.help)
+                assert meant is not None, d.help
+                assert [e.text.strip('"') for e in d.fix.edits] == [meant[1]], f"{name}: {d}"
+
+
+MODELS = {path.stem: path.read_text(encoding="utf-8") for path in sorted((ROOT / "models").glob("*.net"))}
+
+
+@settings(max_examples=60, deadline=None, derandomize=True)
+@given(st.sampled_from(["lenet", "mlp", "resnet", "unet", "vae"]), st.randoms(use_true_random=False))
+def test_misspelt_models(stem: str, random: Random) -> None:
+    """A few wrong letters in a model: mending ends, and leaves nothing that it could mend."""
+    text = MODELS[stem]
+    for _ in range(3):
+        at = random.randrange(len(text))
+        text = text[:at] + random.choice(["", text[at].swapcase(), text[at] * 2, "（", " "]) + text[at + 1 :]
+    mended = mend(check(text), check)
+    assert not [d for d in mended.checked.diagnostics if d.fix is not None]
+    assert (mended.checked.source.text == text) == (not mended.applied)
+    assert mend(mended.checked, check).applied == ()
 
 
 @pytest.mark.parametrize("name", PROGRAMS)

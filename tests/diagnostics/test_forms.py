@@ -104,8 +104,8 @@ def test_logs_of_all_wrong_programs(name: str, tmp_path: Path, monkeypatch: pyte
     for file, text in PROGRAMS[name].files:
         (tmp_path / file).write_text(text)
     checked = analyse(PROGRAMS[name].text, "case.net", "case", None, imported)
-    log = sarif.log([(checked.source, checked.diagnostics)], [], "1.2.3")
-    assert log == sarif.log([(checked.source, checked.diagnostics)], [], "1.2.3")
+    log = sarif.log([sarif.Findings(checked.source, checked.diagnostics)], [], "1.2.3")
+    assert log == sarif.log([sarif.Findings(checked.source, checked.diagnostics)], [], "1.2.3")
     run = valid(json.loads(json.dumps(log)))
     assert len(run["results"]) == len(checked.diagnostics)
     for result, diagnostic in zip(run["results"], checked.diagnostics, strict=True):
@@ -134,11 +134,23 @@ def test_paths_elsewhere_are_whole(folder: Path) -> None:
     assert sarif.uri("../a.net").startswith("file:///")
 
 
+def test_what_is_silenced_is_suppressed(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    text = "network Net {\n  input x: [N, 4]\n  unused = 3  # netc: ignore W0803\n  fc: Linear(2)\n}\n"
+    (folder / "right.net").write_text(text)
+    assert cli.run(["check", "--format", "sarif", "right.net"]) == 0
+    run = valid(json.loads(capsys.readouterr().out))
+    (result,) = run["results"]
+    assert (result["ruleId"], result["suppressions"]) == ("W0803", [{"kind": "inSource"}])
+    assert taken(text, result["locations"][0]["physicalLocation"]["region"]) == "unused"
+
+
 def test_text_of_the_file_is_no_placeholder_and_no_link() -> None:
     program = 'network Net {\n  input x: [N, 4]\n  fc: Linear(2)\n  _ -> "[click](http://a{0}b)"\n}\n'
     checked = analyse(program, "case.net")
     assert checked.diagnostics
-    said = json.dumps(valid(sarif.log([(checked.source, checked.diagnostics)], [], "1"))["results"], ensure_ascii=False)
+    said = json.dumps(
+        valid(sarif.log([sarif.Findings(checked.source, checked.diagnostics)], [], "1"))["results"], ensure_ascii=False
+    )
     assert "](" not in said
     assert not re.search(r"(?<!\{)\{0\}", said)
 
@@ -267,5 +279,5 @@ def test_a_mistake_of_an_imported_file_is_mended_there(folder: Path, capsys: pyt
 def test_places_at_the_end_of_the_text() -> None:
     for program in ("network Net {", "", "network Net {\n", "network Net { input x: [N, 4]; fc: Linear(3)\n\n# a\n"):
         checked = compiler.analyse(program)
-        valid(sarif.log([(Source(program), checked.diagnostics)], [], "1"))
+        valid(sarif.log([sarif.Findings(Source(program), checked.diagnostics)], [], "1"))
         assert checked.diagnostics
