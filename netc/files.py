@@ -190,8 +190,9 @@ def rewrite(path: Path, text: str) -> None:
 
 def byte_order_mark(path: Path) -> str:
     """The mark that a file begins with, which `read_program` leaves out."""
-    with path.open("rb") as file:
+    with contextlib.suppress(OSError), path.open("rb") as file:
         return "\ufeff" if file.read(3) == codecs.BOM_UTF8 else ""
+    return ""
 
 
 def make_folder(path: Path) -> None:

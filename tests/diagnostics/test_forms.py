@@ -247,7 +247,7 @@ def test_fix_leaves_ends_of_lines_marks_and_rights_as_they_are(folder: Path) -> 
     assert (folder / "link.net").is_symlink()
 
 
-@pytest.mark.parametrize("fails", ["replace", "write_bytes"])
+@pytest.mark.parametrize("fails", ["replace", "open"])
 def test_a_file_that_can_not_be_written(
     fails: str, folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
