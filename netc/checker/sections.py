@@ -327,7 +327,7 @@ class _Reader:
             return ERROR
         if entry.name in later:
             return self.evaluator.not_yet(callee.span, f"the {kind} `{entry.name}`")
-        filled = {"T_max": self.epochs} if entry.name == "CosineAnnealingLR" and self.epochs is not ERROR else {}
+        filled = {"T_max": self.epochs} if entry.name == "CosineAnnealingLR" else {}
         return self.call(entry, step, filled)
 
     def metrics(self, key: str, chain: s.Chain) -> Any:
@@ -486,15 +486,16 @@ class _Reader:
             return ERROR
         return entry
 
-    def call(self, entry: Entry, step: s.Expr, filled: dict[str, int] | None = None) -> Any:
+    def call(self, entry: Entry, step: s.Expr, filled: dict[str, Any] | None = None) -> Any:
         """A call with its arguments bound; `filled` are those that follow from the run, unless they are given."""
         arguments = step.arguments if isinstance(step, s.Call) else ()
         bound = bind(entry, arguments, step.span, self.evaluator, self.code, filled=filled or ())
         self.spans = self.places[step.span] = bound.spans
-        if not bound.ok:
+        follows = {n: v for n, v in (filled or {}).items() if n not in bound.args}
+        if not bound.ok or ERROR in follows.values():  # what would follow from a setting that is wrong itself
             return ERROR
         given = {n: a._replace(value=a.value.name) if isinstance(a.value, DType) else a for n, a in bound.args.items()}
-        args = {n: Arg(v, literal(v)) for n, v in (filled or {}).items() if n not in given} | given
+        args = {n: Arg(v, literal(v)) for n, v in follows.items()} | given
         return ir.Call(entry, ordered(entry, args), step.span)
 
     def code(self, expr: s.Expr, value: Any) -> str:
