@@ -80,6 +80,7 @@ def row(*cells: object) -> str:
 def counts(tools: dict[str, Any]) -> str:
     """The table of how often each thing happened."""
     lines = [row("", *(f"{NAMES[t]} {tools[t]['version']}" for t in tools)), row("---", *("---:" for _ in tools))]
+    lines.append(row("recorded", *(tools[t]["date"] for t in tools)))
     for what, holds in COUNTED:
         lines.append(row(what, *(sum(map(holds, tools[t]["wrong"].values())) for t in tools)))
     return "\n".join(lines)
