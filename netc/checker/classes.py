@@ -131,8 +131,9 @@ class _Names:
         self.rec = general.recorder
         self.demanded = session.demanded.get(general.definition, [])
         self.session = session
-        self.build = needed(read_constants(tuple(self.rec.build), self.rec.constants, set()))
         self.flow = read_constants(self._flow(), self.rec.constants, set())
+        read = frozenset(names_read(self.flow)) & self.once  # which `forward` finds as attributes
+        self.build = needed(read_constants(tuple(self.rec.build), self.rec.constants, set()), read)
         self.constructor: dict[str, str] = {}
         self.taken: set[str] = {"self", "torch", "nn", "F", "m"}
         own = {n for code in codes_of(self.build) for n in MARK.findall(code) if "ǀ" not in n}
