@@ -25,6 +25,11 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from netc.checker.units import Loader
+    from netc.diagnostics import Fix
+
+
+_OF_LAYOUT = {"E0102", "E0104", "E0105"}
+_OF_SYNTAX = {"E0106", "E0108", "E0111"}
 
 
 class Checked(NamedTuple):
@@ -87,12 +92,19 @@ def _analyse(text: str, name: str, stem: str, settings: Mapping[str, str], loade
         other = Report(silences.covers)
         if other_language(source, other):
             report = other
-    # With settings, what is at fault may be a value that doesn't stand in the text.
-    found = tuple(
-        d if d.fix is None else d._replace(fix=None if settings else settled(d.fix, text)) for d in report.diagnostics
-    )
+    found = report.diagnostics
+    codes = {d.code for d in found}
+    found = tuple(d if d.fix is None else d._replace(fix=_certain(d, codes, settings, text)) for d in found)
     silenced = tuple(sorted(report.silenced.values(), key=lambda d: (d.primary.span, d.code)))
     return Checked(source, None if report.failed else program, found, tuple(d._replace(fix=None) for d in silenced))
+
+
+def _certain(diagnostic: Diagnostic, codes: set[str], settings: Mapping[str, str], text: str) -> Fix | None:
+    """The fix of a diagnostic, unless something else makes it doubtful."""
+    # With settings, what is at fault may be a value that doesn't stand in the text; with a bracket or a quote gone,
+    # what doesn't fit may only seem not to.
+    doubtful = settings or (diagnostic.code in _OF_SYNTAX and codes & _OF_LAYOUT)
+    return None if doubtful or diagnostic.fix is None else settled(diagnostic.fix, text)
 
 
 def _checked(

@@ -112,8 +112,21 @@ def _setting_colon(tokens: list[Token], at: int, expected: set[str], report: Rep
         return False
     if not any(t.type == "LBRACE" for t in tokens[:at]):
         return False
-    fix = Fix("write `=`", (Edit(token.span, " ="),))
+    opened = _opened(tokens, at)
+    sure = opened > 0 and tokens[opened - 1].text in ("data", "train")
+    fix = Fix("write `=`", (Edit(token.span, " ="),)) if sure else None
     return _misfit(token, report, f"a setting is written with `=`: `{before.text} = …`", before, fix)
+
+
+def _opened(tokens: list[Token], at: int) -> int:
+    """The index of the brace that is open at a token, -1 where none is."""
+    opened: list[int] = []
+    for i, token in enumerate(tokens[:at]):
+        if token.type == "LBRACE":
+            opened.append(i)
+        elif token.type == "RBRACE" and opened:
+            opened.pop()
+    return opened[-1] if opened else -1
 
 
 def _annotation(tokens: list[Token], at: int, expected: set[str], report: Report) -> bool:

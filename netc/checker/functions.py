@@ -32,6 +32,7 @@ def unknown(c: Body, callee: s.Name) -> Any:
     """Report a function that there isn't."""
     name = callee.text
     candidates = [*catalog.functions(), *c.labels, *(n for n in c.owner.unit.python if not n[0].isupper())]
+    candidates += BUILTINS
     capital = next((n for n in catalog.layers() if n.lower() == name.replace("_", "").lower()), None)
     if name in c.env:
         c.report.add(

@@ -181,7 +181,8 @@ def _fits(
         c.report.add(
             "E0302", f"`{definition.name}` has no parameter `{name}`", argument.name.span,
             help=suggestion(name, known) or (f"it takes {takes}" if known else "it takes none"),
-            fix=spelling(name, argument.name.span, [n for n in known if n not in seen]),
+            fix=spelling(name, argument.name.span, [n for n in known if n not in seen])
+            if c.source.text.count(name) == 1 else None,  # else it may be the definition that is misspelt
         )  # fmt: skip
     return False
 

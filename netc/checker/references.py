@@ -68,6 +68,8 @@ def find(c: Body, callee: s.Name) -> LayerRef | None:
         help_text = f"did you mean `{near}`?" if near else "layers have the names that torch.nn gives them"
         help_text = way_out or help_text
         fix = None if way_out else spelling(name, callee.span, [*catalog.layers(), *own])
+        if fix is not None and fix.edits[0].text in own and c.source.text.count(name) > 1:
+            fix = None  # then it may be the definition that is misspelt
         fix = rewrite(callee.span, _ELSEWHERE[name]) if name in _SAME and fix is None else fix
         c.report.add("E0202", f"there is no layer `{name}`", callee.span, help=help_text, fix=fix)
     return None

@@ -222,6 +222,7 @@ def test_nothing_is_offered_for_what_set_puts_there() -> None:
         "fc: Linear(3)\n  param scale[3] = ones(3)\n  _ * scale",
         "fc: Linear(3)\n  return fc",  # it would be applied again
         "norm: LayerNorm([4, 4])",  # not the same as without
+        "fc: Linear(3\n  tail: Linear(2 3)",  # a bracket is open, and what seems wrong may not be
         "y = relu(x.flatten(1)) + 1\n  y",  # in an expression there are no chains
         "y = sum([\n    x.flatten(1)\n  ])\n  y",
     ],
@@ -258,6 +259,7 @@ IN_A_BODY = [
     ("norm: GroupNorm(3, 3)", "norm: GroupNorm(3)"),
     ("conv: Conv2d(8, 3, padding='SAME')", 'conv: Conv2d(8, 3, padding="same")'),
     ("conv: Conv2d(8, 3, padding_mode = 'zeroes')", 'conv: Conv2d(8, 3, padding_mode = "zeros")'),
+    ("for i in raneg(2) { \"c{i}\": Conv2d(3, 1) }", "for i in range(2) { \"c{i}\": Conv2d(3, 1) }"),
     ("Dropout(50)", "Dropout(0.5)"),
     ("Dropout(p = '0.5')", "Dropout(p = 0.5)"),
     ("conv: Conv2d(8, 3, bias=false)", "conv: Conv2d(8, 3, bias=False)"),
@@ -338,6 +340,13 @@ def test_a_step_goes_with_its_arrow(text: str, left: str | None) -> None:
     at = text.index("X")
     edit = without_step(text, Span(at, at + 1))
     assert (None if edit is None else apply(text, [found(edit)])) == left
+
+
+def test_a_misspelt_definition_is_not_taken_for_the_uses() -> None:
+    text = "module Blokc(n) {{ fc: Linear(n) }}\nnetwork Net {{\n  input x: [N, 4]\n  a: Block(4){}\n}}\n"
+    assert [d.fix is not None for d in check(text.format("")).diagnostics if d.code == "E0202"] == [True]
+    twice = check(text.format(" -> b: Block(4)")).diagnostics
+    assert [d.fix for d in twice if d.code == "E0202"] == [None, None]
 
 
 def test_a_fix_is_what_the_help_says() -> None:
