@@ -135,6 +135,8 @@ def cli() -> None:
 
     \b
       netc check lenet.net                  all mistakes, with places and ways out
+      netc check --fix lenet.net            mends those that are certain
+      netc explain E0401                    what a code means
       netc fmt                              the programs of this folder in their canonical form
       netc build lenet.net                  model.py and train.py in build/lenet
       netc train lenet.net --device cuda    trains; checkpoints in runs/lenet/001

@@ -232,11 +232,12 @@ def _missing_comma(tokens: list[Token], at: int, expected: set[str], report: Rep
 
 def _comma(before: Token, token: Token, following: Token) -> Fix | None:
     """A comma behind a whole value. Two strings may be one in two parts, a name may be the beginning of an argument's,
-    and digits in threes a long number."""
+    and digits in threes, or beside a point, a single number."""
     whole = ("NUMBER", "TRUE", "FALSE", "NONE", "RPAR", "RSQB")
     named = token.type == "NAME" and following.type == "EQUAL"
     values = before.type in whole and token.type in ("NUMBER", "STRING", "TRUE", "FALSE", "NONE")
-    thousands = before.type == token.type == "NUMBER" and len(token.text) == 3
-    if not (values or (named and before.type in (*whole, "STRING"))) or thousands:
+    numbers = before.type == token.type == "NUMBER"
+    one = numbers and (len(token.text) == 3 or before.text.endswith(".") or token.text.startswith("."))
+    if not (values or (named and before.type in (*whole, "STRING"))) or one:
         return None
     return Fix("write `,`", (Edit(Span(before.span.end, before.span.end), ","),))

@@ -46,10 +46,12 @@ def _slashes(tokens: list[Token], at: int, expected: set[str], report: Report) -
     if not line or (at != line[0] and tokens[line[0] + 1].span.start == tokens[line[0]].span.end):
         return False
     here = tokens[line[0]].span
+    kinds = _types(tokens, start, line[0])
+    depth = sum((kind in ("LPAR", "LSQB")) - (kind in ("RPAR", "RSQB")) for kind in kinds)
     if at == line[0] or tokens[at].type in ("NAME", "CNAME", "NUMBER", "IN", "FOR", "IF", "AND", "OR", "NOT", *_ENDS):
         report.add(
             "E0106", "`//` does not fit here", here, help="a comment begins with `#`",
-            fix=Fix("begin the comment with `#`", (Edit(here, "#"),)),
+            fix=None if depth else Fix("begin the comment with `#`", (Edit(here, "#"),)),
         )  # fmt: skip
         return True
     return False
@@ -113,7 +115,7 @@ def _setting_colon(tokens: list[Token], at: int, expected: set[str], report: Rep
     if not any(t.type == "LBRACE" for t in tokens[:at]):
         return False
     opened = _opened(tokens, at)
-    sure = opened > 0 and tokens[opened - 1].text in ("data", "train")
+    sure = opened > 0 and tokens[opened - 1].text in ("data", "train") and tokens[at + 1].type != "EQUAL"
     fix = Fix("write `=`", (Edit(token.span, " ="),)) if sure else None
     return _misfit(token, report, f"a setting is written with `=`: `{before.text} = …`", before, fix)
 

@@ -217,6 +217,8 @@ def test_nothing_is_offered_for_what_set_puts_there() -> None:
         "fc: Linear(10, kernel size=3)",  # a blank for an underscore
         'fc: Linear("a" "b")',  # one string in two parts, to Python
         "fc: Linear(1 000)",  # a long number
+        "fc: Linear(3) -> Dropout(0 .5)",  # a number, cut in two
+        "sizes = [k // 2 for k i x]",  # no comment within brackets
         "fc: Linear(10, bias=False, bais=False)",  # given besides
         'for i in range(3) { "fc{i}": Linear(3); _ -> "fc{raneg(3)[i]}" }',  # in a computed label
         "fc: Linear(3)\n  param scale[3] = ones(3)\n  _ * scale",
