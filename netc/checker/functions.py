@@ -200,7 +200,10 @@ def _bind(
     if star is not None:
         arguments = _gathered(arguments, star, flowing)
     elif flowing is not None:
-        if not positions:
+        if not positions or not takes_flow(positions[0], entry):
+            takes = f"`{positions[0].name}` first, {describe(positions[0].type)}" if positions else "nothing"
+            c.report.add("E0307", f"`{entry.name}` takes {takes}, and not what flows to it", step.span,
+                         help=f"call it for itself: `value = {entry.name}(…)`")  # fmt: skip
             return None
         bound[positions.pop(0).name] = (flowing, None, True)
     lead = 1 if flowing is None and arguments and isinstance(arguments[0][1], Tensor) else 0
@@ -228,6 +231,12 @@ def _bind(
             help=f"give it, as in `{entry.name}({missing[0].name}=…)`",
         )
     return bound if ok and not missing else None
+
+
+def takes_flow(param: Param, entry: Entry) -> bool:
+    """Whether the first parameter of a function may be given what flows."""
+    probed = entry.rule is None or entry.rule.probed
+    return probed or bool({"tensor", "tensors", "*tensors"} & set(param.type.split("|")))
 
 
 def _gathered(
