@@ -153,7 +153,7 @@ def test_any_name_changes_literals_only(place: str, text: str) -> None:
         attempt(NAMES[place](text))
 
 
-HARMLESS = ("a b", "ab", "8", "", "*")
+HARMLESS = ("a b", "ab", "x", "8", "", "*")
 
 
 def differs_in_literals_only(place: Callable[[str], Program], text: str) -> None:
