@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 # How far from the beginning of a statement its arrows may stand below each other.
 _FARTHEST_ARROW = 24
 _ENDLESS = 10**9
+# A line with more brackets side by side than this is left as long as it is.
+_MOST_GROUPS = 50
 _PRAGMA = re.compile(r"#\s*netc:")
 
 
@@ -221,8 +223,12 @@ class _Layout:
         chosen = _chosen(pieces)
         start = 0
         for at in chosen:
-            self.pieces(pieces[start:at], indent, level, 1)
             piece = pieces[at]
+            width = self.width
+            if not isinstance(piece, str) and _is_pragma(piece.opening):
+                self.width = _ENDLESS
+            self.pieces(pieces[start:at], indent, level, 1)
+            self.width = width
             if isinstance(piece, Group):
                 self.group(piece, indent, level)
             else:
@@ -371,7 +377,7 @@ def _chosen(pieces: Pieces) -> list[int]:
     if forced or blocks:
         return sorted({*forced, *blocks})
     groups = [(len(p.flat or ""), i) for i, p in enumerate(pieces) if isinstance(p, Group) and not p.empty]
-    return [max(groups)[1]] if groups else []
+    return [max(groups)[1]] if 0 < len(groups) <= _MOST_GROUPS else []
 
 
 def _hugged(group: Group) -> Group | None:

@@ -85,7 +85,9 @@ class Lines:
 def _aligned(run: list[_Line]) -> list[str]:
     """The texts of lines with comments."""
     column = max(len(line.code) for line in run) + 2
-    pushed = any(column + len(text) > WIDTH >= len(line.code) + 2 + len(text) for line in run for text in line.comment)
+    pushed = column > WIDTH or any(
+        column + len(text) > WIDTH >= len(line.code) + 2 + len(text) for line in run for text in line.comment
+    )
     out: list[str] = []
     for line in run:
         place = len(line.code) + 2 if pushed else column

@@ -100,8 +100,8 @@ class Expressions:
         found = self.original.comments(*node.span)
         if not found:
             return pieces, ()
-        groups = [p.span for p in pieces if type(p) is Group]
-        if all(any(start < c.start < end for start, end in groups) for c in found):
+        within = sum(len(self.original.comments(*p.span)) for p in pieces if type(p) is Group)
+        if within == len(found):
             return pieces, ()
         return self.muted.pieces(node), texts(found)
 

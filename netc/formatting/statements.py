@@ -311,7 +311,7 @@ class Statements:
         if leading:  # then those of the parameters go there too, in their order
             expressions, leading = expressions.muted, texts(self.original.comments(*node.span))
         group = self._params(params, node.name.span.end, node.value.span.start, expressions)
-        if group.flat is not None and len(head) + len(group.flat) < _LONG_HEAD:
+        if group.flat is not None and len(head) + len(group.flat) <= _LONG_HEAD:
             link = Link(value, flat(value), (), ())
             return _made(head + group.flat, " = ", [link], leading, aligned=aligned)
         pieces = [head, group, " = ", *value]
@@ -341,6 +341,7 @@ class Statements:
         return self._expression(f"{node.kind} {path}", " = ", value)
 
 
+# A longer head is not aligned with others.
 _LONG_HEAD = 60
 
 
@@ -357,6 +358,7 @@ def _made(
     leading += first.leading
     links = (first._replace(leading=()), *links[1:])
     joint = " " if operator == "if" else " -> "
+    aligned = aligned and len(head) <= _LONG_HEAD
     text = None
     if not any(link.flat is None or link.leading or link.trailing or link.begins for link in links):
         text = joint.join(link.flat for link in links if link.flat is not None)

@@ -264,6 +264,28 @@ def test_deep_trees() -> None:
         formatted(before + inner * depth + "1" + after * (depth + ("{" in before)))
 
 
+def test_long_names_move_nothing_else() -> None:
+    """A setting or a line of any length does not push its neighbours to its end."""
+    long = "k" * 5000
+    for text in (
+        f'train {{\n  "{long}" = 1\n' + "  a = 1\n" * 5 + "}\n",
+        f"a = {long}  # {long}\n" + f"a = 1  # {long}\n" * 5,
+        "a = 1 < f(1)" + " < f(2)" * 1000 + "\n",
+    ):
+        assert formatted(text) == text
+
+
+def test_a_line_that_is_silenced_stays_whole() -> None:
+    wide = ", ".join(f"argument_{i}={i}" for i in range(12))
+    for text in (
+        f"module A({wide.replace('=', ' = ')}) {{  # netc: ignore W0803\n  ReLU\n}}\n",
+        f"# netc: ignore W0803\na = f({wide})\n",
+        f"a = [\n  f({wide}),  # netc: ignore W0803\n]\n",
+        f"module A {{\n  a: B\n    -> f({wide}) -> g  # netc: ignore W0803\n    -> h\n}}\n",
+    ):
+        assert formatted(text) == text
+
+
 def test_long_programs_take_linear_time() -> None:
     text = "\n".join(p.read_text(encoding="utf-8") for p in FORMATTED)
     times = []
