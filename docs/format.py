@@ -1,6 +1,6 @@
 """The programs in the pages of the documentation in their canonical form, as `netc fmt` writes files.
 
-In: README.md and docs/*.md. Out: the same pages, with each block `net` that has no syntax errors formatted; a fragment
+In: README.md, docs/*.md and the pages of `netc explain`. Out: the same pages, with each block `net` that has no syntax errors formatted; a fragment
 is given the form that it has in its section or body.
 
     python docs/format.py
@@ -16,7 +16,7 @@ from netc.formatter import format_text
 from netc.source import Source
 
 ROOT = Path(__file__).parents[1]
-PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").glob("*.md")])
+PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").glob("*.md"), *(ROOT / "netc/explain").glob("*.md")])
 HEADS = {"body": "network Net {\n", "data": "data {\n", "train": "train {\n"}
 _BLOCK = re.compile(r"^```net([^\n]*)\n(.*?)^```$", re.M | re.S)
 

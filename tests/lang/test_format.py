@@ -70,7 +70,7 @@ def test_a_program_of_the_project_is_formatted(path: Path) -> None:
     assert formatted(text) == text, "format it: netc fmt models examples tests/models/written"
 
 
-@pytest.mark.parametrize("path", PAGES, ids=lambda p: p.name)
+@pytest.mark.parametrize("path", [*PAGES, *sorted((ROOT / "netc/explain").glob("*.md"))], ids=lambda p: p.name)
 def test_the_programs_of_a_page_are_formatted(path: Path) -> None:
     text = path.read_text(encoding="utf-8")
     assert documentation().page(text) == text, "format it: python docs/format.py"
