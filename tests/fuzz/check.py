@@ -1,6 +1,7 @@
 """One random input through the whole compiler, and what came of it. Nothing here imports torch.
 
-An input that is wrong has to be refused with diagnostics that can be rendered; one that checks clean has to be emitted.
+An input that is wrong has to be refused with diagnostics that can be rendered; one that checks clean has to be emitted;
+one that parses has a form that formatting leaves as it is.
 The limits are the project's: 2 seconds and 1 GB for each.
 """
 
@@ -14,7 +15,10 @@ import traceback
 from typing import TYPE_CHECKING, NamedTuple
 
 from netc.compiler import Checked, analyse, emit
+from netc.diagnostics import Report
+from netc.formatter import format_text
 from netc.render import as_data, render
+from netc.source import Source
 from tests.fuzz.inputs import make
 
 if TYPE_CHECKING:
@@ -69,6 +73,10 @@ def _examined(text: str, result: Checked) -> str:
             return f"{diagnostic.code} stands outside of the text"
         render(diagnostic, result.source, colour=True)
         as_data(diagnostic, result.source)
+    if not any(d.code.startswith("E01") for d in result.diagnostics):
+        once = format_text(Source(text), Report())
+        if once is None or format_text(Source(once), Report()) != once:
+            return "formatted twice it differs"
     if result.program is None:
         return "" if any(d.is_error for d in result.diagnostics) else "refused without an error"
     files = emit(result.program)

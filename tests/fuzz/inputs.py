@@ -1,4 +1,4 @@
-"""Random inputs of every kind: text, words of the language, changed programs, and programs that are drawn.
+"""Random inputs of every kind: text, words of the language, changed programs, programs that are drawn, and trees.
 
 In: a seed. Out: the same text for it each time, with the kind that it is of. Changes are of the sizes that people make:
 a token, a number, a name, a line. Programs of the library come with one of their networks alone, and only those whose
@@ -19,11 +19,14 @@ from netc import syntax as s
 from netc.compiler import analyse
 from netc.diagnostics import Report
 from netc.files import imported
+from netc.formatter import print_tree
 from netc.lexer import lex
 from netc.source import Source
 from netc.summary import weights
 from tests.docs.blocks import blocks
+from tests.lang.programs import random_program
 from tests.lang.test_corpus import cases
+from tests.lang.trees import random_tree
 from tests.rehearsal.drawn import Program
 
 if TYPE_CHECKING:
@@ -74,6 +77,14 @@ def drawn(chance: Random) -> str:
     return Program(chance.choice).text()
 
 
+def tree(chance: Random) -> str:
+    return print_tree(random_tree(chance))
+
+
+def program(chance: Random) -> str:
+    return print_tree(random_program(chance))
+
+
 def changed(chance: Random) -> str:
     return change(chance.choice(programs(chance.random() < RIGHT)), chance)
 
@@ -83,11 +94,13 @@ def changed_library(chance: Random) -> str:
 
 
 KINDS: tuple[tuple[float, str, Callable[[Random], str]], ...] = (
-    (0.06, "characters", characters),
-    (0.06, "words", words),
-    (0.10, "changed library", changed_library),
-    (0.48, "changed program", changed),
-    (0.30, "drawn program", drawn),
+    (0.07, "characters", characters),
+    (0.07, "words", words),
+    (0.05, "changed library", changed_library),
+    (0.40, "changed program", changed),
+    (0.11, "drawn modules", drawn),
+    (0.12, "tree", tree),
+    (0.18, "program", program),
 )
 
 
