@@ -8,6 +8,7 @@ is drawn then. Networks beyond a size are not run, and counted.
 from __future__ import annotations
 
 import signal
+import warnings
 from math import prod
 from random import Random
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -38,7 +39,13 @@ class Ran(NamedTuple):
 
 
 def ran(seed: int) -> Ran:
-    """Build and run the networks of a seed's program."""
+    """Build and run the networks of a seed's program; what torch only warns of is right."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return _ran(seed)
+
+
+def _ran(seed: int) -> Ran:
     given = make(seed)
     signal.signal(signal.SIGALRM, _hangs)
     signal.alarm(HANGS)

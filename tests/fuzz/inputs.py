@@ -125,11 +125,10 @@ def library() -> tuple[str, ...]:
     """The library's programs, each with one network that is small enough."""
     found = []
     for path in sorted([*(ROOT / "models").glob("*.net"), *(ROOT / "examples").rglob("*.net")]):
-        source = Source(path.read_text(), str(path))
-        for text in _single(source):
-            checked = analyse(text, str(path), path.stem, None, imported)
-            if checked.program is not None and _small(checked.program.networks[0]):
-                found.append(text)
+        checked = analyse(path.read_text(), str(path), path.stem, None, imported)
+        if checked.program is not None:
+            small = {n.name for n in checked.program.networks if _small(n)}
+            found += [text for name, text in _single(checked.source) if name in small]
     return tuple(found)
 
 
@@ -139,8 +138,8 @@ def _small(network: ir.Network) -> bool:
     return counted <= PARAMETERS and costs <= COSTS
 
 
-def _single(source: Source) -> list[str]:
-    """The text of a file for each of its networks: that one, and what it stands on."""
+def _single(source: Source) -> list[tuple[str, str]]:
+    """The text of a file for each of its networks, by name: that one, and what it stands on."""
     file = parser.parse(source, Report())
     assert file is not None
     networks = {d.name.text: d for d in file.definitions if isinstance(d, (s.Network, s.Variant))}
@@ -153,7 +152,7 @@ def _single(source: Source) -> list[str]:
         text = source.text
         for span in sorted(gone, reverse=True):
             text = text[: span.start] + text[span.end :]
-        out.append(text)
+        out.append((name, text))
     return out
 
 
