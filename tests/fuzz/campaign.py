@@ -76,6 +76,7 @@ def summarise(outcomes: Sequence[Outcome], runs: Sequence[Any], seeds: range) ->
         "clean by kind": dict(sorted(Counter(o.kind for o in outcomes if o.clean).items())),
         "networks run": sum(r.networks for r in runs),
         "networks too large to run": sum(r.skipped for r in runs),
+        "refused at all open sizes that were tried": [{"seed": r.seed, "torch": r.refused} for r in runs if r.refused],
         "slowest": [{"seed": o.seed, "kind": o.kind, "seconds": round(o.seconds, 2)} for o in slowest],
         "findings": [{"seed": o.seed, "problem": o.problem} for o in (*outcomes, *runs) if o.problem],
     }

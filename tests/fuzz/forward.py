@@ -2,7 +2,7 @@
 
 In: a seed. Out: whether the results have the types and shapes that the checker said, in evaluation and in training.
 Sizes that the program leaves open are drawn; one that is too small for a kernel is refused by torch, and a larger one
-is drawn then. Networks beyond a size are not run, and counted.
+is drawn then. Networks beyond a size are not run, and counted; so are those that need larger sizes than were tried.
 """
 
 from __future__ import annotations
@@ -26,16 +26,22 @@ if TYPE_CHECKING:
     from netc import ir
 
 TRIES = ({"least": 1, "most": 9}, {"least": 8, "most": 24}, {"least": 32, "most": 64}, {"least": 224, "most": 256})
+BATCH = ("N", "B")  # open sizes that are never too small
 WEIGHTS, COSTS, HANGS = 60_000_000, 20_000_000_000, 120
 
 
 class Ran(NamedTuple):
-    """What came of running a seed: "" where all is as predicted, "large" where it was not run, else what differs."""
+    """What came of running a seed: how many networks ran, were too large, what refused all open sizes, what differs."""
 
     seed: int
     networks: int
     skipped: int
     problem: str = ""
+    refused: str = ""
+
+
+class _Refused(Exception):
+    """The network has open sizes, and torch refused all that were tried."""
 
 
 def ran(seed: int) -> Ran:
@@ -62,6 +68,8 @@ def _ran(seed: int) -> Ran:
             problem = _run(namespace[network.name], network, Random(seed))
             if problem:
                 return Ran(seed, count, skipped, f"{network.name}: {problem}")
+    except _Refused as refused:
+        return Ran(seed, count - 1, skipped, "", str(refused))
     except Exception:
         return Ran(seed, count, skipped, _traceback())
     finally:
@@ -87,7 +95,7 @@ def _run(cls: Any, network: ir.Network, chance: Random) -> str:
     module = cls()
     for training in (False, True):
         module.train(training)
-        problem = "nothing was tried"
+        problem, refused = "nothing was tried", False
         for tried in TRIES:
             sizes = _sizes(network, chance, **tried)
             try:
@@ -95,11 +103,12 @@ def _run(cls: Any, network: ir.Network, chance: Random) -> str:
                     result = module(*(_tensor(i, sizes, network) for i in network.inputs))
             except (RuntimeError, ValueError, IndexError) as error:
                 problem = f"{sizes}, training={training}: {error}"
-                if not sizes:
-                    break
+                refused = any(name not in BATCH for name in sizes)
                 continue
-            problem = _differs(result, network, sizes, training)
+            problem, refused = _differs(result, network, sizes, training), False
             break
+        if problem and refused:
+            raise _Refused(problem)
         if problem:
             return problem
     return ""

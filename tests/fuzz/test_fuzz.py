@@ -30,6 +30,7 @@ def test_inputs(at: int) -> None:
     assert [(o.seed, o.problem) for o in outcomes if o.problem and not o.problem.startswith("took")] == []
     runs = [ran(o.seed) for o in outcomes if o.clean]
     assert [(r.seed, r.problem) for r in runs if r.problem] == []
+    assert sum(bool(r.refused) for r in runs) <= 2
     assert sum(o.parses for o in outcomes) >= len(outcomes) / 2
     assert len(runs) >= len(outcomes) / 5
 

@@ -58,7 +58,7 @@ PROGRAM = re.compile(r"^## (.*?)\n\n(?:Expect: (E\d+)\n\n)?```net\n(.*?)^```$", 
 def test_what_the_language_mixes(code: str | None, program: str) -> None:
     """Loops, conditions, growing sizes, layers as arguments, inline modules, tuples, variants, in one another."""
     checked = analyse(program, "mixed.net", "mixed")
-    assert [d.code for d in checked.diagnostics] == ([] if code is None else [code])
+    assert [d.code for d in checked.diagnostics if d.is_error] == ([] if code is None else [code])
     if checked.program is not None:
         rehearse(model.emit(checked.program), checked.program.networks)
 
