@@ -13,9 +13,8 @@ import pytest
 
 from netc import cli, compiler, explain, sarif
 from netc.compiler import analyse
-from netc.files import imported
 from netc.source import Source
-from tests.diagnostics.test_fixes import PROGRAMS
+from tests.diagnostics.test_fixes import PROGRAMS, check
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -103,7 +102,7 @@ def test_logs_of_all_wrong_programs(name: str, tmp_path: Path, monkeypatch: pyte
     monkeypatch.chdir(tmp_path)
     for file, text in PROGRAMS[name].files:
         (tmp_path / file).write_text(text)
-    checked = analyse(PROGRAMS[name].text, "case.net", "case", None, imported)
+    checked = check(PROGRAMS[name].text)
     log = sarif.log([sarif.Findings(checked.source, checked.diagnostics)], [], "1.2.3")
     assert log == sarif.log([sarif.Findings(checked.source, checked.diagnostics)], [], "1.2.3")
     run = valid(json.loads(json.dumps(log)))
