@@ -13,8 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from netc.backends.layout import Text, call
 from netc.backends.training_text import CENTER_CROP
 from netc.catalog.data import CONVERSIONS, Image, dtype_name, training_chain, transform_image
-from netc.catalog.data_augments import ENUMERATIONS
-from netc.catalog.data_transforms import pair, sides
+from netc.catalog.data_transforms import ENUMERATIONS, pair, sides
 from netc.literals import literal
 from netc.shapes import Reject
 

@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     Args = Mapping[str, object]
 
 _WARPS = frozenset({"RandomRotation", "RandomAffine", "RandomPerspective", "ElasticTransform"})
-# Strings that the generated code has to write as a member of an enumeration of torchvision.transforms.v2.
-ENUMERATIONS = {("AutoAugment", "policy"): "AutoAugmentPolicy"}
 _POLICIES = frozenset({"AutoAugment", "RandAugment", "TrivialAugmentWide", "AugMix"})
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from netc.catalog.data_augments import augment_reject
 from netc.shapes import Reject
 
 if TYPE_CHECKING:
@@ -40,6 +39,9 @@ _FIXED = frozenset(
     | {"ToPureTensor"}
     | CONVERSIONS
 )
+
+# Strings that the generated code has to write as a member of an enumeration of torchvision.transforms.v2.
+ENUMERATIONS = {("AutoAugment", "policy"): "AutoAugmentPolicy"}
 
 # Transforms of torchvision that have nothing to work on here, each with the reason.
 UNSUITED: Mapping[str, str] = {
@@ -96,9 +98,12 @@ def transform_image(name: str, args: Args, image: Image) -> Image | Reject:
     if args.get("interpolation") in ("box", "hamming"):
         expected = '"nearest", "nearest-exact", "bilinear" or "bicubic"'
         return Reject("interpolation", expected, repr(args["interpolation"]), "Pillow has it, tensors do not")
-    rejected = augment_reject(name, args, image)
-    if rejected is not None:
-        return rejected
+    if is_random(name) or args.get("interpolation") == "lanczos":
+        from netc.catalog.data_augments import augment_reject
+
+        rejected = augment_reject(name, args, image)
+        if rejected is not None:
+            return rejected
     rule = _RULES.get(name)
     return image if rule is None else rule(args, image)
 

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 from netc import syntax as s
 from netc.catalog.entry import Entry
-from netc.checker.habits import choice_help, percent_help
 from netc.checker.values import Tensor
 from netc.diagnostics import Label
 from netc.fixes import leave_out, value
@@ -96,6 +95,7 @@ def rejected(c: Body, entry: Entry, reject: Reject, tensors: tuple[Tensor, ...],
     """A rule's reason as a diagnostic, at the argument that is at fault where there is one."""
     who = f"`{label}` ({entry.name})" if label and label != entry.name else f"`{entry.name}`"
     place = c.argument_spans.get(reject.argument or "", span)
+    from netc.checker.habits import choice_help, percent_help
     from netc.checker.trail import spoken_of
 
     came = with_trail(c, tensors, place, spoken_of(reject.reason, tensors))

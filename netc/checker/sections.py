@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from netc import catalog, ir
 from netc import syntax as s
-from netc.checker import crosschecks, overlaps, parameter_groups, section_fixes, training_checks, transforms
+from netc.checker import crosschecks, overlaps, section_fixes, training_checks, transforms
 from netc.checker.arguments import bind, ordered
 from netc.checker.expressions import ERROR, Evaluator, kind_of
 from netc.checker.habits import first_of_torch, number_help, setting, torch_name, unsuited_help
@@ -70,7 +70,9 @@ def check(
         overlaps.check(data, {key: setting.value.span for key, setting in found["data"][1].items()}, report)
         transforms.check(data, reader.places, report)
     if train is not None:
-        if trained and not ambiguous:
+        if trained and not ambiguous and (train.groups or train.freeze):
+            from netc.checker import parameter_groups
+
             parameter_groups.check(train, trained, reader.places, report)
         training_checks.check(data, train, trained, reader.places, report)
     if data and train and trained and not ambiguous and len(report.errors) == before:
@@ -246,12 +248,17 @@ class _Reader:
         schedule = self.optional(settings, "schedule", self.schedule)
         metrics = self.optional(settings, "metrics", self.metrics)
         seed = self.optional(settings, "seed", self.seed)
-        freeze = self.optional(settings, "freeze", lambda _, chain: parameter_groups.read_freeze(chain, self.evaluator))
+        freeze = self.optional(settings, "freeze", self.freeze)
         if any(part is ERROR for part in (loss, optimizer, epochs, schedule, metrics, seed, freeze, self.groups)):
             return None
         return ir.Train(
             loss, optimizer, schedule, epochs, metrics or (), seed or 0, section.name.span, freeze or (), self.groups
         )  # fmt: skip
+
+    def freeze(self, key: str, chain: s.Chain) -> Any:
+        from netc.checker.parameter_groups import read_freeze
+
+        return read_freeze(chain, self.evaluator)
 
     def loss(self, key: str, chain: s.Chain) -> Any:
         step = self.single(chain, "a loss")
@@ -291,9 +298,9 @@ class _Reader:
             inner = s.Link(None, step.value, step.value.span)
             call = self.optimizer(key, s.Chain((inner,), step.value.span))
             if call is not ERROR:
-                self.groups = parameter_groups.read_groups(
-                    step.edits, call.entry, self.evaluator, self.code, self.places
-                )
+                from netc.checker.parameter_groups import read_groups
+
+                self.groups = read_groups(step.edits, call.entry, self.evaluator, self.code, self.places)
             return call
         return self.torch_call(
             chain, "an optimizer", "optimizer", catalog.optimizer, catalog.optimizers, _LATER_OPTIMIZERS

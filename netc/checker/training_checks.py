@@ -13,7 +13,6 @@ from netc import ir
 from netc.catalog import training as facts
 from netc.catalog.data import sample_count
 from netc.catalog.entry import REQUIRED
-from netc.checker.parameter_groups import count
 from netc.fixes import leave_out, value
 
 if TYPE_CHECKING:
@@ -79,6 +78,7 @@ def _groups(train: ir.Train, network: ir.Network | None) -> int | None:
     """How many groups the optimizer has; None where that hangs on a network that isn't known."""
     if not train.groups:
         return 1
+    from netc.checker.parameter_groups import count
     from netc.summary import weights
 
     paths = [] if network is None else [w.path for w in weights(network) if w.trained]

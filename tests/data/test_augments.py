@@ -12,7 +12,7 @@ from torchvision.transforms import v2
 
 from netc import catalog
 from netc.catalog.data import UNSUITED, Image, is_random, transform_image
-from netc.catalog.data_augments import ENUMERATIONS
+from netc.catalog.data_transforms import ENUMERATIONS
 from netc.catalog.entry import REQUIRED
 from netc.shapes import Reject
 
