@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from netc import __version__, compiler, ir, runs
+from netc.backends.onnx_support import unexportable
 from netc.cli import (
     Failed,
     analysed,
@@ -253,7 +254,11 @@ def _links(program: ir.Program, report: Report) -> None:
 
 def _look_for_data(program: ir.Program, text: str, path: Path) -> None:
     """Report folders of data that are not there, before torch is imported."""
-    found = missing_data(program)
+    _refuse(missing_data(program), text, path)
+
+
+def _refuse(found: tuple[Diagnostic, ...], text: str, path: Path) -> None:
+    """Show what was found and end, if anything was."""
     if found:
         show(found, compiler.Checked(Source(text, str(path)), None, found))
         point_on(found)
@@ -412,6 +417,7 @@ def export(
     path = find_program(file)
     program, text = analysed(path, settings)
     chosen = _exported_network(program, network, path)
+    _refuse(unexportable(chosen), text, path)
     source = None if untrained else _weights(weights, path.stem)
     target = Path(output) if output is not None else Path(f"{path.stem}.onnx")
     with _program_errors(program, text, path):

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from netc import explain
+from netc.backends.onnx_support import unexportable
 from netc.cli_run import missing_data
 from netc.compiler import Checked, analyse
 from netc.explain.terminal import WIDTH, explained, listed
@@ -24,13 +25,15 @@ ROW = re.compile(r"^\| ([EW]\d{4}) \| (.*) \|$", re.M)
 
 
 def analysed(given: Example, folder: Path) -> Checked:
-    """What comes of an example when it is to be trained, in a folder of its own, which has to be the current one."""
+    """What comes of an example that is trained and exported in a folder of its own, which has to be the current one."""
     for name, text in given.files:
         (folder / name).write_text(text, encoding="utf-8")
     (folder / "net.net").write_text(given.program, encoding="utf-8")
     checked = analyse(given.program, "net.net", "net", dict(given.settings), imported)
-    missing = () if checked.program is None else missing_data(checked.program)
-    return checked._replace(diagnostics=(*checked.diagnostics, *missing))
+    if checked.program is None:
+        return checked
+    later = [*missing_data(checked.program), *(d for n in checked.program.networks for d in unexportable(n))]
+    return checked._replace(diagnostics=(*checked.diagnostics, *later))
 
 
 def said(checked: Checked) -> str:
