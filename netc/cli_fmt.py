@@ -19,6 +19,7 @@ from netc.cli import Failed, cli, print_error, quiet_option, show, verbose_optio
 from netc.diagnostics import Report
 from netc.files import find_programs, read_input, read_program, rewrite
 from netc.formatter import format_text
+from netc.render import visible
 from netc.runtime.errors import UserError
 from netc.source import Source
 
@@ -128,7 +129,9 @@ def _lines(text: str) -> list[str]:
 
 
 def _print(text: str) -> None:
-    """Print a text as it is, whatever the terminal's encoding."""
+    """Print a text as it is, byte by byte; on a terminal without control characters."""
     sys.stdout.flush()
+    if sys.stdout.isatty():
+        text = "\n".join(map(visible, text.split("\n")))
     sys.stdout.buffer.write(text.encode())
     sys.stdout.buffer.flush()

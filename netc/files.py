@@ -47,6 +47,8 @@ def find_programs(folder: Path) -> list[Path]:
 
 def read_input() -> str:
     """The text of a program on the standard input."""
+    if sys.stdin is None:
+        raise UserError("there is no standard input", help="give one, as in `netc fmt - < lenet.net`")
     data = sys.stdin.buffer.read(FILE_BYTES + 1)
     if len(data) > FILE_BYTES:
         raise UserError(f"the standard input has more than {FILE_BYTES:,} bytes, and a program has at most these")

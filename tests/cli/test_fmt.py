@@ -131,6 +131,22 @@ def test_any_character_comes_through_a_pipe(folder: Path) -> None:
     assert done.stdout == text.encode()
 
 
+def test_a_terminal_gets_no_control_characters(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is shown of a program is text, whatever it holds."""
+    written = io.BytesIO()
+    terminal = SimpleNamespace(buffer=written, flush=lambda: None, isatty=lambda: True, write=lambda text: None)
+    monkeypatch.setattr(sys, "stdout", terminal)
+    stdin(monkeypatch, b"a=1 # \x1b[31mred\n")
+    assert run(["fmt", "-", "--diff"]) == 0
+    assert b"\x1b" not in written.getvalue()
+    assert "+a = 1  # \N{REPLACEMENT CHARACTER}[31mred\n" in written.getvalue().decode()
+
+
+def test_no_standard_input(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr(sys, "stdin", None)
+    assert "there is no standard input" in fmt(capsys, "-", code=1)[1]
+
+
 def test_marks_and_line_ends_go(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = folder / "a.net"
     path.write_bytes(b"\xef\xbb\xbf" + FORMED.encode())
