@@ -411,6 +411,11 @@ def run(arguments: list[str]) -> int:
     return result if isinstance(result, int) else 0
 
 
+def details_wanted() -> bool:
+    """Whether `-v` asks for what stands behind an error."""
+    return "details" in _shown
+
+
 def print_error(problem: UserError) -> None:
     """Print what a `UserError` says."""
     head = click.style("error", fg="red", bold=True) if _colour() else "error"

@@ -21,6 +21,7 @@ from netc.cli import (
     Failed,
     analysed,
     cli,
+    details_wanted,
     device_option,
     file_argument,
     network_option,
@@ -97,7 +98,7 @@ def train(file: str | None, device: str, resume: str | None, settings: dict[str,
         _same_program(run, path, text, script, settings)
         arguments += ["--resume", str(run)]
     try:
-        with _program_errors(program, text, path):
+        with _program_errors(program, text, path, script):
             _run_script(run / "train.py", arguments, quiet, [Path(t).stem for _, t in script.shipped])
     finally:
         if resume is None and not (run / "last.pt").exists():  # it ended before it began: no device, no data
@@ -142,7 +143,7 @@ def _run_script(script: Path, arguments: list[str], quiet: bool, modules: list[s
 
     before = sys.argv, list(sys.path)
     sys.argv = [str(script), *arguments]
-    sys.path.insert(0, str(script.parent))
+    sys.path.insert(0, str(script.parent.resolve()))
     for name in ("model", *modules):
         sys.modules.pop(name, None)
     try:
@@ -157,8 +158,13 @@ def _run_script(script: Path, arguments: list[str], quiet: bool, modules: list[s
 
 
 @contextlib.contextmanager
-def _program_errors(program: ir.Program, text: str, path: Path) -> Iterator[None]:
-    """Turn the messages that end a script into errors; one about data shows the line that names the data."""
+def _program_errors(
+    program: ir.Program, text: str, path: Path, files: compiler.Files | None = None
+) -> Iterator[None]:  # fmt: skip
+    """Turn the messages that end a script into errors; one about data shows the line that names the data.
+
+    What a layer, the data or a transform raises is told of the line of the program that it comes from.
+    """
     try:
         yield
     except SystemExit as end:
@@ -168,20 +174,47 @@ def _program_errors(program: ir.Program, text: str, path: Path) -> Iterator[None
             return
         _with_place(end.code.removeprefix("error: "), program, text, path)
     except UserError as problem:
+        from netc.runtime.failure import of_python
+
+        cause = of_python(problem, program)
+        if cause is not None:
+            _raised(cause, program, text, path, files)
         if problem.help is not None:
             raise
         _with_place(problem.message, program, text, path)
-    except OSError as problem:
-        if type(problem).__module__ != "urllib.error":
-            raise
-        raise _no_weights(problem) from None
-    except (RuntimeError, ImportError) as problem:
+    except (click.ClickException, click.exceptions.Exit, click.Abort, Failed):
+        raise
+    except Exception as problem:
         from netc.catalog.versions import explain_import_error
 
-        known = explain_import_error(problem)
-        if known is None:
-            raise
-        raise UserError(known) from None
+        if type(problem).__module__ == "urllib.error" and isinstance(problem, OSError):
+            raise _no_weights(problem) from None
+        known = explain_import_error(problem) if isinstance(problem, (RuntimeError, ImportError)) else None
+        if known is not None:
+            raise UserError(known) from None
+        _raised(problem, program, text, path, files)
+        raise
+
+
+def _raised(
+    problem: BaseException, program: ir.Program, text: str, path: Path, files: compiler.Files | None
+) -> None:  # fmt: skip
+    """Say what an exception of generated code means for the program, and end; go on where it is a bug of netc."""
+    from netc.runtime.failure import explained
+
+    found = explained(problem, program, files or compiler.emit(program))
+    if found is not None:
+        if details_wanted():
+            import traceback
+
+            click.echo(visible("".join(traceback.format_exception(problem))), err=True)
+        _tell(found, text, path)
+
+
+def _tell(found: Diagnostic, text: str, path: Path) -> None:
+    show((found,), compiler.Checked(Source(text, str(path)), None, (found,)))
+    point_on((found,))
+    raise Failed
 
 
 def _no_weights(problem: OSError) -> UserError:
@@ -198,6 +231,12 @@ def _no_weights(problem: OSError) -> UserError:
 
 def _with_place(message: str, program: ir.Program, text: str, path: Path) -> None:
     """Raise an error with the message; where it speaks of the files of a data set, at that data set."""
+    if message.startswith("the loss is"):
+        from netc.runtime.failure import diverged
+
+        found = diverged(message, program)
+        if found is not None:
+            _tell(found, text, path)
     for call in _datasets(program):
         root = call.args.get("root")
         if root is not None and isinstance(root.value, str) and str(Path(root.value)) in message:

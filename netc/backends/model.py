@@ -24,12 +24,14 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
 
-def emit(program: ir.Program, networks: Sequence[ir.Network] | None = None) -> str:
-    """The text of model.py for all networks of a program, or for some."""
+def emit(
+    program: ir.Program, networks: Sequence[ir.Network] | None = None, forward: type[Forward] = Forward
+) -> str:  # fmt: skip
+    """The text of model.py for all networks of a program, or for some; `forward` writes the method of that name."""
     chosen = tuple(networks or program.networks)
     wanted = _wanted(program, {n.name for n in chosen})
     classes = [c for c in program.classes if c.name in wanted]
-    body = "\n\n\n".join("\n".join(_Class(c).lines()) for c in classes)
+    body = "\n\n\n".join("\n".join(_Class(c, forward).lines()) for c in classes)
     used = set(re.findall(r"\w+", _code_of(body)))
     constants = _constants(program, used)
     used |= set(re.findall(r"\w+", _code_of("\n".join(constants))))
@@ -163,7 +165,8 @@ def _calls(node: object) -> set[str]:
 class _Class:
     """One class."""
 
-    def __init__(self, made: ir.Class) -> None:
+    def __init__(self, made: ir.Class, forward: type[Forward]) -> None:
+        self.forward = forward
         self.variant = made.base not in ("nn.Module", "nn.Sequential")
         self.hoisted: dict[str, str] = {}  # defaults that must not stand in a signature
         if not self.variant:
@@ -194,7 +197,7 @@ class _Class:
         yield from indented(self.constructor())
         if made.flow:
             yield ""
-            yield from indented(Forward(made).lines())
+            yield from indented(self.forward(made).lines())
 
     def constructor(self) -> Iterator[str]:
         parameters = [

@@ -50,7 +50,7 @@ def plan(module: torch.nn.Module, inputs: tuple[Input, ...], integer_range: Mapp
     Raises:
         UserError: it runs at none of the sizes, or an axis declared as open has fewer than three sizes that work.
     """
-    tried: list[tuple[Sizes, str]] = []
+    tried: list[tuple[Sizes, Exception]] = []
 
     def accepts(sizes: Sizes) -> bool:
         problem = _problem(module, samples(inputs, sizes, integer_range))
@@ -61,15 +61,15 @@ def plan(module: torch.nn.Module, inputs: tuple[Input, ...], integer_range: Mapp
     names = symbols(inputs)
     if not names:
         if not accepts({}):
-            raise UserError(f"the network does not run on its own input: {tried[-1][1]}")
+            raise UserError(f"the network does not run on its own input: {_said(tried[-1][1])}") from tried[-1][1]
         return Plan({}, ({},))
     traced = next((sizes for sizes in _to_trace(inputs) if accepts(sizes)), None)
     if traced is None:
         raise UserError(
             f"no sizes were found for {_list(names)} at which the network runs",
             "write the sizes that it needs as numbers in the `input` line",
-            "\n".join(f"at {describe(sizes)}: {problem}" for sizes, problem in tried),
-        )
+            "\n".join(f"at {describe(sizes)}: {_said(problem)}" for sizes, problem in tried),
+        ) from tried[-1][1]
     return Plan(traced, tuple(_trials(inputs, traced, accepts)))
 
 
@@ -127,7 +127,11 @@ def _shape(type: TensorType, sizes: Sizes) -> tuple[int, ...]:
     return tuple(dim if isinstance(dim, int) else sizes[str(dim)] for dim in type.shape)
 
 
-def _problem(module: torch.nn.Module, tensors: tuple[torch.Tensor, ...]) -> str | None:
+def _said(error: Exception) -> str:
+    return f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else 'no message'}"
+
+
+def _problem(module: torch.nn.Module, tensors: tuple[torch.Tensor, ...]) -> Exception | None:
     """What the module says against these inputs; None if it takes them. Whatever it raises is a refusal."""
     import torch
 
@@ -135,7 +139,7 @@ def _problem(module: torch.nn.Module, tensors: tuple[torch.Tensor, ...]) -> str 
         with torch.no_grad():
             module(*tensors)
     except Exception as error:
-        return f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else 'no message'}"
+        return error
     return None
 
 

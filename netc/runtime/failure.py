@@ -1,0 +1,224 @@
+"""What raised while generated code ran, said of the program that it was generated from.
+
+In: an exception with its traceback, the program, and the generated texts. Out: a diagnostic at the line of the .net
+file, with the path of the layer and the generated line; None where it is a bug of netc, and not of a layer, the data or
+a transform. Guarantees: nothing is run or read. Leaves to others: printing, and the traceback itself.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+import traceback
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from netc.backends.source_map import spans
+from netc.diagnostics import Diagnostic, Label, Report
+
+if TYPE_CHECKING:
+    from types import FrameType
+
+    from netc import ir
+    from netc.compiler import Files
+    from netc.source import Span
+
+# Raised by generated code itself, these say that it is wrong; everything else is of what it is given.
+_OURS = (NameError, SyntaxError, AttributeError, ImportError)
+_LONGEST = 400  # characters of an exception's message
+
+
+class _Place(NamedTuple):
+    """A frame in a generated file or a Python file of the program: "model.py", "train.py" or "layers.py"."""
+
+    file: str
+    line: int
+    frame: FrameType
+
+
+def explained(problem: BaseException, program: ir.Program, files: Files) -> Diagnostic | None:
+    """What an exception means for the program; None where it is netc's own."""
+    python = {Path(p).name for file in program.python for p in file.paths}
+    places = [
+        place for frame, line in traceback.walk_tb(problem.__traceback__) if (place := _place(frame, line, python))
+    ]
+    if not places or (places[-1].frame is _last(problem) and places[-1].file not in python and _wrong(problem)):
+        return None
+    report = Report()
+    if any(place.file == "model.py" for place in places):
+        _of_the_network(problem, program, files, places, report)
+    else:
+        _of_the_data(problem, program, files, places, report)
+    return report.diagnostics[0] if report.diagnostics else None
+
+
+def of_python(problem: BaseException, program: ir.Program) -> BaseException | None:
+    """What a Python file of the program raised, where that is behind another error."""
+    python = {Path(p).name for file in program.python for p in file.paths}
+    cause = problem.__cause__
+    while cause is not None:
+        frames = traceback.walk_tb(cause.__traceback__)
+        if any((place := _place(frame, line, python)) is not None and place.file in python for frame, line in frames):
+            return cause
+        cause = cause.__cause__
+    return None
+
+
+def _wrong(problem: BaseException) -> bool:
+    return isinstance(problem, _OURS)
+
+
+def _last(problem: BaseException) -> FrameType | None:
+    frames = [frame for frame, _ in traceback.walk_tb(problem.__traceback__)]
+    return frames[-1] if frames else None
+
+
+def _place(frame: FrameType, line: int, python: set[str]) -> _Place | None:
+    name = frame.f_code.co_filename
+    module = frame.f_globals.get("__name__", "")
+    for own in ("model.py", "train.py"):
+        if name.startswith(f"<{own}") or (Path(name).name == own and module in ("model", "train", "__main__")):
+            return _Place(own, line, frame)
+    return _Place(Path(name).name, line, frame) if Path(name).name in python and module == Path(name).stem else None
+
+
+def _said(problem: BaseException) -> str:
+    text = " ".join(str(problem).split())
+    return f"{type(problem).__name__}: {text[:_LONGEST]}" if text else type(problem).__name__
+
+
+def _notes(places: list[_Place], files: Files, program: ir.Program) -> list[str]:
+    """The generated line, and the line of the Python file that raised."""
+    generated = [p for p in places if p.file in ("model.py", "train.py")][-1]
+    notes = [f"in {generated.file}, line {generated.line}: {_line(generated, files, program)}"]
+    if places[-1] is not generated:
+        notes.append(f"in {places[-1].file}, line {places[-1].line}: {_line(places[-1], files, program)}")
+    return notes
+
+
+def _line(place: _Place, files: Files, program: ir.Program) -> str:
+    if place.file in ("model.py", "train.py"):
+        text = files.model if place.file == "model.py" else files.train or ""
+    else:
+        text = next((f.text for f in _python(program) if Path(f.path).name == place.file), "")
+    lines = text.split("\n")
+    return lines[place.line - 1].strip() if place.line <= len(lines) else ""
+
+
+def _python(program: ir.Program) -> list[Any]:
+    """The Python files as they were read, by way of their entries."""
+    found = []
+    for file in program.python:
+        for entry in file.entries:
+            rule: Any = entry.rule
+            known = getattr(getattr(rule, "shape", None), "file", None)
+            if known is not None and known not in found:
+                found.append(known)
+    return found
+
+
+# --- the network ------------------------------------------------------------------------------------------------------
+
+
+def _of_the_network(
+    problem: BaseException, program: ir.Program, files: Files, places: list[_Place], report: Report
+) -> None:
+    root, path, module = _layer(problem, places)
+    inner = [p for p in places if p.file == "model.py"][-1]
+    network = next((n for n in program.networks if n.name == type(root).__name__), program.networks[0])
+    within = _path(root, inner.frame.f_locals.get("self"))
+    span = _span(network, path, within, spans(program).get(inner.line))
+    what = f"`{path}` ({type(module).__name__})" if path else f"`{network.name}`"
+    doing = "building" if inner.frame.f_code.co_name == "__init__" else "running"
+    report.add("E0707", f"{what}: {doing} it raises {_said(problem)}", span, notes=_notes(places, files, program))
+
+
+def _layer(problem: BaseException, places: list[_Place]) -> tuple[Any, str, Any]:
+    """The network, and the path and module of the innermost layer that was running."""
+    root = next((p.frame.f_locals.get("self") for p in places if p.file == "model.py"), None)
+    path, module = "", root
+    for frame, _ in traceback.walk_tb(problem.__traceback__):
+        own = frame.f_locals.get("self")
+        found = _path(root, own)
+        if found:
+            path, module = found, own
+    return root, path, module
+
+
+def _path(root: Any, module: Any) -> str:
+    """The path of a module in a network; "" for itself, and for what is no part of it."""
+    torch = sys.modules.get("torch")
+    if torch is None or not isinstance(root, torch.nn.Module) or not isinstance(module, torch.nn.Module):
+        return ""
+    try:
+        return next((name for name, part in root.named_modules() if part is module), "")
+    except AttributeError:  # it is being built
+        return ""
+
+
+def _span(network: ir.Network, path: str, within: str, line: Span | None) -> Span:
+    """The place in the file: of the layer where it has one, else of the line that was running, else of a part."""
+    exact = [row.span for row in network.rows if row.path == path and path != within]
+    if exact:
+        return exact[0]
+    inside = [
+        row.span for row in network.rows if row.path == within or row.path.startswith(f"{within}." * bool(within))
+    ]
+    if line is not None and any(s.start < line.end and line.start < s.end for s in inside):
+        return line  # else the module is of another file, and its rows have the place of its call
+    parents = [row.span for row in network.rows if path and (path.startswith(f"{row.path}.") and row.path)]
+    return (parents or inside or [network.span])[0]
+
+
+# --- the data ---------------------------------------------------------------------------------------------------------
+
+_READING = ("load_data", "read_images", "read_idx", "read_cifar", "read_picture", "make_images", "find_pictures",
+            "class_names", "read", "batch", "fetch", "require", "held_out")  # fmt: skip
+
+
+def _of_the_data(
+    problem: BaseException, program: ir.Program, files: Files, places: list[_Place], report: Report
+) -> None:
+    data, train = program.data, program.train
+    if data is None or train is None:
+        return
+    names = {p.frame.f_code.co_name: p for p in places}
+    notes = _notes(places, files, program)
+    for name, chain in (("augment", data.augment), ("prepare", data.transform), ("preprocess", data.transform)):
+        if name in names and chain:
+            step = _step(names[name].line, chain, files.train or "")
+            span = step.span if step is not None else chain[0].span.to(chain[-1].span)
+            what = f"`{step.name}`" if step is not None else "the transform"
+            report.add("E0530", f"{what} raises {_said(problem)}", span, notes=notes)
+            return
+    if any(name in names for name in _READING):
+        said = f"reading the data raises {_said(problem)}"
+        report.add("E0530", said, data.train.span, "reads it", notes=notes)
+    elif "loss_function(" in _line(places[-1], files, program):
+        said = f"the loss can't be computed for these labels: {_said(problem)}"
+        report.add("E0530", said, data.train.span, "gives the labels", secondary=[Label(train.loss.span, "the loss")],
+                   notes=notes, help="labels count from 0, and are fewer than the network's outputs")  # fmt: skip
+
+
+def _step(line: int, chain: tuple[ir.Call, ...], text: str) -> ir.Call | None:
+    """The step of a transform that a line of the script is of: the one that the nearest comment above it names."""
+    lines = text.split("\n")
+    for number in range(line, 0, -1):
+        if number < line and lines[number - 1].startswith("def "):
+            break
+        comment = re.search(r"# (\w+)", lines[number - 1])
+        found = [step for step in chain if comment is not None and step.name == comment[1]]
+        if found:
+            return found[0]
+    return None
+
+
+def diverged(message: str, program: ir.Program) -> Diagnostic | None:
+    """A loss that is no number any more, said of the data and the optimizer; None for another message."""
+    if not message.startswith("the loss is") or program.data is None or program.train is None:
+        return None
+    report = Report()
+    optimizer = program.train.optimizer.span
+    report.add("E0530", message, program.data.train.span, "trained on this",
+               secondary=[Label(optimizer, "with these steps")])  # fmt: skip
+    return report.diagnostics[0]
