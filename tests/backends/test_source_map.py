@@ -36,4 +36,4 @@ def test_a_line_leads_to_its_statement() -> None:
     shown = {
         lines[n - 1].strip().partition("  #")[0]: text[s.start : s.end] for n, s in source_map.spans(program).items()
     }
-    assert shown == {"y = self.fc(x)": "Linear(4)", "x = x + y": "_ + y", "return self.out(torch.relu(x))": "Linear(2)"}
+    assert shown == {"y = self.fc(x)": "Linear(4)", "x = x + y": "_ + y", "return self.out(F.relu(x))": "Linear(2)"}
