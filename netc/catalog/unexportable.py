@@ -22,6 +22,7 @@ REASONS: Mapping[str, str] = {
     **dict.fromkeys(("FractionalMaxPool2d", "FractionalMaxPool3d", "fractional_max_pool2d", "fractional_max_pool3d"),
                     "PyTorch has no translation of its random windows; `MaxPool2d` and its kin have one"),
     **dict.fromkeys(("RReLU", "rrelu"), f"{_NO_FORM}; `LeakyReLU` with the middle of the slopes computes the same"),
+    **dict.fromkeys(("RoIPool", "PSRoIAlign", "PSRoIPool"), f"{_NO_FORM}; it has one of `RoIAlign`"),
     "CrossMapLRN2d": f"{_NO_FORM}; `LocalResponseNorm` computes the same",
     **dict.fromkeys(("cummax", "cummin", "cumprod", "erfinv", "kthvalue", "lgamma", "median", "mode"), _NO_FORM),
     **dict.fromkeys(("cdist", "pdist"), f"{_NO_FORM}; write the distances with `norm`"),
@@ -31,7 +32,9 @@ REASONS: Mapping[str, str] = {
 # number of sides that they pool over.
 _GLOBAL = {"AdaptiveAvgPool3d": 3, "adaptive_avg_pool3d": 3}
 _EVEN = {f"{name}{n}d": n for n in (1, 2, 3) for name in ("AdaptiveMaxPool", "adaptive_max_pool")}
-NAMES = (*REASONS, *_GLOBAL, *_EVEN)
+# Functions that have a form for tensors of so many axes only.
+_AXES = {"scaled_dot_product_attention": 4}
+NAMES = (*REASONS, *_GLOBAL, *_EVEN, *_AXES)
 
 
 def reason(name: str, taken: tuple[Dim, ...] | None, result: tuple[Dim, ...]) -> str | None:
@@ -42,4 +45,8 @@ def reason(name: str, taken: tuple[Dim, ...] | None, result: tuple[Dim, ...]) ->
         sides = zip(taken[-_EVEN[name] :], result[-_EVEN[name] :], strict=True)
         if any(isinstance(a, int) and isinstance(b, int) and a % b != 0 for a, b in sides):
             return "PyTorch has a translation of it only where the size divides evenly"
+    if name in _AXES and taken is not None and len(taken) != _AXES[name]:
+        return (
+            f"PyTorch has a translation of it only for {_AXES[name]} axes; `unsqueeze` and `flatten` make more or fewer"
+        )
     return REASONS.get(name)

@@ -27,6 +27,9 @@ PROGRAMS = {
     "RReLU": (ROWS, "RReLU"),
     "rrelu": (ROWS, "_ -> rrelu"),
     "CrossMapLRN2d": (IMAGES, "CrossMapLRN2d(3)"),
+    "RoIPool": (IMAGES, "(x, x[:, 0, 0, 0:5]) -> RoIPool(2, spatial_scale=1.0)"),
+    "PSRoIAlign": (IMAGES, "(x, x[:, 0, 0, 0:5]) -> PSRoIAlign(2, spatial_scale=1.0, sampling_ratio=2)"),
+    "PSRoIPool": (IMAGES, "(x, x[:, 0, 0, 0:5]) -> PSRoIPool(2, spatial_scale=1.0)"),
     "cummax": (ROWS, "a, b = x -> cummax(1)\n  a"),
     "cummin": (ROWS, "a, b = x -> cummin(1)\n  a"),
     "cumprod": (ROWS, "_ -> cumprod(1)"),
@@ -40,6 +43,7 @@ PROGRAMS = {
     "gumbel_softmax": (ROWS, "_ -> gumbel_softmax(dim=1)"),
     "rand_like": (ROWS, "_ + rand_like(_)"),
     "randn_like": (ROWS, "_ + randn_like(_)"),
+    "scaled_dot_product_attention": ("[N, 5, 4]", "scaled_dot_product_attention(x, x, x)"),
     "AdaptiveAvgPool3d": (VOLUMES, "AdaptiveAvgPool3d(4)"),
     "AdaptiveMaxPool1d": ("[N, 4, 8]", "AdaptiveMaxPool1d(3)"),
     "AdaptiveMaxPool2d": (IMAGES, "AdaptiveMaxPool2d(3)"),
@@ -49,7 +53,8 @@ PROGRAMS = {
     "adaptive_max_pool2d": (IMAGES, "adaptive_max_pool2d(_, 3)"),
     "adaptive_max_pool3d": (VOLUMES, "adaptive_max_pool3d(_, 3)"),
 }
-TRIED = ("RReLU", "cumprod", "randn_like", "AdaptiveMaxPool2d", "CrossMapLRN2d")  # with torch, which takes seconds each
+# Asked of torch as well, which takes seconds for each.
+TRIED = ("RReLU", "cumprod", "randn_like", "AdaptiveMaxPool2d", "scaled_dot_product_attention")
 
 
 def network(shape: str, body: str) -> tuple[ir.Program, ir.Network]:
