@@ -1,7 +1,7 @@
 """The programs in the pages of the documentation in their canonical form, as `netc fmt` writes files.
 
-In: README.md, docs/*.md and the pages of `netc explain`. Out: the same pages, with each block `net` that has no syntax errors formatted; a fragment
-is given the form that it has in its section or body.
+In: README.md, docs/*.md and the pages of `netc explain`. Out: the same pages, with each block `net` that has no syntax
+errors formatted; a fragment is given the form that it has in its section or body.
 
     python docs/format.py
 """

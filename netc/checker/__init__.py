@@ -15,6 +15,7 @@ from netc import syntax as s
 from netc.checker import classes, graph, modules, references, sections, settings, unused
 from netc.checker.body import Body
 from netc.checker.expressions import ERROR
+from netc.checker.gaps import GAP, attempt
 from netc.checker.python_text import text
 from netc.checker.recorder import NoExpression
 from netc.checker.session import Session, _fixed
@@ -39,22 +40,23 @@ def check(file: s.File, source: Source, report: Report, stem: str, loader: Loade
         _parameters(own, unit, report)
         _defaults(session, own, report)
     _link(session, unit, report)
-    networks = _networks(session, unit, report)
+    networks, all_there = _networks(session, unit, report)
     found = settings.collect(file, report)
     enough = (s.Network, s.Variant, s.Broken) if "train" in found else (s.Network, s.Variant, s.Module, s.Broken)
     if not any(isinstance(d, enough) for d in file.definitions):
         _no_network(file, source, report)
-    complete = not report.failed and not session.deferred
+    all_there = all_there and not any(isinstance(d, s.Broken) for d in file.definitions)
+    complete = all_there and not session.deferred
     python = frozenset(unit.python)
     data, train, trained = sections.check(found, networks, complete, unit.constants, file, report, python)
     if session.deferred and not report.failed:  # all else has passed: now torch is asked
         session = Session(report, probing=True, reserved=_reserved(unit))
-        networks = _networks(session, unit, report)
-        data, train, trained = sections.check(found, networks, not report.failed, unit.constants, file, report, python)
+        networks, complete = _networks(session, unit, report)
+        data, train, trained = sections.check(found, networks, complete, unit.constants, file, report, python)
     if "train" in found and trained is not None:
         from netc.checker import loss_fit
 
-        loss_fit.check(found, trained, data, file, source, report)
+        attempt(loss_fit.check, found, trained, data, file, source, report)
     if report.failed:
         return None
     try:
@@ -209,13 +211,15 @@ class _Outer(Body):
         return text(expr, lambda n: self.named(n) if n not in self.env else python_name(n), self.layer_text)
 
 
-def _networks(session: Session, unit: Unit, report: Report) -> list[ir.Network]:
-    """The networks that can be built without arguments."""
+def _networks(session: Session, unit: Unit, report: Report) -> tuple[list[ir.Network], bool]:
+    """The networks that can be built without arguments, with gaps where they are wrong, and whether these are all."""
     out: list[ir.Network] = []
+    complete = True
     for definition in unit.own:
-        if definition.kind not in ("network", "variant") or (definition.kind == "variant" and definition.base is None):
+        if definition.kind not in ("network", "variant"):
             continue
-        if definition in session.broken:
+        if definition in session.broken or (definition.kind == "variant" and definition.base is None):
+            complete = False
             continue
         if definition.kind == "network":
             _check_name(definition.node.name, report)  # type: ignore[union-attr]
@@ -224,21 +228,24 @@ def _networks(session: Session, unit: Unit, report: Report) -> list[ir.Network]:
             used = any(d.base is definition for d in unit.own)
             name = needed[0].name
             if not used and definition.base is not None:
+                complete = False
                 base = definition.base.name
                 report.add(
                     "E0224", f"`{definition.name}` gives `{base}` no `{name.text}`, which has no default",
                     definition.span, help=f"give it, as in `{base}(…, {name.text}=…)`",
                 )  # fmt: skip
             elif not used:
+                complete = False
                 report.add(
                     "E0224", f"the parameter `{name.text}` has no default", name.span,
                     help=f"give it one, as in `{name.text} = 10`, so that the network can be built",
                 )  # fmt: skip
             continue
         network = _network(session, definition, report)
+        complete = complete and network is not None
         if network is not None:
             out.append(network)
-    return out
+    return out, complete
 
 
 def _check_name(name: s.Ident, report: Report) -> None:
@@ -263,7 +270,9 @@ def _network(session: Session, definition: Definition, report: Report) -> ir.Net
     body = session.follow(bottom, values, None, report)
     session.open.pop()
     if len(report.errors) > failed or any(isinstance(st, s.Broken) for st in statements):
-        return None
+        name, declared = session.class_name(definition), tuple(body.inputs)
+        right = body.inputs and len(body.inputs) == body.declared and bottom.unit is definition.unit
+        return ir.Network(name, GAP, declared, GAP, GAP, GAP, GAP, GAP, definition.span) if right else None
     if not body.rows and not body.outputs:
         body.started, body.current = False, None
     instance = session.finished(bottom, body, values, (), definition.span, report)

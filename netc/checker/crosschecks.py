@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from netc import ir
 from netc import syntax as s
 from netc.catalog.data import dataset_facts
+from netc.checker.gaps import attempt
 from netc.checker.graph import classes_row, output_row
 from netc.checker.section_fixes import last_layer
 from netc.checker.transforms import augmented_chain, follow, image_text
@@ -26,11 +27,11 @@ if TYPE_CHECKING:
 
 def check(data: ir.Data, train: ir.Train, network: ir.Network, file: s.File, report: Report) -> None:
     """Report every disagreement."""
-    _inputs(data, network, report)
-    _classes(data, train, network, file, report)
+    attempt(_inputs, data, network, report)
+    attempt(_classes, data, train, network, file, report)
     for part in (data.validation, data.test):
         if isinstance(part, ir.Call):
-            _same_kind(data.train, part, report)
+            attempt(_same_kind, data.train, part, report)
 
 
 def _facts(call: ir.Call) -> Any:

@@ -14,6 +14,7 @@ from netc import syntax as s
 from netc.checker import crosschecks, overlaps, section_fixes, training_checks, transforms
 from netc.checker.arguments import bind, ordered
 from netc.checker.expressions import ERROR, Evaluator, kind_of
+from netc.checker.gaps import GAP, attempt
 from netc.checker.habits import first_of_torch, number_help, setting, torch_name, unsuited_help
 from netc.checker.python_text import names, text
 from netc.checker.values import DType
@@ -47,7 +48,6 @@ def check(
     python: frozenset[str] = frozenset(),
 ) -> tuple[ir.Data | None, ir.Train | None, ir.Network | None]:
     """Check both sections, and how they fit the network. `complete` says that every network was understood."""
-    before = len(report.errors)
     reader = _Reader(report, constants)
     reader.python = python
     misspelt_section = any(d.code == "E0501" for d in report.errors)
@@ -67,17 +67,22 @@ def check(
             )
         trained, ambiguous = reader.network(section, settings, networks, complete)
     if data is not None:
-        overlaps.check(data, {key: setting.value.span for key, setting in found["data"][1].items()}, report)
-        transforms.check(data, reader.places, report)
+        attempt(overlaps.check, data, {key: value.value.span for key, value in found["data"][1].items()}, report)
+        attempt(transforms.check, data, reader.places, report)
     if train is not None:
-        if trained and not ambiguous and (train.groups or train.freeze):
-            from netc.checker import parameter_groups
-
-            parameter_groups.check(train, trained, reader.places, report)
+        if trained and not ambiguous:
+            attempt(_patterns, train, trained, reader.places, report)
         training_checks.check(data, train, trained, reader.places, report)
-    if data and train and trained and not ambiguous and len(report.errors) == before:
+    if data and train and trained and not ambiguous:
         crosschecks.check(data, train, trained, file, report)
     return data, train, trained
+
+
+def _patterns(train: ir.Train, network: ir.Network, places: dict[Span, dict[str, Span]], report: Report) -> None:
+    if train.groups or train.freeze:
+        from netc.checker import parameter_groups
+
+        parameter_groups.check(train, network, places, report)
 
 
 class _Reader:
@@ -89,20 +94,25 @@ class _Reader:
         self.python: frozenset[str] = frozenset()  # what `use`d files define
         self.places: dict[Span, dict[str, Span]] = {}  # of the arguments of each call
         self.groups: Any = ()
+        self.complete = True  # whether every setting is right in itself
 
     # --- data --------------------------------------------------------------------------------------------------------
 
     def data(self, section: s.Section, settings: Settings) -> ir.Data | None:
         train = self.required(section, settings, "train", "train = Digits()", self.dataset)
-        validation = self.optional(settings, "validation", self.held_out)
-        test = self.optional(settings, "test", self.dataset)
-        transform = self.optional(settings, "transform", self.transforms)
-        augment = self.optional(settings, "augment", self.transforms)
+        validation = self.optional(section, settings, "validation", self.held_out)
+        test = self.optional(section, settings, "test", self.dataset)
+        transform = self.optional(section, settings, "transform", self.transforms)
+        augment = self.optional(section, settings, "augment", self.transforms)
         batch_size = self.required(section, settings, "batch_size", "batch_size = 64", self.count)
-        parts = (train, validation, test, transform, augment, batch_size)
-        if any(part is ERROR for part in parts):
-            return None
-        return ir.Data(train, validation, test, transform or (), augment or (), batch_size, section.name.span)
+        parts = self.parts((train, validation, test, transform, augment, batch_size), (None, None, None, (), (), None))
+        train, validation, test, transform, augment, batch_size = parts
+        return ir.Data(train, validation, test, transform, augment, batch_size, section.name.span)
+
+    def parts(self, read: tuple[Any, ...], left_out: tuple[Any, ...]) -> list[Any]:
+        """The values of settings, with a gap for each that is wrong."""
+        self.complete = self.complete and all(part is not ERROR for part in read)
+        return [GAP if a is ERROR else b if a is None else a for a, b in zip(read, left_out, strict=True)]
 
     def dataset(self, key: str, chain: s.Chain) -> Any:
         from netc.catalog.data import DATASETS, DIGITS, dataset_reject
@@ -245,15 +255,14 @@ class _Reader:
         optimizer = self.required(section, settings, "optimizer", "optimizer = Adam(lr=1e-3)", self.optimizer)
         epochs = self.required(section, settings, "epochs", "epochs = 10", self.count)
         self.epochs = epochs
-        schedule = self.optional(settings, "schedule", self.schedule)
-        metrics = self.optional(settings, "metrics", self.metrics)
-        seed = self.optional(settings, "seed", self.seed)
-        freeze = self.optional(settings, "freeze", self.freeze)
-        if any(part is ERROR for part in (loss, optimizer, epochs, schedule, metrics, seed, freeze, self.groups)):
-            return None
-        return ir.Train(
-            loss, optimizer, schedule, epochs, metrics or (), seed or 0, section.name.span, freeze or (), self.groups
-        )  # fmt: skip
+        schedule = self.optional(section, settings, "schedule", self.schedule)
+        metrics = self.optional(section, settings, "metrics", self.metrics)
+        seed = self.optional(section, settings, "seed", self.seed)
+        freeze = self.optional(section, settings, "freeze", self.freeze)
+        read = (loss, optimizer, schedule, epochs, metrics, seed, freeze, self.groups)
+        parts = self.parts(read, (None, None, None, None, (), 0, (), ()))
+        loss, optimizer, schedule, epochs, metrics, seed, freeze, groups = parts
+        return ir.Train(loss, optimizer, schedule, epochs, metrics, seed, section.name.span, freeze, groups)
 
     def freeze(self, key: str, chain: s.Chain) -> Any:
         from netc.checker.parameter_groups import read_freeze
@@ -429,8 +438,10 @@ class _Reader:
             return ERROR
         return read(key, settings[key].value)
 
-    def optional(self, settings: Settings, key: str, read: Callable[[str, s.Chain], Any]) -> Any:
-        return read(key, settings[key].value) if key in settings else None
+    def optional(self, section: s.Section, settings: Settings, key: str, read: Callable[[str, s.Chain], Any]) -> Any:
+        if key not in settings:
+            return ERROR if any(_means(e, key, section.name.text) for e in section.entries) else None
+        return read(key, settings[key].value)
 
     def count(self, key: str, chain: s.Chain) -> Any:
         value = self.value(chain, "a positive integer")

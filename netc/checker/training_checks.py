@@ -13,32 +13,41 @@ from netc import ir
 from netc.catalog import training as facts
 from netc.catalog.data import sample_count
 from netc.catalog.entry import REQUIRED
+from netc.checker.gaps import attempt
 from netc.fixes import leave_out, value
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from netc.diagnostics import Fix, Report
     from netc.shapes import Reject
     from netc.source import Span
 
     Places = Mapping[Span, Mapping[str, Span]]  # of the arguments of each call
+    Judge = Callable[[str, dict[str, object]], Reject | None]
 
 CODES = {"early": "W0823", "late": "W0824", "wrong": "W0825"}
 
 
 def check(data: ir.Data | None, train: ir.Train, network: ir.Network | None, places: Places, report: Report) -> None:
     """Report what is wrong with the arguments, and then with the schedule."""
-    for call, reject in (
-        (train.loss, facts.loss_reject(train.loss.name, _args(train.loss))),
-        (train.optimizer, facts.optimizer_reject(train.optimizer.name, _args(train.optimizer))),
-    ):
-        if reject is not None:
-            _rejected(call, reject, places, report)
-    run = facts.Run(train.epochs, None if data is None else batches(data))
+    attempt(_arguments, train.loss, facts.loss_reject, places, report)
+    attempt(_arguments, train.optimizer, facts.optimizer_reject, places, report)
+    attempt(_length, data, train, network, places, report)
+    attempt(_no_rate, train, places, report)
+
+
+def _arguments(call: ir.Call, judge: Judge, places: Places, report: Report) -> None:
+    reject = judge(call.name, _args(call))
+    if reject is not None:
+        _rejected(call, reject, places, report)
+
+
+def _length(data: ir.Data | None, train: ir.Train, network: ir.Network | None, places: Places, report: Report) -> None:
+    """Hold the schedule against the length of the run."""
     if train.schedule is not None:
+        run = facts.Run(train.epochs, None if data is None else batches(data))
         _schedule(train.schedule, train.optimizer, _groups(train, network), run, places, report)
-    _no_rate(train, places, report)
 
 
 def _args(call: ir.Call) -> dict[str, object]:

@@ -71,8 +71,8 @@ def test_it_finds_a_refusal_without_a_word(monkeypatch: pytest.MonkeyPatch, clea
 
 
 def test_it_finds_another_shape(monkeypatch: pytest.MonkeyPatch, clean: int) -> None:
-    def other(text: str, *given: str) -> Checked:
-        found = analyse(text, *given)
+    def other(text: str, name: str, stem: str) -> Checked:
+        found = analyse(text, name, stem)
         assert found.program is not None
         network = found.program.networks[0]
         output = network.outputs[0]
