@@ -18,6 +18,7 @@ from netc.files import (
     byte_order_mark,
     find_program,
     imported,
+    imported_without_python,
     make_folder,
     read_program,
     rewrite,
@@ -56,6 +57,7 @@ def _verbose(context: click.Context, parameter: click.Parameter, given: bool) ->
         _shown.add("details")
 
 
+_refused: set[str] = set()  # "use" where no Python file of a program may be run
 _shown: set[str] = set()  # "details" where more is to be printed than what is asked for
 file_argument = click.argument("file", required=False, type=click.Path())
 quiet_option = click.option("-q", "--quiet", is_flag=True, help="Print mistakes only.")
@@ -75,6 +77,20 @@ set_option = click.option(
     metavar="KEY=VALUE",
     help="Override a setting, parameter or constant, as in --set train.epochs=3.",
 )
+
+
+def _no_use(context: click.Context, parameter: click.Parameter, given: bool) -> None:
+    if given:
+        _refused.add("use")
+
+
+no_use_option = click.option(
+    "--no-use",
+    is_flag=True,
+    expose_value=False,
+    callback=_no_use,
+    help="Refuse programs that bring Python of their own (use), which could do anything.",
+)
 device_option = click.option(
     "--device", default="auto", metavar="DEVICE", help="auto, cpu, cuda, cuda:1 or mps.  [default: auto]"
 )
@@ -91,7 +107,7 @@ def _colour() -> bool:
 def analysed(path: Path, settings: Mapping[str, str] | None = None) -> tuple[ir.Program, str]:
     """The checked program of a file and its text; mistakes are printed, and end the command."""
     text = read_program(path)
-    checked = compiler.analyse(text, str(path), path.stem, settings, imported)
+    checked = _checked(path, text, settings)
     show(checked.diagnostics, checked)
     point_on(checked.diagnostics)
     if checked.program is None:
@@ -152,6 +168,7 @@ def cli() -> None:
 @click.option("--format", "form", type=click.Choice(["text", "json", "sarif"]), help="How to print.  [default: text]")
 @click.option("--json", "as_json", is_flag=True, help="Short for --format json.")
 @set_option
+@no_use_option
 @quiet_option
 @verbose_option
 def check(
@@ -185,7 +202,13 @@ def check(
 
 
 def _checked(path: Path, text: str, settings: Mapping[str, str] | None = None) -> compiler.Checked:
-    return compiler.analyse(text, str(path), path.stem, settings, imported)
+    loader = imported_without_python if use_refused() else imported
+    return compiler.analyse(text, str(path), path.stem, settings, loader)
+
+
+def use_refused() -> bool:
+    """Whether `--no-use` was given."""
+    return "use" in _refused
 
 
 def _mended(path: Path, form: str, quiet: bool) -> compiler.Checked:
@@ -239,6 +262,7 @@ def _print_checked(
 @click.option("--stdout", is_flag=True, help="Print the files instead of writing them.")
 @network_option
 @set_option
+@no_use_option
 @quiet_option
 @verbose_option
 def build(
@@ -319,6 +343,7 @@ def _version_note() -> None:
 @click.option("--params", is_flag=True, help="List every parameter and buffer with its shape.")
 @network_option
 @set_option
+@no_use_option
 @verbose_option
 def summary(file: str | None, params: bool, network: str | None, settings: dict[str, str]) -> None:
     """Show the layers with their shapes, parameters and multiply-adds, without importing torch.
@@ -384,6 +409,7 @@ def entry() -> None:
 def run(arguments: list[str]) -> int:
     """Run a command line, and give its exit code."""
     _shown.clear()
+    _refused.clear()
     if not arguments or arguments[0] not in cli.commands:
         importlib.import_module("netc.cli_run")  # the other commands register themselves
     try:

@@ -25,10 +25,12 @@ from netc.cli import (
     device_option,
     file_argument,
     network_option,
+    no_use_option,
     point_on,
     quiet_option,
     set_option,
     show,
+    use_refused,
     verbose_option,
     weights_option,
     write_build,
@@ -66,6 +68,7 @@ if TYPE_CHECKING:
     help="Go on with a run (runs/lenet/003, or 3); with the newest if none is named.",
 )
 @set_option
+@no_use_option
 @quiet_option
 @verbose_option
 def train(file: str | None, device: str, resume: str | None, settings: dict[str, str], quiet: bool) -> None:
@@ -114,6 +117,11 @@ def _same_program(run: Path, path: Path, text: str, script: compiler.Files, sett
     then = tuple(_read(run / name) for name in ("model.py", "train.py", *(target for _, target in python)))
     if now == then:
         return
+    if use_refused():
+        raise UserError(
+            f"the scripts in `{run}` are not those that `{path}` gives, and `--no-use` runs no others",
+            help="read them, and leave out --no-use; or start a new run without --resume",
+        )
     if settings:
         raise UserError(
             f"`{run}` was started with other settings, and a run goes on as it began",
@@ -166,7 +174,8 @@ def _program_errors(
     What a layer, the data or a transform raises is told of the line of the program that it comes from.
     """
     try:
-        yield
+        with _no_pickles(program):
+            yield
     except SystemExit as end:
         if not isinstance(end.code, str):
             if end.code:
@@ -194,6 +203,21 @@ def _program_errors(
             raise UserError(known) from None
         _raised(problem, program, text, path, files)
         raise
+
+
+@contextlib.contextmanager
+def _no_pickles(program: ir.Program) -> Iterator[None]:
+    """Where a program has no Python of its own, torch unpickles nothing, weights that torchvision reads included."""
+    name, before = "TORCH_FORCE_WEIGHTS_ONLY_LOAD", os.environ.get("TORCH_FORCE_WEIGHTS_ONLY_LOAD")
+    if not program.python:
+        os.environ[name] = "1"
+    try:
+        yield
+    finally:
+        if before is None:
+            os.environ.pop(name, None)
+        else:
+            os.environ[name] = before
 
 
 def _raised(
@@ -328,6 +352,7 @@ def _weights(given: str | None, stem: str) -> Path:
 @click.option("--on", "part", metavar="PART", help="train, validation or test; by default the last that there is.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 @set_option
+@no_use_option
 @verbose_option
 def evaluate(
     file: str | None, weights: str | None, device: str, part: str | None, as_json: bool, settings: dict[str, str]
@@ -370,6 +395,7 @@ def _evaluation_data(result: Evaluation) -> dict[str, Any]:
 @click.option("--top", type=click.IntRange(1), default=3, show_default=True, help="How many classes to print.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 @set_option
+@no_use_option
 @verbose_option
 def predict(
     files: tuple[str, ...], weights: str | None, device: str, top: int, as_json: bool, settings: dict[str, str]
@@ -431,6 +457,7 @@ def _predictions_text(found: list[Prediction]) -> str:
 @click.option("-o", "--output", type=click.Path(), metavar="FILE", help="The file to write.  [default: STEM.onnx]")
 @network_option
 @set_option
+@no_use_option
 @quiet_option
 @verbose_option
 def export(

@@ -116,6 +116,17 @@ def imported(path: str, source: Source) -> Source | str:
         return f"{_short(beside)} can't be read: {getattr(problem, 'strerror', None) or problem}"
 
 
+class Refused(str):
+    """Why a Python file may not be used, though it may be there."""
+
+
+def imported_without_python(path: str, source: Source) -> Source | str:
+    """The file of an `import`; no file of a `use`, which may do what it likes when it is run."""
+    if path.endswith(".py"):
+        return Refused("it is Python, which may do anything, and `--no-use` keeps it out")
+    return imported(path, source)
+
+
 def _similar(path: Path) -> str | None:
     folder = path.parent
     names = [p.name for p in folder.glob("*.net")] if folder.is_dir() else []

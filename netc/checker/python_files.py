@@ -10,6 +10,7 @@ from __future__ import annotations
 from pathlib import PurePath
 from typing import TYPE_CHECKING
 
+from netc.files import Refused
 from netc.foreign import entries
 from netc.foreign.source import PythonFile, name_problem, read
 
@@ -53,6 +54,10 @@ def _file(
         report.add("E0701", f'"{path}" can\'t be used: this text has no place on the disk', node.span)
         return None
     found = loader(path, unit.source)
+    if isinstance(found, Refused):
+        report.add("E0713", f'`use "{path}"` is not allowed: {found}', node.span,
+                   help="read the file; leave out `--no-use` where you trust it")  # fmt: skip
+        return None
     if isinstance(found, str):
         report.add("E0701", f'"{path}" can\'t be used: {found}', place)
         return None

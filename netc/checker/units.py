@@ -171,7 +171,12 @@ class _Loading:
             outer, self.report = self.report, own
             self.units[found.name] = self.unit(file, found)
             self.report = outer
-            if own.failed:
+            if own.failed and own.errors[0].code == "E0713":
+                first = own.errors[0]
+                where = f"in {found.name}, line {found.position(first.primary.span.start)[0]}"
+                self.report.add("E0713", first.message, node.path.span, "brings it", notes=[*first.notes, where],
+                                help=first.help)  # fmt: skip
+            elif own.failed:
                 self.report.add(
                     "E0230", f'"{path}" has mistakes', node.path.span, notes=[_reason(own.errors[0])],
                     help=f"run `netc check {found.name}`",

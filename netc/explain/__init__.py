@@ -9,7 +9,8 @@ In: a code. Out: its `Page`. A page is Markdown, named by its code:
 
 The program of a section is its ```` ```net ```` block, and stands in `net.net`. Further blocks say what it needs:
 ```` ```net file=other.net ```` and ```` ```python file=layers.py ```` are files beside it, ```` ```set ```` holds a
-`--set KEY=VALUE` in each line, without the `--set`. Guarantees nothing of the programs; the tests do.
+`--set KEY=VALUE` in each line, without the `--set`, and ```` ```flags ```` further options of the command line.
+Guarantees nothing of the programs; the tests do.
 """
 
 from __future__ import annotations
@@ -23,11 +24,12 @@ _BLOCK = re.compile(r"^```(\w+)(?: file=(\S+))?\n(.*?)^```$", re.M | re.S)
 
 
 class Example(NamedTuple):
-    """A program, the files beside it (name, text), and what `--set` is given (key, value)."""
+    """A program, the files beside it (name, text), what `--set` is given (key, value), and further options."""
 
     program: str
     files: tuple[tuple[str, str], ...] = ()
     settings: tuple[tuple[str, str], ...] = ()
+    flags: tuple[str, ...] = ()
 
 
 class Page(NamedTuple):
@@ -77,7 +79,9 @@ def example(section: str) -> Example:
     (program,) = (text for language, file, text in blocks if language == "net" and not file)
     files = tuple((file, text) for _, file, text in blocks if file)
     lines = [line for language, _, text in blocks if language == "set" for line in text.splitlines()]
-    return Example(program, files, tuple((key, value) for key, _, value in (line.partition("=") for line in lines)))
+    settings = tuple((key, value) for key, _, value in (line.partition("=") for line in lines))
+    flags = tuple(word for language, _, text in blocks if language == "flags" for word in text.split())
+    return Example(program, files, settings, flags)
 
 
 def _title(heading: str) -> str:

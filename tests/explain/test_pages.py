@@ -13,7 +13,7 @@ from netc.backends.onnx_support import unexportable
 from netc.cli_run import missing_data
 from netc.compiler import Checked, analyse
 from netc.explain.terminal import WIDTH, explained, listed
-from netc.files import imported
+from netc.files import imported, imported_without_python
 from netc.render import render
 
 if TYPE_CHECKING:
@@ -29,7 +29,8 @@ def analysed(given: Example, folder: Path) -> Checked:
     for name, text in given.files:
         (folder / name).write_text(text, encoding="utf-8")
     (folder / "net.net").write_text(given.program, encoding="utf-8")
-    checked = analyse(given.program, "net.net", "net", dict(given.settings), imported)
+    loader = imported_without_python if "--no-use" in given.flags else imported
+    checked = analyse(given.program, "net.net", "net", dict(given.settings), loader)
     if checked.program is None:
         return checked
     later = [*missing_data(checked.program), *(d for n in checked.program.networks for d in unexportable(n))]
