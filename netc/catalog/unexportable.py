@@ -47,6 +47,6 @@ def reason(name: str, taken: tuple[Dim, ...] | None, result: tuple[Dim, ...]) ->
             return "PyTorch has a translation of it only where the size divides evenly"
     if name in _AXES and taken is not None and len(taken) != _AXES[name]:
         return (
-            f"PyTorch has a translation of it only for {_AXES[name]} axes; `unsqueeze` and `flatten` make more or fewer"
+            f"PyTorch has a translation of it for {_AXES[name]} axes only; `unsqueeze` and `flatten` make more or fewer"
         )
     return REASONS.get(name)

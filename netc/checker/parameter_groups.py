@@ -34,8 +34,11 @@ if TYPE_CHECKING:
 _WHOLE = ("foreach", "fused", "capturable", "differentiable")
 
 
-def read_freeze(chain: s.Chain, evaluator: Evaluator) -> Any:
-    """The patterns of `freeze`, each with its place; ERROR where it is no list of texts."""
+def read_freeze(chain: s.Chain, evaluator: Evaluator, places: Any) -> Any:
+    """The patterns of `freeze`, each with its place; ERROR where it is no list of texts.
+
+    `places` notes which of them are written there, and not computed.
+    """
     step = chain.links[0].step
     whole = len(chain.links) > 1 or isinstance(step, (s.Seq, s.Inline, s.Edited))
     value = ERROR if whole else evaluator.evaluate(step)  # type: ignore[arg-type]
@@ -50,6 +53,7 @@ def read_freeze(chain: s.Chain, evaluator: Evaluator) -> Any:
         return ERROR
     items = step.items if isinstance(step, (s.List, s.Tuple)) and len(step.items) == len(value) else ()
     spans = [item.span for item in items] or [chain.span] * len(value)
+    places.update({item.span: {} for item in items if isinstance(item, s.String)})
     return tuple(zip(value, spans, strict=True))
 
 
@@ -108,7 +112,7 @@ def _read_group(edit: s.Edit, entry: Entry, evaluator: Evaluator, code: Code, pl
             help="write settings into its braces",
         )  # fmt: skip
         return ERROR
-    places[edit.span] = bound.spans
+    places[edit.span], places[edit.path.span] = bound.spans, {}
     return ir.ParameterGroup(edit.path.value, bound.args, edit.path.span, edit.span) if ok and bound.ok else ERROR
 
 
@@ -140,7 +144,7 @@ def check(train: ir.Train, network: ir.Network, places: Places, report: Report) 
     before = len(report.errors)
     for pattern, span in (*train.freeze, *((g.pattern, g.span) for g in train.groups)):
         if not any(fnmatchcase(path, pattern) for path in paths):
-            _no_match(pattern, span, paths, network, report)
+            _no_match(pattern, span, span in places, paths, network, report)
     if len(report.errors) > before:
         return
     trained = [path for path in paths if not is_frozen(path, train)]
@@ -157,11 +161,14 @@ def check(train: ir.Train, network: ir.Network, places: Places, report: Report) 
     _overwritten(train, places, report)
 
 
-def _no_match(pattern: str, span: Span, paths: list[str], network: ir.Network, report: Report) -> None:
+def _no_match(
+    pattern: str, span: Span, written: bool, paths: list[str], network: ir.Network, report: Report
+) -> None:
+    """A pattern without a parameter; it can be mended where it is written out and names a module."""
     modules = {path.rsplit(".", cut)[0] for path in paths for cut in range(1, path.count(".") + 1)}
     if pattern in modules:
         better: str | None = f"{pattern}.*"
-        fix = Fix("match what is in it", (Edit(span, literal(better)),))
+        fix = Fix("match what is in it", (Edit(span, literal(better)),)) if written else None
     else:
         better, fix = nearest(pattern, [*paths, *(f"{m}.*" for m in modules)]), None
     example = f"such as `{paths[0]}`; `netc summary --params` lists them" if paths else "and the network has none"

@@ -267,7 +267,7 @@ class _Reader:
     def freeze(self, key: str, chain: s.Chain) -> Any:
         from netc.checker.parameter_groups import read_freeze
 
-        return read_freeze(chain, self.evaluator)
+        return read_freeze(chain, self.evaluator, self.places)
 
     def loss(self, key: str, chain: s.Chain) -> Any:
         step = self.single(chain, "a loss")
