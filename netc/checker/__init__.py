@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from netc import ir, limits
 from netc import syntax as s
-from netc.checker import classes, graph, modules, references, sections, settings, unused
+from netc.checker import classes, graph, modules, references, settings, unused
 from netc.checker.body import Body
 from netc.checker.expressions import ERROR
 from netc.checker.gaps import GAP, attempt
@@ -25,6 +25,7 @@ from netc.diagnostics import Label
 from netc.identifiers import python_name, valid_name
 
 if TYPE_CHECKING:
+    from netc.checker.settings import Sections
     from netc.checker.units import Loader, Unit
     from netc.diagnostics import Report
     from netc.source import Source
@@ -48,11 +49,11 @@ def check(file: s.File, source: Source, report: Report, stem: str, loader: Loade
     all_there = all_there and not any(isinstance(d, s.Broken) for d in file.definitions)
     complete = all_there and not session.deferred
     python = frozenset(unit.python)
-    data, train, trained = sections.check(found, networks, complete, unit.constants, file, report, python)
+    data, train, trained = _sections(found, networks, complete, unit.constants, file, report, python)
     if session.deferred and not report.failed:  # all else has passed: now torch is asked
         session = Session(report, probing=True, reserved=_reserved(unit))
         networks, complete = _networks(session, unit, report)
-        data, train, trained = sections.check(found, networks, complete, unit.constants, file, report, python)
+        data, train, trained = _sections(found, networks, complete, unit.constants, file, report, python)
     if "train" in found and trained is not None:
         from netc.checker import loss_fit
 
@@ -70,6 +71,18 @@ def check(file: s.File, source: Source, report: Report, stem: str, loader: Loade
     graph.check(networks, file, source, report)
     constants = tuple(_constant(session, unit, node) for node in _all_constants(unit))
     return ir.Program(stem, constants, made, tuple(networks), trained, data, train, _python(session, unit))
+
+
+def _sections(
+    found: Sections, networks: list[ir.Network], complete: bool, constants: dict[str, Any], file: s.File,
+    report: Report, python: frozenset[str],
+) -> tuple[ir.Data | None, ir.Train | None, ir.Network | None]:  # fmt: skip
+    """The sections as checked; files of a network alone do without the code for them."""
+    if not found:
+        return None, None, None
+    from netc.checker import sections
+
+    return sections.check(found, networks, complete, constants, file, report, python)
 
 
 def _reserved(unit: Unit) -> frozenset[str]:

@@ -161,9 +161,7 @@ def check(train: ir.Train, network: ir.Network, places: Places, report: Report) 
     _overwritten(train, places, report)
 
 
-def _no_match(
-    pattern: str, span: Span, written: bool, paths: list[str], network: ir.Network, report: Report
-) -> None:
+def _no_match(pattern: str, span: Span, written: bool, paths: list[str], network: ir.Network, report: Report) -> None:
     """A pattern without a parameter; it can be mended where it is written out and names a module."""
     modules = {path.rsplit(".", cut)[0] for path in paths for cut in range(1, path.count(".") + 1)}
     if pattern in modules:

@@ -31,6 +31,7 @@ LATER = {
 }  # fmt: skip
 
 Settings = dict[str, s.Setting]
+Sections = dict[str, tuple[s.Section, Settings]]
 
 
 def collect(file: s.File, report: Report) -> dict[str, tuple[s.Section, Settings]]:
