@@ -61,7 +61,7 @@ def bind(
             _twice(entry, param, argument, found[param.name][1], evaluator.report)
             ok = False
             continue
-        value = _checked(entry, param, value, argument, evaluator.report)
+        value = checked(entry, param, value, argument, evaluator.report)
         ok = ok and value is not ERROR
         found[param.name] = Arg(value, "" if value is ERROR else code(argument.value, value), positional), argument.span
     missing = [p for p in entry.params if p.default is REQUIRED and p.name not in (*found, *inferred, *filled)]
@@ -215,7 +215,7 @@ def _missing(entry: Entry, missing: list[Param], span: Span, report: Report) -> 
     report.add("E0306", f"`{entry.name}` needs {names}", span, help=f"give it, as in `{entry.name}({required[0]}=…)`")
 
 
-def _checked(entry: Entry, param: Param, value: Any, argument: s.Argument, report: Report) -> Any:
+def checked(entry: Entry, param: Param, value: Any, argument: s.Argument, report: Report) -> Any:
     """The value, or ERROR where the parameter doesn't take its type."""
     if value is ERROR:
         return ERROR

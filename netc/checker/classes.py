@@ -419,8 +419,13 @@ def _argument(session: Session, general: General, param: s.Param, names: _Names)
 
 
 def _layer_text(general: General, expr: s.Expr) -> str | None:
+    """The Python of a layer in a default, which stands outside of the body: its sizes hide no layer there."""
     body = general.body
-    return body.layer_text(expr)
+    hidden = {name: body.env.pop(name) for name in body.sizes if name in body.env}
+    try:
+        return body.layer_text(expr)
+    finally:
+        body.env |= hidden
 
 
 def annotation(values: list[Any], session: Session) -> str:

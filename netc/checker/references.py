@@ -13,9 +13,10 @@ from netc import syntax as s
 from netc.catalog.entry import REQUIRED, Entry
 from netc.catalog.unsupported import REASONS as UNSUPPORTED
 from netc.checker import choices, modules
+from netc.checker.arguments import checked
 from netc.checker.deferred import python_layers
 from netc.checker.expressions import ERROR, kind_of
-from netc.checker.values import LayerRef
+from netc.checker.values import LayerRef, Tensor, TensorTuple
 from netc.diagnostics import nearest
 from netc.fixes import rewrite, spelling
 
@@ -159,6 +160,8 @@ def reference(c: Evaluator, expr: s.Call, callee: s.Expr) -> LayerRef | Any:
                 help=f"it takes {known}" if known else "it takes none",
             )  # fmt: skip
             return ERROR
+        if isinstance(target, Entry) and not isinstance(value, (Tensor, TensorTuple)):
+            value = checked(target, next(p for p in target.params if p.name == name), value, argument, c.report)
         if value is ERROR:
             return ERROR
         code = c.code(argument.value, value) if hasattr(c, "code") else ""

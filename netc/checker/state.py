@@ -385,10 +385,10 @@ class _Attributes(Evaluator):
         self.c = c
         self.own = own - {n for n in c.env if n in c.constants}
         self.layer = layer
-        values = layer.call.args if isinstance(layer, ir.Layer) else {}
-        self.env |= {n: _tupled(n, values[n].value) for n in self.own if n in values}
         if isinstance(layer, ir.Layer):
-            defaults = {p.name: _tupled(p.name, p.default) for p in layer.call.entry.params}
+            entry, values = layer.call.entry, layer.call.args
+            self.env |= {n: _tupled(entry, n, values[n].value) for n in self.own if n in values}
+            defaults = {p.name: _tupled(entry, p.name, p.default) for p in entry.params}
             self.env |= {n: v for n, v in defaults.items() if n not in values and n in self.own}
         else:  # in a layer that holds others, whose sizes are not its own
             self.env |= dict.fromkeys(self.own, 1)
@@ -401,10 +401,11 @@ class _Attributes(Evaluator):
         return text(expr, lambda name: f"m.{name}" if name in self.own else mark(name))
 
 
-def _tupled(name: str, value: Any) -> Any:
-    """Torch keeps the sizes of a kernel as a tuple."""
+def _tupled(entry: Entry, name: str, value: Any) -> Any:
+    """Torch keeps the sizes of a kernel as a tuple, one for each of the axes that the layer is called after."""
     if name in ("kernel_size", "stride", "padding", "dilation") and type(value) is int:
-        return (value, value, value)
+        axes = entry.name[-2:-1]
+        return (value,) * (int(axes) if axes.isdigit() else 1)
     return value
 
 
