@@ -297,7 +297,17 @@ def fills(c: Body) -> None:
 
 
 def _overlaps(c: Body, rules: tuple[s.Rule, ...]) -> None:
-    """Of a rule for a type and one for a path that fill the same parameter, the path's has to be the later one."""
+    """Of a rule for a type and one for a path that fill the same parameter, the path's has to be the later one.
+
+    Of two rules with the same selector, the first would do nothing.
+    """
+    last = {rule.selector.text: rule for rule in rules}
+    for rule in rules:
+        if last[rule.selector.text] is not rule:
+            c.report.add(
+                "E0237", f"what `{rule.selector.text}` is filled with is overwritten", rule.selector.span,
+                secondary=[Label(last[rule.selector.text].selector.span, "by this")], help="remove one of the two",
+            )  # fmt: skip
     types: dict[int, s.Rule] = {i: r for i, r in enumerate(rules) if not r.selector.is_path}
     for at, rule in enumerate(rules):
         path, _, attribute = rule.selector.text.rpartition(".")
