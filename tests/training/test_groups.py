@@ -101,7 +101,7 @@ def test_steps_are_those_of_groups_by_hand(
         getattr(torch.optim, made[0])(groups, **made[1]),
     ]
     name, _, arguments = schedule.partition("(")
-    options = {
+    options: dict[str, Any] = {
         "CosineAnnealingLR": {"T_max": 5},
         "StepLR": {"step_size": 1},
         "ExponentialLR": {"gamma": 0.9},
@@ -113,7 +113,7 @@ def test_steps_are_those_of_groups_by_hand(
     for _ in range(3):
         for model, optimizer, scheduler in zip((ours, theirs), optimizers, schedulers, strict=True):
             optimizer.zero_grad()
-            nn.functional.cross_entropy(model(images), labels).backward()
+            nn.functional.cross_entropy(model(images), labels).backward()  # type: ignore[no-untyped-call]
             optimizer.step()
             scheduler.step()
     assert_same(ours.state_dict(), theirs.state_dict())
