@@ -101,14 +101,14 @@ def test_steps_are_those_of_groups_by_hand(
         getattr(torch.optim, made[0])(groups, **made[1]),
     ]
     name, _, arguments = schedule.partition("(")
-    options: dict[str, Any] = {
+    known: dict[str, dict[str, Any]] = {
         "CosineAnnealingLR": {"T_max": 5},
         "StepLR": {"step_size": 1},
         "ExponentialLR": {"gamma": 0.9},
         "OneCycleLR": {"max_lr": 0.1, "total_steps": 5},
-    }[name]
+    }
     assert bool(arguments) == (name != "CosineAnnealingLR")
-    schedulers = [getattr(torch.optim.lr_scheduler, name)(o, **options) for o in optimizers]
+    schedulers = [getattr(torch.optim.lr_scheduler, name)(o, **known[name]) for o in optimizers]
     images, labels = torch.rand(8, 1, 8, 8), torch.arange(8)
     for _ in range(3):
         for model, optimizer, scheduler in zip((ours, theirs), optimizers, schedulers, strict=True):
