@@ -319,7 +319,10 @@ def accepts(type_: str, value: Any) -> bool:
     """Whether a parameter of this type takes the value (see `Param.type`)."""
     kinds = type_.split("|")
     if (
-        "None" in kinds and isinstance(value, (list, tuple)) and not isinstance(value, LayerRef)
+        "None" in kinds
+        and any(kind.startswith("int*") for kind in kinds)
+        and isinstance(value, (list, tuple))
+        and not isinstance(value, LayerRef)
     ):  # `AdaptiveAvgPool2d((None, 7))`
         value = [1 if item is None else item for item in value]
     return any(_accepts_one(one, value) for one in kinds)
