@@ -22,9 +22,12 @@ from netc.checker.values import LayerRef, Made, Tensor, TensorTuple
 from netc.fixes import rewrite
 from netc.identifiers import python_name
 from netc.limits import ROW, STATEMENT, spend
+from netc.node import replace
 from netc.shapes import Size
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from netc.checker.body import Body
     from netc.diagnostics import Fix
 
@@ -85,7 +88,63 @@ def training(c: Body, statement: s.If) -> None:
     c.env, c.current = env, current
     if c.rec is not None:
         c.rec.flow, inner = outer, c.rec.flow
+        for name in sorted(_moved(inner)):
+            inner = _apart(c, name, inner, given)
         c.rec.flow.append(ir.FlowIf("self.training", tuple(inner), ()))
+
+
+def _moved(flow: Iterable[ir.Flow]) -> set[str]:
+    """The variables that statements assign."""
+    found: set[str] = set()
+    for statement in flow:
+        if isinstance(statement, ir.Assign):
+            found |= _flat(statement.target)
+        elif isinstance(statement, ir.FlowIf):
+            found |= _moved((*statement.then, *statement.otherwise))
+        elif isinstance(statement, ir.FlowFor):
+            found |= _moved(statement.body)
+    return found
+
+
+def _flat(target: ir.Target) -> set[str]:
+    return {target} if isinstance(target, str) else set().union(*map(_flat, target))
+
+
+def _apart(c: Body, name: str, inner: list[ir.Flow], given: int) -> list[ir.Flow]:
+    """Give a variable that is there already another name in `if training`, which leaves it as it was."""
+    before = c.current if name == "_" else c.env.get(name)
+    if not isinstance(before, (Tensor, TensorTuple)) or before.expr is None:
+        return inner
+    taken = _moved(inner) | set(c.env) | set(c.labels)
+    plain = "value" if name == "_" else name
+    own = next(n for n in (f"{plain}_in_training{i}" for i in ("", *range(2, 1000))) if n not in taken)
+    first = inner[0]
+    if isinstance(first, ir.Assign) and first.target == name:
+        start: list[ir.Flow] = [first._replace(target=own)]
+    else:
+        start = [ir.Assign(own, before.expr, c.owner.span), _renamed(first, name, own)]
+    c.outputs[given:] = [_renamed(output, name, own) for output in c.outputs[given:]]
+    return [*start, *(_renamed(statement, name, own) for statement in inner[1:])]
+
+
+def _renamed(node: Any, old: str, new: str) -> Any:
+    """A node in which a variable has another name."""
+    if isinstance(node, ir.Var):
+        return replace(node, name=new) if node.name == old else node
+    if isinstance(node, ir.Assign):
+        return ir.Assign(_target(node.target, old, new), _renamed(node.value, old, new), node.span)
+    if isinstance(node, str):
+        return node.replace(mark(old), mark(new))
+    if isinstance(node, tuple):
+        items = [_renamed(item, old, new) for item in node]
+        return type(node)(*items) if hasattr(node, "_fields") else tuple(items)
+    return node
+
+
+def _target(target: ir.Target, old: str, new: str) -> ir.Target:
+    if isinstance(target, str):
+        return new if target == old else target
+    return tuple(_target(item, old, new) for item in target)
 
 
 def loop(c: Body, statement: s.For) -> None:
