@@ -25,6 +25,7 @@ from netc.files import (
     write_bytes,
     write_text,
 )
+from netc.limits import Exhausted
 from netc.render import as_data, render, unreadable_as_data, visible
 from netc.runtime.errors import UserError
 
@@ -416,6 +417,10 @@ def run(arguments: list[str]) -> int:
         result = cli.main(arguments, "netc", standalone_mode=False)
         sys.stdout.flush()
     except Failed:
+        return 1
+    except Exhausted:
+        message = "this takes too much work, or sizes that are too long expressions"
+        print_error(UserError(message, help="give the inputs their sizes as numbers"))
         return 1
     except UserError as problem:
         print_error(problem)

@@ -16,7 +16,7 @@ import click
 
 from netc import compiler
 from netc.cli import Failed, cli, print_error, quiet_option, show, verbose_option
-from netc.diagnostics import Report
+from netc.diagnostics import LIMIT, Report, TooMany
 from netc.files import find_programs, read_input, read_program, rewrite
 from netc.formatter import format_text
 from netc.render import visible
@@ -90,8 +90,11 @@ def _formatted(name: str) -> _Result | None:
         print_error(problem)
         return None
     source = Source(text, "<stdin>" if path is None else name)
-    report = Report()
-    after = format_text(source, report)
+    report = Report(limit=LIMIT)
+    try:
+        after = format_text(source, report)
+    except TooMany:
+        after = None
     if after is None:
         show(report.diagnostics, compiler.Checked(source, None, report.diagnostics))
         return None

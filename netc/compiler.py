@@ -144,8 +144,9 @@ def _exhausted(report: Report) -> None:
 def _unwieldy(report: Report) -> None:
     report.add(
         "E0116",
-        f"a size here is an expression of more than {limits.SIZE_TERMS} names",
+        "a size here is too long an expression",
         limits.meter.place or Span(0, 1),
+        notes=[f"it has more than {limits.SIZE_TERMS} names, or {limits.SIZE_LEVELS} divisions in each other"],
         help="give the inputs their sizes as numbers",
     )
 
@@ -166,6 +167,7 @@ def emit(program: Program, networks: Sequence[Network] | None = None) -> Files:
     """
     from netc.rehearsal import rehearse
 
+    limits.meter.left = limits.total()  # what was checked has paid for itself; sizes are still computed with
     text = model.emit(program, networks)
     rehearse(text, networks or program.networks, program.python)
     python = tuple((Path(p), Path(p).name) for file in model.python_files(program, text) for p in file.paths)

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from netc.limits import WORD_LENGTH
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
@@ -131,7 +133,7 @@ class Report:
 
 def nearest(word: str, candidates: Iterable[str]) -> str | None:
     """The candidate that a typist most probably meant, or None: at most a third of the letters wrong."""
-    if len(word) < 2:
+    if not 2 <= len(word) <= WORD_LENGTH:
         return None
     lowered, letters = word.lower(), sorted(word.lower())
     limit = max(1.1, len(word) / 3 + 0.1)

@@ -10,6 +10,7 @@ import re
 from typing import TYPE_CHECKING
 
 from netc.diagnostics import Edit, Fix, edit_distance
+from netc.limits import WORD_LENGTH
 from netc.source import Span
 
 if TYPE_CHECKING:
@@ -42,6 +43,8 @@ def spelling(word: str, span: Span, candidates: Iterable[str]) -> Fix | None:
 
 def certain(word: str, candidates: Iterable[str]) -> str | None:
     """The candidate that a word stands for without doubt. Digits have to be the same: `conv2` isn't `conv1`."""
+    if len(word) > WORD_LENGTH:
+        return None
     known = [c for c in sorted({*candidates} - {word}) if _digits(c) == _digits(word)]
     same = [c for c in known if c.lower() == word.lower()]
     if same:

@@ -30,11 +30,15 @@ NUMBER = 2**63  # a whole number is smaller
 ITEMS = 100_000  # of a list or a string, with those of the lists in it
 VALUE_LEVELS = 50  # of lists in lists
 SIZE_TERMS = 500  # names in the expression that a size is
+SIZE_LEVELS = 60  # of divisions in each other in it
 AXES = 64  # of a tensor
 LABEL_LENGTH = 200
 PATTERN_LENGTH = 200  # of a path with `*` in it
 RESULTS = 10_000  # tensors that one call gives
 STACKED = 1_000  # layers in an `LSTM` or a `TransformerEncoder`
+
+CLASSES = 100_000  # of `FakeData`
+WORD_LENGTH = 100  # of a misspelt word that others are compared with
 
 # What a layer costs, compared with a step of an expression.
 ROW = 40

@@ -12,7 +12,7 @@ from __future__ import annotations
 from math import floor, gcd
 from typing import TYPE_CHECKING, NamedTuple
 
-from netc.limits import SIZE_TERMS, Unwieldy, spend
+from netc.limits import SIZE_LEVELS, SIZE_TERMS, Unwieldy, spend
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -50,13 +50,15 @@ class Size:
     unequal sizes may still be the same number for some symbols, see `same`.
     """
 
-    __slots__ = ("_hash", "terms", "weight")
+    __slots__ = ("_hash", "_text", "levels", "terms", "weight")
 
     def __init__(self, terms: tuple[tuple[Monomial, int], ...]) -> None:
         self.terms = terms
         self._hash = hash(terms)
+        self._text = ""  # once it was asked for: sizes stand in sizes, and are written with them
         self.weight = sum([_weight(atom) for monomial, _ in terms for atom, _ in monomial])
-        if self.weight > SIZE_TERMS:
+        self.levels = max([_levels(atom) for monomial, _ in terms for atom, _ in monomial], default=0)
+        if self.weight > SIZE_TERMS or self.levels > SIZE_LEVELS:
             raise Unwieldy
 
     @property
@@ -123,6 +125,10 @@ class Size:
     __rmul__ = __mul__
 
     def __str__(self) -> str:
+        self._text = self._text or self._written()
+        return self._text
+
+    def _written(self) -> str:
         terms = list(self.terms)
         first = next((i for i, (_, c) in enumerate(terms) if c > 0), 0)
         terms.insert(0, terms.pop(first))
@@ -255,6 +261,14 @@ def _weight(atom: Atom) -> int:
         return 1
     right = atom.right if isinstance(atom, Quotient) else 0
     return atom.left.weight + (right.weight if isinstance(right, Size) else 0)
+
+
+def _levels(atom: Atom) -> int:
+    """How many divisions stand in each other in an atom."""
+    if isinstance(atom, str):
+        return 0
+    right = atom.right if isinstance(atom, Quotient) else 0
+    return 1 + max(atom.left.levels, right.levels if isinstance(right, Size) else 0)
 
 
 def _degree(monomial: Monomial) -> int:

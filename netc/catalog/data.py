@@ -22,6 +22,7 @@ from netc.catalog.data_transforms import (
     transform_image,
 )
 from netc.catalog.entry import Entry
+from netc.limits import CLASSES
 from netc.shapes import Reject
 
 if TYPE_CHECKING:
@@ -181,7 +182,7 @@ def _fake(args: Mapping[str, object]) -> DatasetFacts:
     assert isinstance(image_size, (tuple, list))
     assert isinstance(classes, int)
     channels, height, width = image_size
-    names = tuple(str(i) for i in range(classes))
+    names = tuple(str(i) for i in range(min(classes, CLASSES)))
     return DatasetFacts(Image(channels, height, width, "uint8", 0.0, 255.0), classes, names, size, 0)
 
 
@@ -211,6 +212,10 @@ def _fake_reject(args: Mapping[str, object]) -> Reject | None:
     size = args.get("image_size", (3, 224, 224))
     if not isinstance(size, (tuple, list)) or len(size) != 3:
         return Reject("image_size", "(channels, height, width)", repr(size), "an image has three sizes")
+    classes = args.get(*_TEN)
+    if isinstance(classes, int) and classes > CLASSES:
+        reason = f"{classes:,} classes are more than the {CLASSES:,} that are given names"
+        return Reject("num_classes", f"at most {CLASSES:,}", str(classes), reason)
     if size[0] not in (1, 3):
         return Reject("image_size", "1 or 3 channels", str(size[0]), "a picture is grey or has three colours")
     for argument, value in (("image_size", min(size)), ("size", args.get("size", 1)), ("num_classes", args.get(*_TEN))):

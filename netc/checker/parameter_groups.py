@@ -17,6 +17,7 @@ from netc.catalog import training as facts
 from netc.checker.arguments import bind
 from netc.checker.expressions import ERROR
 from netc.diagnostics import Edit, Fix, Label, nearest
+from netc.limits import PATTERN_LENGTH
 from netc.literals import literal
 
 if TYPE_CHECKING:
@@ -143,7 +144,9 @@ def check(train: ir.Train, network: ir.Network, places: Places, report: Report) 
     paths = [w.path for w in weights(network) if w.trained]
     before = len(report.errors)
     for pattern, span in (*train.freeze, *((g.pattern, g.span) for g in train.groups)):
-        if not any(fnmatchcase(path, pattern) for path in paths):
+        if len(pattern) > PATTERN_LENGTH:
+            report.add("E0622", f"a pattern has at most {PATTERN_LENGTH} characters", span)
+        elif not any(fnmatchcase(path, pattern) for path in paths):
             _no_match(pattern, span, span in places, paths, network, report)
     if len(report.errors) > before:
         return

@@ -14,6 +14,7 @@ from netc.checker.expressions import ERROR
 from netc.checker.recorder import mark
 from netc.checker.values import Tensor, TensorTuple
 from netc.diagnostics import Report
+from netc.limits import ROW, spend
 from netc.shapes import Size
 
 if TYPE_CHECKING:
@@ -114,6 +115,7 @@ def run_block(c: Body, body: s.Body, variables: dict[Path, str]) -> Run:
     """Follow a block on the side; at its end the running variables get their new values."""
     rec = c.rec
     assert rec is not None
+    spend(4 * ROW)  # what is left behind is compared, and blocks in blocks are followed for each of them
     outer_build, outer_flow, outer_report = rec.build, rec.flow, c.report
     rec.build, rec.flow, c.report = [], [], Report()
     c.nested += 1

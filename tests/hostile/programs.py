@@ -106,6 +106,23 @@ PROGRAMS: dict[str, tuple[str, str | None]] = {
             f"  a{i} = _ -> MaxPool2d(3, stride=2, padding=1) -> flatten(2)\n  b{i} = _ -> flatten(2)\n"
             f"  cat([a{i}, b{i}], 2) -> unsqueeze(3) -> expand(-1, -1, -1, 5)\n" for i in range(14)),
             "x: [N, 3, H, W]"), "E0116"),
+    "a size that is divided again and again": (
+        network("  interpolate(scale_factor=1.3)\n" * 200, "x: [N, 3, H, W]"), "E0116"),
+    "conditions in conditions": (
+        "network A(" + ", ".join(f"p{k} = 1" for k in range(40)) + ") {\n  input x: [N, 4]\n"
+        + "".join(f"if p{k} == 1 {{ " for k in range(20)) + "l: Linear(3)" + " }" * 20 + "\n  fc: Linear(2)\n}\n",
+        "E0116"),
+    "a misspelt word of 10^5 letters": (network(f"  l: {'L' * 100_000}(3)"), "E0202"),
+    "a misspelt name of 10^5 letters": (f"{'a' * 100_000} = 1\n" + network(f"  l: Linear({'a' * 99_999}b)"), "E0201"),
+    "10^9 classes": (
+        "network A { input x: [N, 3, 8, 8]; Flatten -> fc: Linear(1000000000) }\n"
+        "data { train = FakeData(16, [3, 8, 8], 1000000000); transform = ToTensor; batch_size = 4 }\n"
+        "train { loss = CrossEntropyLoss; optimizer = SGD(lr=0.1); epochs = 1 }\n", "E0308"),
+    "a pattern of brackets for the optimizer": (
+        "network A { input x: [N, 3, 8, 8]; Flatten -> fc: Linear(4) }\n"
+        "data { train = FakeData(16, [3, 8, 8], 4); transform = ToTensor; batch_size = 4 }\n"
+        "train { loss = CrossEntropyLoss; epochs = 1\n"
+        f"  optimizer = SGD(lr=0.1) {{ \"{'[a-' * 8000}\" {{ lr = 1 }} }} }}\n", "E0622"),
     "10^9 parts": (network("  y = chunk(x, 1000000000, dim=1)\n  x", "x: [N, 1000000000, 4]"), "E0309"),
     "10^9 parts of one": (network("  y = split(x, 1, dim=1)\n  x", "x: [N, 1000000000, 4]"), "E0309"),
     "10^9 tensors": (network("  y = unbind(x, 1)\n  x", "x: [N, 1000000000, 4]"), "E0309"),
