@@ -17,6 +17,7 @@ from netc.checker.branches import record_branches
 from netc.checker.expressions import ERROR, kind_of
 from netc.checker.labels import Named
 from netc.checker.loops import record_loop
+from netc.checker.needed import moved
 from netc.checker.recorder import mark
 from netc.checker.values import LayerRef, Made, Tensor, TensorTuple
 from netc.fixes import rewrite
@@ -26,8 +27,6 @@ from netc.node import replace
 from netc.shapes import Size
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from netc.checker.body import Body
     from netc.diagnostics import Fix
 
@@ -88,26 +87,9 @@ def training(c: Body, statement: s.If) -> None:
     c.env, c.current = env, current
     if c.rec is not None:
         c.rec.flow, inner = outer, c.rec.flow
-        for name in sorted(_moved(inner)):
+        for name in sorted(moved(inner)):
             inner = _apart(c, name, inner, given)
         c.rec.flow.append(ir.FlowIf("self.training", tuple(inner), ()))
-
-
-def _moved(flow: Iterable[ir.Flow]) -> set[str]:
-    """The variables that statements assign."""
-    found: set[str] = set()
-    for statement in flow:
-        if isinstance(statement, ir.Assign):
-            found |= _flat(statement.target)
-        elif isinstance(statement, ir.FlowIf):
-            found |= _moved((*statement.then, *statement.otherwise))
-        elif isinstance(statement, ir.FlowFor):
-            found |= _moved(statement.body)
-    return found
-
-
-def _flat(target: ir.Target) -> set[str]:
-    return {target} if isinstance(target, str) else set().union(*map(_flat, target))
 
 
 def _apart(c: Body, name: str, inner: list[ir.Flow], given: int) -> list[ir.Flow]:
@@ -115,7 +97,7 @@ def _apart(c: Body, name: str, inner: list[ir.Flow], given: int) -> list[ir.Flow
     before = c.current if name == "_" else c.env.get(name)
     if not isinstance(before, (Tensor, TensorTuple)) or before.expr is None:
         return inner
-    taken = _moved(inner) | set(c.env) | set(c.labels)
+    taken = moved(inner) | set(c.env) | set(c.labels)
     plain = "value" if name == "_" else name
     own = next(n for n in (f"{plain}_in_training{i}" for i in ("", *range(2, 1000))) if n not in taken)
     first = inner[0]

@@ -15,7 +15,7 @@ from netc import ir
 from netc import syntax as s
 from netc.checker.body import AXES
 from netc.checker.modules import base, export_name, open_params, parameter_name
-from netc.checker.needed import LEAVES, codes_of, names_read, needed, read_constants, targets_of
+from netc.checker.needed import LEAVES, codes_of, flat_targets, names_read, needed, read_constants, targets_of
 from netc.checker.python_text import text
 from netc.checker.recorder import DEVICE, MARK, UNKNOWN, NoExpression, Recorder, mark
 from netc.checker.session import General, Session, result_of
@@ -178,7 +178,7 @@ class _Names:
             if more <= sized:
                 break
             sized |= more
-        moved = {n for st in _within(tuple(self.rec.flow), ir.Assign) for n in _flat_targets(st.target)}
+        moved = {n for st in _within(tuple(self.rec.flow), ir.Assign) for n in flat_targets(st.target)}
         self.once = {n for n in top if counts[n] == 1 and n not in moved}
         inputs = {i.name for i in self.body.inputs}
         self.rebound = moved & inputs
@@ -301,10 +301,6 @@ def _within(statements: tuple[Any, ...], kind: type) -> Iterable[Any]:
         elif isinstance(statement, ir.FlowIf):
             yield from _within(statement.then, kind)
             yield from _within(statement.otherwise, kind)
-
-
-def _flat_targets(target: ir.Target) -> set[str]:
-    return {target} if isinstance(target, str) else set().union(*map(_flat_targets, target))
 
 
 def _unknown_size(statements: tuple[Any, ...]) -> str:

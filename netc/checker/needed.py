@@ -7,13 +7,16 @@ variables that only carry another one through a block put together.
 from __future__ import annotations
 
 import re
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from netc import ir
 from netc.checker.recorder import MARK, mark
 from netc.node import replace
 from netc.shapes import TensorType
 from netc.source import Span
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 LEAVES = (TensorType, Span)  # named tuples that hold no code
 
@@ -59,6 +62,24 @@ def names_read(node: object) -> dict[str, None]:
 def targets_of(let: ir.Let) -> set[str]:
     """The names that an assignment binds."""
     return {name.strip("() ") for name in let.target.split(",")}
+
+
+def flat_targets(target: ir.Target) -> set[str]:
+    """The names in the target of a line of `forward`."""
+    return {target} if isinstance(target, str) else set().union(*map(flat_targets, target))
+
+
+def moved(flow: Iterable[ir.Flow]) -> set[str]:
+    """The variables that lines of `forward` assign."""
+    found: set[str] = set()
+    for statement in flow:
+        if isinstance(statement, ir.Assign):
+            found |= flat_targets(statement.target)
+        elif isinstance(statement, ir.FlowIf):
+            found |= moved((*statement.then, *statement.otherwise))
+        elif isinstance(statement, ir.FlowFor):
+            found |= moved(statement.body)
+    return found
 
 
 def needed(statements: tuple[Any, ...], after: frozenset[str] = frozenset()) -> tuple[Any, ...]:

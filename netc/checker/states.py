@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from netc import ir
 from netc import syntax as s
 from netc.checker.expressions import ERROR
+from netc.checker.needed import moved
 from netc.checker.recorder import mark
 from netc.checker.values import Tensor, TensorTuple
 from netc.diagnostics import Report
@@ -207,7 +208,7 @@ def keeping_current(c: Body, follow: Callable[[], None]) -> None:
     unmoved, at = c.current, len(rec.flow)
     held = _hold(c)
     follow()
-    if held and not _moves(rec.flow[at + 1 :]):
+    if held and "_" not in moved(rec.flow[at + 1 :]):
         del rec.flow[at]
         c.current = unmoved if isinstance(c.current, Tensor) else c.current
         _release(c, at, unmoved)
@@ -222,18 +223,6 @@ def _hold(c: Body) -> bool:
     rec.flow.append(ir.Assign("_", value.expr, c.owner.span))
     c.current = value._replace(expr=ir.Var("_", value.type))
     return True
-
-
-def _moves(flow: list[ir.Flow] | tuple[ir.Flow, ...]) -> bool:
-    """Whether statements give the current value another one."""
-    for statement in flow:
-        if isinstance(statement, ir.Assign) and statement.target == "_":
-            return True
-        if isinstance(statement, ir.FlowIf) and (_moves(statement.then) or _moves(statement.otherwise)):
-            return True
-        if isinstance(statement, ir.FlowFor) and _moves(statement.body):
-            return True
-    return False
 
 
 def _release(c: Body, at: int, value: Tensor) -> None:

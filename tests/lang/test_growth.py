@@ -38,8 +38,8 @@ def on_lines(layers: int) -> str:
     return f"network Long {{\n input x: [N, 3, 32, 32]\n {body}\n }}"
 
 
-def calls(text: str) -> int:
-    """The calls of Python functions from the text to the text of model.py."""
+def calls_of(work: Callable[[], object]) -> int:
+    """The calls of Python functions that some work takes."""
     count = 0
 
     def note(frame: object, event: str, argument: object) -> None:
@@ -49,12 +49,21 @@ def calls(text: str) -> int:
     outer = sys.getprofile()
     sys.setprofile(note)
     try:
-        checked = analyse(text)
-        assert checked.program is not None, checked.diagnostics
-        emit(checked.program)
+        work()
     finally:
         sys.setprofile(outer)
     return count
+
+
+def calls(text: str) -> int:
+    """The calls from the text to the text of model.py."""
+
+    def work() -> None:
+        checked = analyse(text)
+        assert checked.program is not None, checked.diagnostics
+        emit(checked.program)
+
+    return calls_of(work)
 
 
 @pytest.mark.parametrize("program", [in_a_loop, modules_in_a_loop, on_lines])

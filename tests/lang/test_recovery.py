@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from netc.compiler import analyse
 from netc.diagnostics import LIMIT
+from tests.lang.test_growth import calls, calls_of, on_lines
 
 HEAD = "network Net {\n  input x: [N, 4]\n"
 
@@ -25,8 +26,6 @@ def test_as_many_as_the_limit_are_all_told() -> None:
 
 def test_a_wrong_program_costs_no_more_than_a_right_one() -> None:
     """In calls of Python functions, which don't vary: where all lines are wrong, and where one is."""
-    from tests.lang.test_growth import calls, on_lines
-
     right = on_lines(400)
     calls(right)
     base = calls(right)
@@ -38,18 +37,4 @@ def test_a_wrong_program_costs_no_more_than_a_right_one() -> None:
 
 def calls_of_check(text: str) -> int:
     """The calls of Python functions from the text to its diagnostics."""
-    import sys
-
-    count = 0
-
-    def note(frame: object, event: str, argument: object) -> None:
-        nonlocal count
-        count += event == "call"
-
-    outer = sys.getprofile()
-    sys.setprofile(note)
-    try:
-        assert analyse(text).program is None
-    finally:
-        sys.setprofile(outer)
-    return count
+    return calls_of(lambda: analyse(text))
