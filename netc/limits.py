@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 FILE_BYTES = 1_000_000  # of a .net file or a Python file
 WORDS = 200_000  # words and signs of a program, with the files that it imports
 FILES = 200  # that a program imports
-STEPS = 800_000  # of the work for a program, and for each of its words:
+STEPS = 1_200_000  # of the work for a program, and for each of its words:
 STEPS_PER_WORD = 200
 TREE_LEVELS = 100  # of brackets and blocks in each other
 CHAIN_LINKS = 100  # of a chain, and `elif`s of an `if`
