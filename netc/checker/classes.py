@@ -9,6 +9,7 @@ the instance that was followed. Leaves to others: how the text is laid out.
 from __future__ import annotations
 
 import re
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from netc import ir
@@ -79,10 +80,22 @@ def _candidates(instances: list[Instance]) -> Iterable[Instance]:
     for instance in instances:
         ways.setdefault(instance.decisions, instance)
     seen: set[str] = set()
-    for instance in (*ways.values(), *instances[:TRIED]):
+    for instance in (*ways.values(), *instances[:TRIED], *map(partial(_fullest, instances), instances[:1])):
         if (key := repr((instance.values, instance.inputs))) not in seen:
             seen.add(key)
             yield instance
+
+
+def _fullest(instances: list[Instance], instance: Instance) -> Instance:
+    """An instance that there isn't: of each parameter it has a value that takes loops and branches, if any has one.
+
+    Where one instance leaves out a loop and another one a branch in it, none of the file's own goes everywhere.
+    """
+    values = dict(instance.values)
+    for name, value in instance.values.items():
+        if not value:
+            values[name] = next((i.values[name] for i in instances if i.values.get(name)), value)
+    return instance._replace(values=values)
 
 
 def _at(types: Any, place: tuple[int, ...]) -> TensorType:

@@ -366,7 +366,7 @@ def _type_rule(c: Body, rule: s.Rule, entry: Entry) -> ir.FillRule | None:
         )  # fmt: skip
         return None
     found = [m for m in _modules(c.children) if _is(c, m, target)] if c.rec is None else []
-    shapes = [_shape(c, m, attribute) for m in found]
+    shapes = [_shape(c, m, attribute, target) for m in found]
     if c.rec is None and not any(sh is not None for sh in shapes):
         has = "there is no layer of that type" if not found else f"`{kind}` has no `{attribute}` here"
         c.report.add("E0237", f"`{rule.selector.text}` matches nothing: {has}", rule.selector.span,
@@ -471,13 +471,18 @@ def _state(c: Body, module: ir.Layer) -> dict[str, Any]:
     return state
 
 
-def _shape(c: Body, module: ir.Child, attribute: str) -> tuple[Any, ...] | None:
+def _shape(
+    c: Body, module: ir.Child, attribute: str, target: Entry | Definition | None = None
+) -> tuple[Any, ...] | None:
+    """The shape of a parameter, also of one in a layer that is made of others, if it is not the layer that is meant."""
     if isinstance(module, ir.Instance):
         held = next((h for h in module.held if h.name == attribute), None)
         return held.type.shape if held is not None else None
     if not isinstance(module, ir.Layer):
         return None
     state = _state(c, module)
+    if module.call.entry is target:
+        return state.get(attribute)
     return state.get(attribute) or next((sh for n, sh in state.items() if n.endswith(f".{attribute}")), None)
 
 
