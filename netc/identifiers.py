@@ -31,6 +31,8 @@ _BUILTINS = frozenset(
     abs all any bool enumerate float int isinstance len list max min range reversed round sorted str sum super tuple zip
     """.split()
 )
+# Capitals that model.py imports or uses, which no class of it may be called.
+CLASS_NAMES = frozenset({"Tensor", "F", "NamedTuple", "Any", "Callable", "ValueError"})
 _AMBIGUOUS = frozenset({"l", "I", "O"})  # which linters refuse
 
 

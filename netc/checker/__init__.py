@@ -22,7 +22,7 @@ from netc.checker.session import Session, _fixed
 from netc.checker.units import Definition, load
 from netc.checker.values import LayerRef
 from netc.diagnostics import Label
-from netc.identifiers import python_name, valid_name
+from netc.identifiers import CLASS_NAMES, python_name, valid_name
 
 if TYPE_CHECKING:
     from netc.checker.settings import Sections
@@ -262,7 +262,7 @@ def _networks(session: Session, unit: Unit, report: Report) -> tuple[list[ir.Net
 
 
 def _check_name(name: s.Ident, report: Report) -> None:
-    if name.text in ("Tensor", "F"):
+    if name.text in CLASS_NAMES:
         message = f"a network can't be called `{name.text}`, which is a name of generated code"
         report.add("E0212", message, name.span, help=f"call it `{name.text}Net`")
 

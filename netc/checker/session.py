@@ -18,6 +18,7 @@ from netc.checker.recorder import NoExpression, Recorder
 from netc.checker.units import Definition
 from netc.checker.values import Tensor, TensorTuple, key_of
 from netc.diagnostics import Label, Report
+from netc.identifiers import CLASS_NAMES
 from netc.limits import MODULE_LEVELS, ROW, spend
 from netc.shapes import TensorType
 
@@ -259,7 +260,7 @@ class Session:
         if definition not in self.names:
             base = name = definition.name
             number = 2
-            while name in self.taken or name in ("Tensor", "F", "NamedTuple"):
+            while name in self.taken or name in CLASS_NAMES:
                 name, number = f"{base}{number}", number + 1
             self.names[definition] = name
             self.taken[name] = definition

@@ -175,3 +175,14 @@ def is_checked(word: str, text: str) -> bool:
     letters = "".join(c for c in text if c.isalnum()).lower()
     made = word.removeprefix("Part").rstrip("0123456789").lower()
     return word in (text, python_name(text), f"_{text}", "y", "z", "h", "out") or made in letters
+
+
+@pytest.mark.parametrize("name", ["Tensor", "F", "Any", "Callable", "NamedTuple", "ValueError", "Exception", "Path"])
+def test_classes_hide_nothing_that_generated_code_uses(name: str) -> None:
+    """A network of such a name is an error, or works; a module gets a name of its own."""
+    attempt(Program(f"network {name} {{ input x: [N, 4]; fc: Linear(3) }}"))
+    program = (
+        f"module {name}(p = 1) {{ fc: Linear(3) }}\nnetwork A(q = 1, L = ReLU) {{\n  input x: [N, 4]\n  m: {name}; L\n"
+        "  if q == 1 { relu } else { fc: Linear(3, in_features=9) }\n  output a = _\n  output b = x\n}\n"
+    )
+    assert attempt(Program(program))
