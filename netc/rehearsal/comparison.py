@@ -74,7 +74,7 @@ class Trees:
         else:
             plain = type(made).__name__.rstrip("0123456789") == seen.name.rstrip("0123456789")
             _require(plain and not isinstance(made, Layer), where, "it", seen.name, _kind(made))
-            key = id(seen.children), id(made.netc_token)
+            key = id(seen.children), id(made.__netc_token__)
             if key in self.done:
                 return
             self.done.add(key)
@@ -82,8 +82,8 @@ class Trees:
         self.children(where, seen.children, made)
 
     def held(self, where: str, seen: tuple[ir.Held, ...], module: Module) -> None:
-        made = [(n, t.type, True, True) for n, t in module.netc_parameters.items()]
-        made += [(n, t.type, False, persistent) for n, (t, persistent) in module.netc_buffers.items()]
+        made = [(n, t.type, True, True) for n, t in module.__netc_parameters__.items()]
+        made += [(n, t.type, False, persistent) for n, (t, persistent) in module.__netc_buffers__.items()]
         wanted = [tuple(h) for h in seen if h.trained] + [tuple(h) for h in seen if not h.trained]
         _require(made == wanted, where, "what it holds", wanted, made)
 
@@ -99,10 +99,10 @@ def _layer(where: str, seen: ir.Layer, made: Module) -> None:
         made.__dict__["entry"] = entry  # that of this call, with its edits
     if not isinstance(made, Layer) or made.entry is not entry:
         raise _disagreement(where, "it", entry.name, _kind(made))
-    wanted_args, values = seen.call.args, made.netc_values
+    wanted_args, values = seen.call.args, made.__netc_values__
     for param in entry.params:
         name = param.name
-        if name not in wanted_args and name not in made.netc_given:
+        if name not in wanted_args and name not in made.__netc_given__:
             continue  # the default on both sides
         wanted, got = seen.call.get(name), values[name]
         if wanted is not got and not equal(param, wanted, got):

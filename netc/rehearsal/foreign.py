@@ -45,44 +45,44 @@ class Part:
     """A part of a model, of which only the path is known: it can be named, replaced, removed and added to."""
 
     def __init__(self, whole: ForeignLayer, path: tuple[str, ...]) -> None:
-        self.__dict__.update(netc_whole=whole, netc_path=path)
+        self.__dict__.update(__netc_whole__=whole, __netc_path__=path)
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):
             raise AttributeError(name)
-        return self.netc_whole.netc_size(self.netc_path, name) if name in _SIZES else self.netc_at(name)
+        return self.__netc_whole__.__netc_size__(self.__netc_path__, name) if name in _SIZES else self.__netc_at__(name)
 
-    def netc_at(self, *names: str) -> Part:
+    def __netc_at__(self, *names: str) -> Part:
         """A part of this part."""
-        return Part(self.netc_whole, (*self.netc_path, *names))
+        return Part(self.__netc_whole__, (*self.__netc_path__, *names))
 
-    def netc_note(self, kind: str, name: str, value: object = None) -> None:
+    def __netc_note__(self, kind: str, name: str, value: object = None) -> None:
         """Remember a line that edits this part."""
-        self.netc_whole.netc_changes.append(Change(kind, (*self.netc_path, name), value))
+        self.__netc_whole__.__netc_changes__.append(Change(kind, (*self.__netc_path__, name), value))
 
     def __setattr__(self, name: str, value: object) -> None:
-        self.netc_note("put", name, value)
+        self.__netc_note__("put", name, value)
 
     def __delattr__(self, name: str) -> None:
-        self.netc_note("remove", name)
+        self.__netc_note__("remove", name)
 
     def __getitem__(self, at: int) -> Part:
-        return self.netc_at(str(at))
+        return self.__netc_at__(str(at))
 
     def __setitem__(self, at: int, value: object) -> None:
-        self.netc_note("put", str(at), value)
+        self.__netc_note__("put", str(at), value)
 
     def __delitem__(self, at: int) -> None:
-        self.netc_note("remove", str(at))
+        self.__netc_note__("remove", str(at))
 
     def append(self, value: object) -> None:
-        self.netc_note("put", "0", value)
+        self.__netc_note__("put", "0", value)
 
     def add_module(self, name: str, value: object) -> None:
-        self.netc_note("put", name, value)
+        self.__netc_note__("put", name, value)
 
     def get_submodule(self, path: str) -> Part:
-        return self.netc_at(*path.split("."))
+        return self.__netc_at__(*path.split("."))
 
     get_parameter = get_submodule
 
@@ -93,46 +93,46 @@ class ForeignLayer(Layer):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         Module.__init__(self)
         own = self.__dict__
-        own["netc_changes"] = []
+        own["__netc_changes__"] = []
         own["entry"] = entry = entries.widened(self.entry, len(args), list(kwargs))
-        own["netc_given"] = {n: _plain(v) for n, v in bind(entry, args, kwargs).items()}
-        own["netc_values"] = {p.name: p.default for p in entry.params} | own["netc_given"]
+        own["__netc_given__"] = {n: _plain(v) for n, v in bind(entry, args, kwargs).items()}
+        own["__netc_values__"] = {p.name: p.default for p in entry.params} | own["__netc_given__"]
         assert entry.rule is not None
         assert entry.rule.state is not None
-        for name, shape in entry.rule.state(self.netc_values).items():
-            self.netc_parameters[name] = Parameter(Tensor(TensorType(tuple(shape))))
+        for name, shape in entry.rule.state(self.__netc_values__).items():
+            self.__netc_parameters__[name] = Parameter(Tensor(TensorType(tuple(shape))))
 
     @property
-    def netc_whole(self) -> Part:
+    def __netc_whole__(self) -> Part:
         """This layer as what is edited."""
         return Part(self, ())
 
-    def netc_size(self, path: tuple[str, ...], name: str) -> int:
+    def __netc_size__(self, path: tuple[str, ...], name: str) -> int:
         """A size of a part, as torch has it."""
         from netc.foreign import probe
 
         assert self.entry.rule is not None
-        made: Any = probe.module(self.entry.rule.shape.recipe(self.netc_values))  # type: ignore[attr-defined]
+        made: Any = probe.module(self.entry.rule.shape.recipe(self.__netc_values__))  # type: ignore[attr-defined]
         found: int = getattr(probe.child(made, ".".join(path)), name)
         return found
 
     def __getattr__(self, name: str) -> Any:
-        if name.startswith("netc_") or name in self.__dict__.get("netc_parameters", {}):
+        if name.startswith("netc_") or name in self.__dict__.get("__netc_parameters__", {}):
             return Module.__getattr__(self, name)
-        values = self.__dict__.get("netc_values", {})
-        return values[name] if name in values else self.netc_whole.netc_at(name)
+        values = self.__dict__.get("__netc_values__", {})
+        return values[name] if name in values else self.__netc_whole__.__netc_at__(name)
 
     def __setattr__(self, name: str, value: Any) -> None:
-        setattr(self.netc_whole, name, value)
+        setattr(self.__netc_whole__, name, value)
 
     def __delattr__(self, name: str) -> None:
-        delattr(self.netc_whole, name)
+        delattr(self.__netc_whole__, name)
 
     def add_module(self, label: str, child: Any) -> None:
-        self.netc_whole.add_module(label, child)
+        self.__netc_whole__.add_module(label, child)
 
     def get_submodule(self, path: str) -> Any:
-        return self.netc_whole.get_submodule(path)
+        return self.__netc_whole__.get_submodule(path)
 
     get_parameter = get_submodule
 
@@ -140,7 +140,9 @@ class ForeignLayer(Layer):
         result = super().__call__(*inputs, **given)
         rule = self.entry.rule
         assert rule is not None
-        values = self.netc_values | {p.name: p.default for p in rule.forward} | {n: _plain(v) for n, v in given.items()}
+        values = (
+            self.__netc_values__ | {p.name: p.default for p in rule.forward} | {n: _plain(v) for n, v in given.items()}
+        )
         names = getattr(rule.shape(values, tuple(t.type for t in tensors(inputs))), "names", ())
         return dict(zip(names, result, strict=True)) if names else result
 
@@ -201,7 +203,7 @@ class Models:
     """torchvision.models, or a part of it."""
 
     def __init__(self, home: str = "torchvision.models") -> None:
-        self.__dict__["netc_home"] = home
+        self.__dict__["__netc_home__"] = home
 
     def __getattr__(self, name: str) -> Any:
         found = self._found(name)
@@ -209,7 +211,7 @@ class Models:
         return found
 
     def _found(self, name: str) -> Any:
-        home: str = self.__dict__["netc_home"]
+        home: str = self.__dict__["__netc_home__"]
         if name in ("segmentation", "video"):
             return Models(f"{home}.{name}")
         if name.endswith("_Weights"):
@@ -231,7 +233,7 @@ def compare_edits(trees: Trees, where: str, seen: ir.Layer, made: ForeignLayer) 
     rule = seen.call.entry.rule
     assert rule is not None
     wanted: tuple[Edit, ...] = rule.shape.edits  # type: ignore[attr-defined]
-    lines = made.netc_changes
+    lines = made.__netc_changes__
     if len(wanted) != len(lines):
         raise Disagreement(
             f"{where}: {len(lines)} lines edit it in the generated code, and {len(wanted)} for the checker"
@@ -269,7 +271,7 @@ def _compare_put(trees: Trees, where: str, wanted: LayerValue, value: Any) -> No
     if not isinstance(value, Layer) or (value.entry.home, value.entry.name) != (entry.home, entry.name):
         raise Disagreement(f"{where}: {type(value).__name__} is put in, and {entry.name} for the checker")
     for param in entry.params:
-        got = value.netc_values.get(param.name)
+        got = value.__netc_values__.get(param.name)
         if param.name in wanted.args and not equal(param, wanted.args[param.name], got):
             said = f"{got!r} in the generated code, and {wanted.args[param.name]!r} for the checker"
             raise Disagreement(f"{where}: `{param.name}` is {said}")

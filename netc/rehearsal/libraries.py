@@ -37,12 +37,12 @@ class _Functions:
 
     def __init__(self, homes: tuple[str, ...], **own: Any) -> None:
         self.__dict__.update(own)
-        self.netc_homes = homes
+        self.__netc_homes__ = homes
 
     def __getattr__(self, name: str) -> Callable[..., Any]:
         entry = catalog.function(name)
-        if entry is None or entry.home not in self.netc_homes:
-            raise AttributeError(f"there is no `{name}` in {self.netc_homes[0]}")
+        if entry is None or entry.home not in self.__netc_homes__:
+            raise AttributeError(f"there is no `{name}` in {self.__netc_homes__[0]}")
         found = lambda *args, **kwargs: call(entry, args, kwargs)  # noqa: E731
         self.__dict__[name] = found
         return found
@@ -53,10 +53,10 @@ class _Layers:
 
     def __init__(self, home: str, **own: Any) -> None:
         self.__dict__.update(own)
-        self.netc_home = home
+        self.__netc_home__ = home
 
     def __getattr__(self, name: str) -> Any:
-        return modules.layer_class(name, self.netc_home)
+        return modules.layer_class(name, self.__netc_home__)
 
 
 class _Initialisers:

@@ -61,7 +61,7 @@ class _Once(type):
         key = (cls, _key(args), _key(kwargs)) if cls.shared else None
         if key is not None and key in stage.built:
             made: Any = object.__new__(cls)  # type: ignore[arg-type]
-            made.__dict__.update(stage.built[key].__dict__, netc_parent=None, netc_label="")
+            made.__dict__.update(stage.built[key].__dict__, __netc_parent__=None, __netc_label__="")
             return made
         made = super().__call__(*args, **kwargs)
         if key is not None:
@@ -83,81 +83,81 @@ def _key(value: Any) -> Any:
 
 
 class Module(metaclass=_Once):
-    """An nn.Module. What is its own begins with `netc_`, lest it meet a name of the program."""
+    """An nn.Module. What is its own begins with `__netc_`, lest it meet a name of the program."""
 
     def __init__(self) -> None:
         own = self.__dict__
-        own["netc_token"] = object()  # what copies of one instance share
-        own["netc_children"], own["netc_parameters"], own["netc_buffers"] = {}, {}, {}
-        own["netc_parent"], own["netc_label"] = None, ""
+        own["__netc_token__"] = object()  # what copies of one instance share
+        own["__netc_children__"], own["__netc_parameters__"], own["__netc_buffers__"] = {}, {}, {}
+        own["__netc_parent__"], own["__netc_label__"] = None, ""
 
     def __setattr__(self, name: str, value: Any) -> None:
-        if "netc_token" not in self.__dict__:
+        if "__netc_token__" not in self.__dict__:
             raise AttributeError(f"`{name}` is set before `super().__init__()`")
         if isinstance(value, Module):
             self.__dict__.pop(name, None)
-            self.netc_adopt(name, value)
+            self.__netc_adopt__(name, value)
         elif isinstance(value, Parameter):
             self.__dict__.pop(name, None)
-            self.netc_parameters[name] = value
-        elif value is None and name in self.netc_children:
-            self.netc_children[name] = None  # as torch has it: the name keeps its place
+            self.__netc_parameters__[name] = value
+        elif value is None and name in self.__netc_children__:
+            self.__netc_children__[name] = None  # as torch has it: the name keeps its place
         elif name in MODULE_ATTRIBUTES or name in PRIVATE:
             raise AttributeError(f"`{name}` is an attribute of nn.Module")
-        elif name in self.netc_children or name in self.netc_parameters or name in self.netc_buffers:
+        elif name in self.__netc_children__ or name in self.__netc_parameters__ or name in self.__netc_buffers__:
             raise TypeError(f"`{name}` is a child or parameter already, and is set to {value!r}")
         else:
             self.__dict__[name] = value
 
     def __getattr__(self, name: str) -> Any:
-        for kind in ("netc_children", "netc_parameters", "netc_buffers"):
+        for kind in ("__netc_children__", "__netc_parameters__", "__netc_buffers__"):
             held = self.__dict__.get(kind, {})
             if name in held:
-                if kind == "netc_parameters" and stage.frame.owner is not None:
-                    path = self.netc_path()
+                if kind == "__netc_parameters__" and stage.frame.owner is not None:
+                    path = self.__netc_path__()
                     return Tensor(held[name].type, False, (f"{path}.{name}" if path else name, ()))
-                return held[name][0] if kind == "netc_buffers" else held[name]
+                return held[name][0] if kind == "__netc_buffers__" else held[name]
         raise AttributeError(f"`{type(self).__name__}` has no attribute `{name}`")
 
-    def netc_adopt(self, label: str, child: Module) -> None:
+    def __netc_adopt__(self, label: str, child: Module) -> None:
         """Make a module a child; one that has a parent already is a second name for the same object."""
-        if child.netc_parent is None:
-            child.__dict__["netc_parent"], child.__dict__["netc_label"] = self, label
-        self.netc_children[label] = child
+        if child.__netc_parent__ is None:
+            child.__dict__["__netc_parent__"], child.__dict__["__netc_label__"] = self, label
+        self.__netc_children__[label] = child
 
     def add_module(self, label: str, child: Module) -> None:
         if not isinstance(child, Module):
             raise TypeError(f"{child!r} is not a module")
         if not isinstance(label, str) or "." in label or not label:
             raise KeyError(f"{label!r} can't be the name of a child")
-        if label not in self.netc_children and (label in self.__dict__ or label in MODULE_ATTRIBUTES):
+        if label not in self.__netc_children__ and (label in self.__dict__ or label in MODULE_ATTRIBUTES):
             raise KeyError(f"there is an attribute `{label}` already")
-        if label in self.netc_parameters or label in self.netc_buffers:
+        if label in self.__netc_parameters__ or label in self.__netc_buffers__:
             raise KeyError(f"there is an attribute `{label}` already")
-        self.netc_adopt(label, child)
+        self.__netc_adopt__(label, child)
 
     register_module = add_module
 
     def register_buffer(self, name: str, tensor: Tensor, persistent: bool = True) -> None:
-        if name in self.__dict__ or name in self.netc_children or name in self.netc_buffers or "." in name:
+        if name in self.__dict__ or name in self.__netc_children__ or name in self.__netc_buffers__ or "." in name:
             raise KeyError(f"there is an attribute `{name}` already")
         if not isinstance(tensor, Tensor):
             raise TypeError(f"the buffer `{name}` is {tensor!r}")
-        self.netc_buffers[name] = Tensor(tensor.type, constant=True), persistent
+        self.__netc_buffers__[name] = Tensor(tensor.type, constant=True), persistent
 
     def get_submodule(self, path: str) -> Module:
         found: Any = self
         for label in path.split("."):
-            if label not in found.netc_children:
+            if label not in found.__netc_children__:
                 raise AttributeError(f"`{type(found).__name__}` has no child `{label}`")
-            found = found.netc_children[label]
+            found = found.__netc_children__[label]
         return found  # type: ignore[no-any-return]
 
     def children(self) -> Iterator[Module]:
-        return (child for child in list(self.netc_children.values()) if child is not None)
+        return (child for child in list(self.__netc_children__.values()) if child is not None)
 
     def named_children(self) -> Iterator[tuple[str, Module]]:
-        return ((label, child) for label, child in list(self.netc_children.items()) if child is not None)
+        return ((label, child) for label, child in list(self.__netc_children__.items()) if child is not None)
 
     def modules(self) -> Iterator[Module]:
         yield self
@@ -165,7 +165,7 @@ class Module(metaclass=_Once):
             yield from child.modules()
 
     def named_parameters(self, prefix: str = "") -> Iterator[tuple[str, Tensor]]:
-        for name, value in self.netc_parameters.items():
+        for name, value in self.__netc_parameters__.items():
             yield prefix + name, value
         for label, child in self.named_children():
             yield from child.named_parameters(f"{prefix}{label}.")
@@ -177,13 +177,13 @@ class Module(metaclass=_Once):
     def training(self) -> bool:
         return stage.training
 
-    def netc_path(self) -> str:
+    def __netc_path__(self) -> str:
         """The path from the module whose `forward` runs."""
         labels, found = [], self
         owner = stage.frame.owner
-        while found is not None and found.netc_token is not owner:
-            labels.append(found.netc_label)
-            found = found.netc_parent
+        while found is not None and found.__netc_token__ is not owner:
+            labels.append(found.__netc_label__)
+            found = found.__netc_parent__
         if found is None:
             raise Refused(f"a {type(self).__name__} is applied that is no child of the module which applies it")
         return ".".join(reversed(labels))
@@ -191,10 +191,10 @@ class Module(metaclass=_Once):
     def __call__(self, *inputs: Any) -> Any:
         """Run `forward` in a frame of its own, once for the same instance and inputs."""
         outer = stage.frame
-        path = "" if outer.owner is None else self.netc_path()
-        key = (self.netc_token, tuple(map(types_of, inputs)), stage.training)
+        path = "" if outer.owner is None else self.__netc_path__()
+        key = (self.__netc_token__, tuple(map(types_of, inputs)), stage.training)
         if key not in stage.seen:
-            stage.frame = inner = Frame(self.netc_token)
+            stage.frame = inner = Frame(self.__netc_token__)
             given = (wrapped(types_of(value), source=(-1 - at, ())) for at, value in enumerate(inputs))
             result = _as_tensors(self.forward(*given))
             stage.frame = outer
@@ -263,28 +263,28 @@ class Sequential(Module):
             self.append(child)
 
     def append(self, child: Module) -> Sequential:
-        self.add_module(str(len(self.netc_children)), child)
+        self.add_module(str(len(self.__netc_children__)), child)
         return self
 
     def __len__(self) -> int:
-        return len(self.netc_children)
+        return len(self.__netc_children__)
 
     def __iter__(self) -> Iterator[Module]:
         return self.children()
 
     def __getitem__(self, at: int) -> Module:
-        found: Module = list(self.netc_children.values())[at]
+        found: Module = list(self.__netc_children__.values())[at]
         return found
 
     def forward(self, value: Any) -> Any:
-        for child in self.netc_children.values():
+        for child in self.__netc_children__.values():
             value = child(value)
         return value
 
     def __call__(self, *inputs: Any) -> Any:
         if type(self) is not Sequential:
             return super().__call__(*inputs)
-        path, count = self.netc_path(), len(stage.frame.steps)
+        path, count = self.__netc_path__(), len(stage.frame.steps)
         result = self.forward(*inputs)
         if path in stage.frame.applied:
             del stage.frame.steps[count:]
@@ -308,33 +308,33 @@ class Layer(Module):
         entry, own = self.entry, self.__dict__
         bound = {} if entry.name == "Identity" else bind(entry, args, kwargs)  # nn.Identity takes anything
         values = {p.name: p.default for p in entry.params} | {n: layer_value(v) for n, v in bound.items()}
-        own["netc_values"], own["netc_given"] = values, bound
+        own["__netc_values__"], own["__netc_given__"] = values, bound
         rule = entry.rule
         assert rule is not None
         if rule.state is not None:
             for name, shape in rule.state(values).items():
-                self.netc_parameters[name] = Parameter(Tensor(TensorType(tuple(shape))))
+                self.__netc_parameters__[name] = Parameter(Tensor(TensorType(tuple(shape))))
         if rule.buffers is not None:
             for name, (shape, dtype) in rule.buffers(values).items():
-                self.netc_buffers[name] = Tensor(TensorType(tuple(shape), dtype), constant=True), True
+                self.__netc_buffers__[name] = Tensor(TensorType(tuple(shape), dtype), constant=True), True
 
     def __getattr__(self, name: str) -> Any:
-        if name in self.__dict__.get("netc_parameters", {}):
+        if name in self.__dict__.get("__netc_parameters__", {}):
             return super().__getattr__(name)
         if name in ("weight", "bias"):
             return None  # torch's layers have the attribute where they have no such parameter
-        values = self.__dict__.get("netc_values", {})
+        values = self.__dict__.get("__netc_values__", {})
         return _attribute(self.entry, name, values[name]) if name in values else super().__getattr__(name)
 
     def __call__(self, *inputs: Any, **given: Any) -> Any:
         entry, rule = self.entry, self.entry.rule
         assert rule is not None
-        path = self.netc_path()
+        path = self.__netc_path__()
         unknown = [n for n in given if all(p.name != n for p in rule.forward)]
         if unknown:
             raise TypeError(f"`{entry.name}` takes no `{unknown[0]}`")
         types = tuple(t.type for t in tensors(inputs))
-        values = self.netc_values | {p.name: p.default for p in rule.forward}
+        values = self.__netc_values__ | {p.name: p.default for p in rule.forward}
         values |= {n: v.type if isinstance(v, Tensor) else v for n, v in given.items()}
         for name, infer in rule.infers.items():
             size = infer({n: v for n, v in values.items() if n not in rule.infers}, types)
@@ -372,7 +372,7 @@ def _may_be_same(a: Any, b: Any) -> bool:
 def layer_value(value: Any) -> Any:
     """A layer or its class as an argument, for a rule."""
     if isinstance(value, Layer):
-        return LayerValue(value.entry, value.netc_values)
+        return LayerValue(value.entry, value.__netc_values__)
     given: dict[str, Any] = {}
     while isinstance(value, partial):
         given = {**value.keywords, **given}
