@@ -69,7 +69,7 @@ class TooMany(Exception):
 class Report:
     """The diagnostics of one run, each place and code once, without those that a comment silences.
 
-    Raises `TooMany` at the first diagnostic beyond `limit`.
+    Raises `TooMany` at the first error beyond `limit`; warnings beyond it are dropped.
     """
 
     def __init__(
@@ -78,6 +78,7 @@ class Report:
         self.limit = limit
         self.silenced: dict[tuple[str, Span], Diagnostic] = {}
         self._found: dict[tuple[str, Span], Diagnostic] = {}
+        self._counts = {True: 0, False: 0}  # of errors, of warnings
         self._silenced = silenced
         self._unread: set[Span] = set()  # the places of text that was no token: nothing further is said of them
 
@@ -102,9 +103,14 @@ class Report:
             return
         if code.startswith("E01"):
             self._unread.add(span)
-        if self.limit is not None and len(self._found) == self.limit and (code, span) not in self._found:
-            raise TooMany
-        self._found.setdefault((code, span), diagnostic)
+        if (code, span) in self._found:
+            return
+        if self.limit is not None and self._counts[diagnostic.is_error] == self.limit:
+            if diagnostic.is_error:
+                raise TooMany
+            return  # a right program stays one, whatever there is to warn of
+        self._counts[diagnostic.is_error] += 1
+        self._found[code, span] = diagnostic
 
     @property
     def count(self) -> int:

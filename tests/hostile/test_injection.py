@@ -186,3 +186,11 @@ def test_classes_hide_nothing_that_generated_code_uses(name: str) -> None:
         "  if q == 1 { relu } else { fc: Linear(3, in_features=9) }\n  output a = _\n  output b = x\n}\n"
     )
     assert attempt(Program(program))
+
+
+@pytest.mark.parametrize("name", ["netc_buffers", "netc_children", "netc_token", "netc_path", "netc_adopt"])
+def test_labels_meet_no_name_of_the_rehearsal(name: str) -> None:
+    assert attempt(Program(
+        f"module M({name} = 3) {{ {name}: Linear({name}) }}\n"
+        f"network A({name} = 2) {{\n  input x: [N, 4]\n  {name}: M({name}) -> ReLU -> {name}_2: Linear(5)\n}}\n"
+    ))  # fmt: skip

@@ -20,6 +20,12 @@ def test_a_flood_of_mistakes_ends() -> None:
         assert found == [code] * LIMIT + ["E0115"]
 
 
+def test_warnings_without_number_are_no_mistake() -> None:
+    checked = analyse(HEAD + "".join(f"  y{i} = x -> relu\n" for i in range(2 * LIMIT)) + "  x -> tanh\n}\n")
+    assert [d.code for d in checked.diagnostics] == ["W0803"] * LIMIT
+    assert checked.program is not None
+
+
 def test_as_many_as_the_limit_are_all_told() -> None:
     assert codes(HEAD + "  y = nothing\n" * LIMIT + "}\n") == ["E0201"] * LIMIT
 
