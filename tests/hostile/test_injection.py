@@ -138,14 +138,14 @@ def in_strings(text: str) -> bool:
 
 @pytest.mark.parametrize("place", STRINGS)
 @given(text=st.text(max_size=40).filter(in_strings))
-@settings(max_examples=40, deadline=None, derandomize=True)
+@settings(max_examples=20, deadline=None, derandomize=True)
 def test_any_string_changes_literals_only(place: str, text: str) -> None:
     differs_in_literals_only(STRINGS[place], text)
 
 
 @pytest.mark.parametrize("place", NAMES)
 @given(text=st.text(st.characters(codec="utf-8"), max_size=40) | st.sampled_from(WORDS + LOOSE))
-@settings(max_examples=40, deadline=None, derandomize=True)
+@settings(max_examples=20, deadline=None, derandomize=True)
 def test_any_name_changes_literals_only(place: str, text: str) -> None:
     if place in ("name of the file", "name of the file of a run", "set string", "set path"):
         differs_in_literals_only(NAMES[place], text)
