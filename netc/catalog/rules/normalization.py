@@ -45,7 +45,15 @@ def _batch_shape(n: int, args: Args, inputs: Inputs) -> TensorType | Reject:
     if problem is None and not args["track_running_stats"] and same(batch_values(x), 1):
         reason = f"each channel of {x} has one value, and without running statistics I need several"
         problem = Reject(None, "several values", "one value", reason)
-    return problem or x
+    return problem or _eps(args) or x
+
+
+def _eps(args: Args) -> Reject | None:
+    """Batch normalisation divides by what `eps` keeps above 0: while it trains, torch takes no other."""
+    eps = args["eps"]
+    if isinstance(eps, (int, float)) and eps > 0:
+        return None
+    return Reject("eps", "a number above 0", str(eps), f"`eps` is {eps}, and keeps a variance of 0 from dividing")
 
 
 def _batch_channels(n: int, args: Args, inputs: Inputs) -> Dim | Reject:
