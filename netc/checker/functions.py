@@ -209,6 +209,10 @@ def _bind(
             c.report.add("E0307", f"`{entry.name}` takes several tensors, and one flows to it", step.span,
                          help=f"give it all of them: `{entry.name}([a, b], …)`")  # fmt: skip
             return None
+        if positions[0].type == "tensor" and isinstance(flowing, TensorTuple) and not flowing.of_layer:
+            c.report.add("E0307", f"`{entry.name}` takes one tensor, and {len(flowing.items)} flow to it", step.span,
+                         help="take them apart first: `a, b = …`")  # fmt: skip
+            return None
         bound[positions.pop(0).name] = (flowing, None, True)
     lead = 1 if flowing is None and arguments and isinstance(arguments[0][1], Tensor) else 0
     rest = positions[lead] if len(positions) > lead and positions[lead].type == "*ints" else None

@@ -481,9 +481,14 @@ def _shape(
     if not isinstance(module, ir.Layer):
         return None
     state = _state(c, module)
-    if module.call.entry is target:
-        return state.get(attribute)
+    if module.call.entry is target or (isinstance(target, Entry) and _has_none(target)):
+        return state.get(attribute) if module.call.entry is target else None
     return state.get(attribute) or next((sh for n, sh in state.items() if n.endswith(f".{attribute}")), None)
+
+
+def _has_none(entry: Entry) -> bool:
+    """Whether no layer of a type has parameters."""
+    return entry.rule is None or entry.rule.state is None
 
 
 def _path_rule(c: Body, rule: s.Rule, entry: Entry) -> ir.FillRule | None:
