@@ -1,6 +1,9 @@
-"""Some of the search, in every run of the tests; all of it is `python -m tests.fuzz.campaign`."""
+"""Some of the search, in every run of the tests; all of it is `python -m tests.fuzz.campaign`, whose log lies here."""
 
 from __future__ import annotations
+
+import json
+from pathlib import Path
 
 import pytest
 
@@ -90,3 +93,19 @@ def _unrehearsed(program: object) -> object:
     from netc.backends import model
 
     return SimpleNamespace(model=model.emit(program, None))  # type: ignore[arg-type]
+
+
+# --- the log of the search --------------------------------------------------------------------------------------------
+
+
+def test_the_log_is_of_a_search_as_large_as_promised() -> None:
+    """Each finding stands in it with its text, and with what became of it when it had been looked into."""
+    log = json.loads((Path(__file__).parent / "campaign.json").read_text(encoding="utf-8"))
+    first, last = log["seeds"]
+    total = last - first
+    assert total >= 100_000
+    assert sum(log["inputs"].values()) == total
+    assert log["parse"] >= total / 2
+    assert log["check clean"] >= total / 5
+    assert max(s["seconds"] for s in log["slowest"]) <= log["limits"]["seconds"]
+    assert sum(log["findings now"].values()) == len(log["findings"])
