@@ -85,6 +85,11 @@ def _patterns(train: ir.Train, network: ir.Network, places: dict[Span, dict[str,
         parameter_groups.check(train, network, places, report)
 
 
+def _parts(read: tuple[Any, ...], left_out: tuple[Any, ...]) -> list[Any]:
+    """The values of settings, with a gap for each that is wrong, and what is meant where one is left out."""
+    return [GAP if a is ERROR else b if a is None else a for a, b in zip(read, left_out, strict=True)]
+
+
 class _Reader:
     """Reads the settings of the sections."""
 
@@ -94,7 +99,6 @@ class _Reader:
         self.python: frozenset[str] = frozenset()  # what `use`d files define
         self.places: dict[Span, dict[str, Span]] = {}  # of the arguments of each call
         self.groups: Any = ()
-        self.complete = True  # whether every setting is right in itself
 
     # --- data --------------------------------------------------------------------------------------------------------
 
@@ -105,14 +109,9 @@ class _Reader:
         transform = self.optional(section, settings, "transform", self.transforms)
         augment = self.optional(section, settings, "augment", self.transforms)
         batch_size = self.required(section, settings, "batch_size", "batch_size = 64", self.count)
-        parts = self.parts((train, validation, test, transform, augment, batch_size), (None, None, None, (), (), None))
+        parts = _parts((train, validation, test, transform, augment, batch_size), (None, None, None, (), (), None))
         train, validation, test, transform, augment, batch_size = parts
         return ir.Data(train, validation, test, transform, augment, batch_size, section.name.span)
-
-    def parts(self, read: tuple[Any, ...], left_out: tuple[Any, ...]) -> list[Any]:
-        """The values of settings, with a gap for each that is wrong."""
-        self.complete = self.complete and all(part is not ERROR for part in read)
-        return [GAP if a is ERROR else b if a is None else a for a, b in zip(read, left_out, strict=True)]
 
     def dataset(self, key: str, chain: s.Chain) -> Any:
         from netc.catalog.data import DATASETS, DIGITS, dataset_reject
@@ -260,7 +259,7 @@ class _Reader:
         seed = self.optional(section, settings, "seed", self.seed)
         freeze = self.optional(section, settings, "freeze", self.freeze)
         read = (loss, optimizer, schedule, epochs, metrics, seed, freeze, self.groups)
-        parts = self.parts(read, (None, None, None, None, (), 0, (), ()))
+        parts = _parts(read, (None, None, None, None, (), 0, (), ()))
         loss, optimizer, schedule, epochs, metrics, seed, freeze, groups = parts
         return ir.Train(loss, optimizer, schedule, epochs, metrics, seed, section.name.span, freeze, groups)
 
