@@ -43,6 +43,12 @@ class Scaled(NamedTuple):
         return f"int({_dividend(self.left)} * {self.factor})"
 
 
+class Batch(str):
+    """The symbol of the batch, which a network has to take at any number of samples."""
+
+    __slots__ = ()
+
+
 class Size:
     """A size that depends on symbols: a sum of products of atoms, each with a whole coefficient. Immutable.
 
@@ -215,7 +221,16 @@ def scaled(dim: Dim, factor: float) -> Dim:
 
 
 def same(a: Dim, b: Dim) -> bool | None:
-    """Whether two sizes are equal: True or False where it holds for all symbols, None where it depends on them."""
+    """Whether two sizes are equal: True where it holds for all symbols, False where for none, else None.
+
+    Sizes of which the batch could make one the other aren't equal, as they would be so for one batch alone.
+    """
+    equal = identical(a, b)
+    return False if equal is None and _hangs_on_the_batch(a - b) else equal
+
+
+def identical(a: Dim, b: Dim) -> bool | None:
+    """Whether two sizes are the same number: True or False where that holds for all symbols, None where it depends."""
     difference = a - b
     if isinstance(difference, int):
         return difference == 0
@@ -223,6 +238,12 @@ def same(a: Dim, b: Dim) -> bool | None:
     if (low is not None and low > 0) or (high is not None and high < 0):
         return False
     return None
+
+
+def _hangs_on_the_batch(difference: Dim) -> bool:
+    """Whether a size changes with every sample more; one that is divided may be what the author has made fit."""
+    atoms = list(_atoms(difference)) if isinstance(difference, Size) else []
+    return all(isinstance(atom, str) for atom in atoms) and any(isinstance(atom, Batch) for atom in atoms)
 
 
 def less(a: Dim, b: Dim) -> bool | None:

@@ -9,6 +9,7 @@ comma, what is not fits in 88), the same to the byte every time, and stands with
 from __future__ import annotations
 
 import re
+import symtable
 from typing import TYPE_CHECKING
 
 from netc import ir
@@ -33,7 +34,7 @@ def emit(
     classes = [c for c in program.classes if c.name in wanted]
     body = "\n\n\n".join("\n".join(_Class(c, forward).lines()) for c in classes)
     used = set(re.findall(r"\w+", _code_of(body)))
-    constants = _constants(program, used)
+    constants = _constants(program, _globals(body) if program.constants else set())
     used |= set(re.findall(r"\w+", _code_of("\n".join(constants))))
     head_constants = [c for c in constants if not set(re.findall(r"\w+", c)) & {c.name for c in classes}]
     tail = [c for c in constants if c not in head_constants]
@@ -51,6 +52,17 @@ def emit(
     else:
         top.append("")
     return "\n".join([*top, body, *end]).rstrip("\n") + "\n"
+
+
+def _globals(text: str) -> set[str]:
+    """The names that classes read and don't bind, which are those of the file."""
+    found: set[str] = set()
+    todo = [symtable.symtable(text, "model.py", "exec")]
+    while todo:
+        table = todo.pop()
+        found |= {s.get_name() for s in table.get_symbols() if s.is_global() and s.is_referenced()}
+        todo += table.get_children()
+    return found
 
 
 def _code_of(text: str) -> str:

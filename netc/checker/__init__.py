@@ -319,15 +319,26 @@ def _classes(session: Session, unit: Unit, networks: list[ir.Network]) -> tuple[
     made += [classes.variant_class(session, d) for d in wanted if d.kind == "variant"]
     names = {c.name for c in made}
     held = {node.name.text: set(_words(text(node.value, str))) for node in _all_constants(unit)}
-    words = [_used(classes.words(c), held) for c in made]
+    seen = [_seen(c, held) for c in made]
+    words = [_used(classes.words(c), constants) for c, constants in zip(made, seen, strict=True)]
     for definition, name in session.names.items():
         if name not in names and any(name in found for found in words):
             raise NoExpression(f"`{definition.name}` is given as an argument and never built", "leave it out")
+    pairs = zip(words, seen, strict=True)
+    listed = {w for found, constants in pairs for name in found & constants.keys() for w in constants[name]}
+    for name in sorted((listed - names) & {d.name for d in unit.definitions.values() if d.kind == "module"}):
+        raise NoExpression(f"`{name}` stands in a constant that is used, and is never built", "leave it out there")
     return tuple(c._replace(uses=frozenset(found & names - {c.name})) for c, found in zip(made, words, strict=True))
 
 
 def _words(code: str) -> list[str]:
     return "".join(c if c.isalnum() or c == "_" else " " for c in code).split()
+
+
+def _seen(made: ir.Class, constants: dict[str, set[str]]) -> dict[str, set[str]]:
+    """The constants that no parameter of a class hides."""
+    hidden = {a.name for a in made.arguments} - {w for a in made.arguments for w in _words(a.default or "")}
+    return {name: words for name, words in constants.items() if name not in hidden}
 
 
 def _used(words: set[str], constants: dict[str, set[str]]) -> set[str]:

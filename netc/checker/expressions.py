@@ -18,7 +18,7 @@ from netc.checker.values import DTYPES, DType, Formula, LayerRef, TensorTuple
 from netc.diagnostics import Label, suggestion
 from netc.fixes import rewrite
 from netc.limits import spend
-from netc.shapes import Size, at_most, less, same
+from netc.shapes import Size, at_most, identical, less
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -42,8 +42,8 @@ def _decided(answer: bool | None) -> bool:
 
 
 _COMPARE: dict[str, Callable[[Any, Any], bool]] = {
-    "==": lambda a, b: _decided(same(a, b)) if isinstance(a, Size) or isinstance(b, Size) else bool(a == b),
-    "!=": lambda a, b: not (_decided(same(a, b)) if isinstance(a, Size) or isinstance(b, Size) else a == b),
+    "==": lambda a, b: _decided(identical(a, b)) if isinstance(a, Size) or isinstance(b, Size) else bool(a == b),
+    "!=": lambda a, b: not (_decided(identical(a, b)) if isinstance(a, Size) or isinstance(b, Size) else a == b),
     "<": lambda a, b: _decided(less(a, b)) if isinstance(a, Size) or isinstance(b, Size) else bool(a < b),
     "<=": lambda a, b: _decided(at_most(a, b)) if isinstance(a, Size) or isinstance(b, Size) else bool(a <= b),
     ">": lambda a, b: _decided(less(b, a)) if isinstance(a, Size) or isinstance(b, Size) else bool(a > b),

@@ -15,12 +15,14 @@ from netc.checker.values import DTYPES, Tensor
 from netc.diagnostics import Label, suggestion
 from netc.fixes import rewrite
 from netc.limits import AXES
-from netc.shapes import Size, TensorType, same, symbol
+from netc.shapes import Batch, Size, TensorType, same, symbol
 
 if TYPE_CHECKING:
     from netc.checker.body import Body
     from netc.shapes import Dim
     from netc.source import Span
+
+BATCH = ("N", "B")  # what the first axis of an input is called where it is the batch
 
 # What people write for a type. Python's `int` is 64 bits wide where torch makes a tensor of it.
 _SHORT = {"float": "float32", "double": "float64", "half": "float16", "int": "int64", "long": "int64", "short": "int16"}
@@ -116,7 +118,7 @@ def dimension(c: Body, item: s.Expr, input_name: str, axis: int, arriving: Dim |
     """One axis of an input: a capital is a size, anything else is known."""
     if isinstance(item, s.Name) and item.text[0].isupper() and item.text not in c.env:
         c.sizes.setdefault(item.text, (input_name, axis))
-        c.env[item.text] = size_of(c, item.text, arriving)
+        c.env[item.text] = size_of(c, Batch(item.text) if axis == 0 and item.text in BATCH else item.text, arriving)
         return c.env[item.text]
     value = c.evaluate(item)
     if value is ERROR:

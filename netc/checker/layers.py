@@ -25,7 +25,7 @@ from netc.diagnostics import Label, nearest
 from netc.ir import Arg
 from netc.literals import literal
 from netc.node import replace
-from netc.shapes import Reject, TensorType
+from netc.shapes import Reject, TensorType, symbol
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -101,8 +101,44 @@ def _declared(c: Body, ref: LayerRef, step: s.Expr, label: str) -> ir.Layer | No
         return None
     for name in entry.rule.infers if c.rec is not None else ():
         c.inferred_code(args[name].value if name in args else (), name)  # for the name of what it hangs on
+    if c.rec is None and not _fits_something(c, entry, args, label, bound.spans, step.span):
+        return None
     args = {n: a._replace(positional=a.positional or n in needed) for n, a in args.items()}
     return ir.Layer(label, ir.Call(entry, ordered(entry, args), step.span), (), TensorType(()), step.span)
+
+
+def _fits_something(
+    c: Body, entry: Entry, args: dict[str, Arg], label: str, spans: dict[str, Span], span: Span
+) -> bool:  # fmt: skip
+    """Whether a layer that may never be applied takes an input of some number of axes; report the argument if not."""
+    rule = entry.rule
+    assert rule is not None
+    values = {p.name: p.default for p in entry.params} | {n: a.value for n, a in args.items()}
+    widths = {n: v for n in rule.infers if isinstance(v := values.get(n), int)}
+    width = next(iter(widths.values()), symbol("C"))
+    wrong = next((n for n, v in widths.items() if v < 0), None)
+    problem = None
+    if wrong is not None:
+        said = f"`{wrong}` is {widths[wrong]}, and must be 0 or more"
+        problem = Reject(wrong, "at least 0", str(widths[wrong]), said)
+    for shape_, dtype in _SOME if problem is None else ():
+        type_ = TensorType(tuple(width if d is None else symbol(d) for d in shape_), dtype)
+        found = shape(c, rule.shape, values, (type_,) * rule.repeat, entry.params)
+        if not isinstance(found, Reject):
+            return True
+        problem = found if found.argument in spans else problem
+    if problem is None:
+        return True
+    c.argument_spans = spans
+    rejected(c, entry, problem, (), label, span)
+    return False
+
+
+# The inputs that layers take, with None for the width that a layer is told.
+_SOME: tuple[tuple[tuple[str | None, ...], str], ...] = (
+    (("N", None), "float32"), (("N", None, "L"), "float32"), (("N", None, "H", "W"), "float32"),
+    (("N", None, "D", "H", "W"), "float32"), (("N", "T", None), "float32"), (("N", "T"), "int64"),
+)  # fmt: skip
 
 
 def _labelled(c: Body, link: s.Link, label: Named, value: Any) -> Any:

@@ -77,7 +77,14 @@ def spatial(x: TensorType, n: int) -> Reject | None:
     """Refuses an input that is not a batch with channels and n spatial axes."""
     if len(x.shape) == n + 1:
         return Reject(None, LAYOUTS[n], str(x), f"the batch axis is missing: I take {LAYOUTS[n]}, the batch first")
-    return number_of_axes(x, (n + 2,), LAYOUTS[n])
+    return number_of_axes(x, (n + 2,), LAYOUTS[n]) or nonempty(x)
+
+
+def nonempty(x: TensorType) -> Reject | None:
+    """Refuses samples without a single number."""
+    if 0 not in x.shape[1:]:
+        return None
+    return Reject(None, "a number at least", str(x), f"each sample of my input {x} has no number at all")
 
 
 def batched(x: TensorType, count: int, layout: str) -> Reject | None:
