@@ -1,0 +1,169 @@
+"""The section `data`: which sets there are, what is held out, the transforms, the batch.
+
+In: the settings as parsed. Out: `ir.Data`; mistakes in the report. How it fits the network is left to `crosschecks`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from netc import catalog, ir
+from netc import syntax as s
+from netc.checker.expressions import ERROR
+from netc.checker.habits import unsuited_help
+from netc.checker.section_reader import Reader, values_of
+from netc.diagnostics import suggestion
+from netc.fixes import rewrite, spelling
+from netc.literals import literal
+
+if TYPE_CHECKING:
+    from netc.checker.settings import Settings
+
+
+class DataReader(Reader):
+    """Reads the section `data`."""
+
+    def data(self, section: s.Section, settings: Settings) -> ir.Data | None:
+        train = self.required(section, settings, "train", "train = Digits()", self.dataset)
+        validation = self.optional(section, settings, "validation", self.held_out)
+        test = self.optional(section, settings, "test", self.dataset)
+        transform = self.optional(section, settings, "transform", self.transforms)
+        augment = self.optional(section, settings, "augment", self.transforms)
+        batch_size = self.required(section, settings, "batch_size", "batch_size = 64", self.count)
+        parts = values_of((train, validation, test, transform, augment, batch_size), (None, None, None, (), (), None))
+        train, validation, test, transform, augment, batch_size = parts
+        return ir.Data(train, validation, test, transform, augment, batch_size, section.name.span)
+
+    def dataset(self, key: str, chain: s.Chain) -> Any:
+        from netc.catalog.data import DATASETS, DIGITS, dataset_reject
+
+        step = self.single(chain, "a data set")
+        callee = step.callee if isinstance(step, s.Call) else step
+        if step is ERROR or not isinstance(callee, s.Name) or not callee.text[0].isupper():
+            if step is not ERROR:
+                self._no_dataset(key, chain, callee)
+            return ERROR
+        name = callee.text
+        entry = DIGITS if name == DIGITS.name else catalog.dataset(name)
+        if entry is None and name in self.python:
+            return self.evaluator.not_yet(callee.span, "a data set of a Python file")
+        if entry is None:
+            self.report.add(
+                "E0507",
+                f"there is no data set `{name}`",
+                callee.span,
+                help=suggestion(name, [*DATASETS, *catalog.datasets()]) or f"netc reads {', '.join(DATASETS)}",
+                fix=spelling(name, callee.span, [*DATASETS, *catalog.datasets()]),
+            )
+            return ERROR
+        if name not in DATASETS:
+            return self.evaluator.not_yet(callee.span, f"the data set `{name}`")
+        call = self.call(entry, step)
+        if call is ERROR:
+            return ERROR
+        values = {n: a.value for n, a in call.args.items()}
+        reject = dataset_reject(values, name)
+        if reject is not None:
+            where = call.args.get(reject.argument or "")
+            self.report.add(
+                "E0308",
+                f"`{name}`: {reject.reason}",
+                self.spans.get(reject.argument or "", step.span),
+                f"got {reject.got}" if where else "",
+                help=f"expected {reject.expected}",
+            )
+            return ERROR
+        return call
+
+    def _no_dataset(self, key: str, chain: s.Chain, callee: s.Expr) -> None:
+        """Report a value that should be a data set."""
+        if isinstance(callee, s.Attribute):
+            last = callee.name.text
+            self.report.add("E0219", f"it goes by its last name: `{last}`", callee.span, help=f"write `{last}`")
+            return
+        help_text = f"write `{key} = Digits()`"
+        if isinstance(callee, (s.Number, s.Unary)) and key == "test":
+            help_text = "a share of `train` is held out with `validation`; test images are a set of their own"
+        elif isinstance(callee, s.String):
+            help_text = f"write `{key} = ImageFolder({literal(callee.value)})` for a folder, or name a set: `Digits()`"
+        self.report.add("E0506", f"`{key}` is a data set", chain.span, help=help_text)
+
+    def held_out(self, key: str, chain: s.Chain) -> Any:
+        """A data set, or a fraction or count held out of `train`."""
+        step = chain.links[0].step
+        callee = step.callee if isinstance(step, s.Call) else step
+        if isinstance(callee, s.Name) and callee.text[0].isupper():
+            return self.dataset(key, chain)
+        value = self.value(chain, "a fraction or a count")
+        if value is ERROR:
+            return ERROR
+        fraction = isinstance(value, float) and 0 < value < 1
+        count = isinstance(value, int) and not isinstance(value, bool) and value > 0
+        if not fraction and not count:
+            self.report.add(
+                "E0508",
+                f"`{key}` is a data set, a fraction between 0 and 1, or a count",
+                chain.span,
+                f"this is `{value!r}`",
+                help=f"write `{key} = 0.1` to hold out a tenth of `train`",
+            )
+            return ERROR
+        return value
+
+    def transforms(self, key: str, chain: s.Chain) -> Any:
+        """A chain of transforms."""
+        from netc.catalog.data import UNSUITED
+
+        calls: list[ir.Call] = []
+        ok = True
+        for link in chain.links:
+            step = link.step
+            callee = step.callee if isinstance(step, s.Call) else step
+            if link.label is None and isinstance(callee, s.Attribute):
+                last = callee.name.text
+                fix = rewrite(callee.span, last) if catalog.transform(last) is not None else None
+                self.report.add(
+                    "E0219", f"it goes by its last name: `{last}`", callee.span, help=f"write `{last}`", fix=fix
+                )
+                ok = False
+                continue
+            if link.label is not None or not isinstance(callee, s.Name):
+                self.report.add(
+                    "E0509",
+                    f"`{key}` is a chain of transforms",
+                    link.span,
+                    help="write it as in `ToTensor -> Normalize(mean=[0.5], std=[0.5])`",
+                )
+                ok = False
+                continue
+            entry = catalog.transform(callee.text)
+            if entry is None and callee.text in self.python:
+                self.evaluator.not_yet(callee.span, "a transform of a Python file")
+                ok = False
+            elif entry is None:
+                self.unknown_transform(callee)
+                ok = False
+            elif callee.text in UNSUITED:
+                self.report.add(
+                    "E0510",
+                    f"`{callee.text}` can't be used here: {UNSUITED[callee.text]}",
+                    callee.span,
+                    help=unsuited_help(callee.text),
+                )
+                ok = False
+            else:
+                assert not isinstance(step, (s.Seq, s.Inline, s.Edited))
+                call = self.call(entry, step)
+                ok = ok and call is not ERROR
+                calls.append(call)
+        return tuple(calls) if ok else ERROR
+
+    def unknown_transform(self, callee: s.Name) -> None:
+        near = suggestion(callee.text, catalog.transforms())
+        self.report.add(
+            "E0511",
+            f"there is no transform `{callee.text}`",
+            callee.span,
+            help=near or "transforms have the names of torchvision.transforms.v2",
+            fix=spelling(callee.text, callee.span, catalog.transforms()),
+        )

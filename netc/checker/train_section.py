@@ -1,0 +1,221 @@
+"""The section `train`: loss, optimizer, schedule, metrics, and how long.
+
+In: the settings as parsed. Out: `ir.Train`, and the network that is trained; mistakes in the report. Guarantees: what
+follows from the run (`T_max`) is filled in. How it fits the data and the network is left to `crosschecks`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from netc import catalog, ir
+from netc import syntax as s
+from netc.checker import section_fixes
+from netc.checker.expressions import ERROR
+from netc.checker.habits import first_of_torch
+from netc.checker.section_reader import Reader, values_of
+from netc.diagnostics import suggestion
+from netc.fixes import rewrite, spelling
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from netc.catalog.entry import Entry
+    from netc.checker.settings import Settings
+    from netc.diagnostics import Report
+    from netc.source import Span
+
+METRICS = ("accuracy",)
+# Schedulers that take functions or other schedulers, and optimizers that need more than gradients.
+_LATER_SCHEDULERS = {"LambdaLR", "MultiplicativeLR", "SequentialLR", "ChainedScheduler"}
+_LATER_OPTIMIZERS = {"LBFGS", "SparseAdam", "Muon"}
+_CLASS_LOSSES = {"CrossEntropyLoss", "NLLLoss", "MultiMarginLoss"}
+
+
+class TrainReader(Reader):
+    """Reads the section `train`."""
+
+    def __init__(self, report: Report, constants: dict[str, Any], python: frozenset[str] = frozenset()) -> None:
+        super().__init__(report, constants, python)
+        self.groups: Any = ()
+        self.epochs: Any = None
+
+    def train(self, section: s.Section, settings: Settings, data: ir.Data | None) -> ir.Train | None:
+        loss = self.required(section, settings, "loss", "loss = CrossEntropyLoss", self.loss)
+        optimizer = self.required(section, settings, "optimizer", "optimizer = Adam(lr=1e-3)", self.optimizer)
+        epochs = self.required(section, settings, "epochs", "epochs = 10", self.count)
+        self.epochs = epochs
+        schedule = self.optional(section, settings, "schedule", self.schedule)
+        metrics = self.optional(section, settings, "metrics", self.metrics)
+        seed = self.optional(section, settings, "seed", self.seed)
+        freeze = self.optional(section, settings, "freeze", self.freeze)
+        read = (loss, optimizer, schedule, epochs, metrics, seed, freeze, self.groups)
+        parts = values_of(read, (None, None, None, None, (), 0, (), ()))
+        loss, optimizer, schedule, epochs, metrics, seed, freeze, groups = parts
+        return ir.Train(loss, optimizer, schedule, epochs, metrics, seed, section.name.span, freeze, groups)
+
+    def freeze(self, key: str, chain: s.Chain) -> Any:
+        from netc.checker.parameter_groups import read_freeze
+
+        return read_freeze(chain, self.evaluator, self.places)
+
+    def loss(self, key: str, chain: s.Chain) -> Any:
+        step = self.single(chain, "a loss")
+        callee = step.callee if isinstance(step, s.Call) else step
+        if step is ERROR:
+            return ERROR
+        if isinstance(step, s.Binary):
+            return self.evaluator.not_yet(chain.span, "a loss that is computed from several")
+        entry = self.named(callee, chain, "loss", catalog.loss, catalog.losses)
+        if entry is ERROR:
+            return ERROR
+        if isinstance(step, s.Call) and any(a.name is None for a in step.arguments):
+            return self.evaluator.not_yet(chain.span, "a loss of named tensors")
+        if entry.name not in _CLASS_LOSSES:
+            return self._other_loss(entry, callee.span)
+        call = self.call(entry, step)
+        if call is not ERROR and call.get("reduction") != "mean":
+            return self.evaluator.not_yet(self.spans["reduction"], "a loss that is not the mean over the batch")
+        return call
+
+    def _other_loss(self, entry: Entry, span: Span) -> Any:
+        """A loss that doesn't compare logits with class indices, which is what the data sets of today have."""
+        from netc.checker.loss_fit import instead_of
+
+        self.report.add(
+            "E0601",
+            f"`{entry.name}` does not compare an output with class labels",
+            span,
+            notes=["the labels of this version's data sets are class indices, [N] int64"],
+            help=instead_of(entry.name) or f"use one of {', '.join(sorted(_CLASS_LOSSES))}",
+        )
+        return ERROR
+
+    def optimizer(self, key: str, chain: s.Chain) -> Any:
+        step = chain.links[0].step
+        if isinstance(step, s.Edited) and len(chain.links) == 1:
+            inner = s.Link(None, step.value, step.value.span)
+            call = self.optimizer(key, s.Chain((inner,), step.value.span))
+            if call is not ERROR:
+                from netc.checker.parameter_groups import read_groups
+
+                self.groups = read_groups(step.edits, call.entry, self.evaluator, self.code, self.places)
+            return call
+        return self.torch_call(
+            chain, "an optimizer", "optimizer", catalog.optimizer, catalog.optimizers, _LATER_OPTIMIZERS
+        )
+
+    def schedule(self, key: str, chain: s.Chain) -> Any:
+        return self.torch_call(
+            chain, "a scheduler", "scheduler", catalog.scheduler, catalog.schedulers, _LATER_SCHEDULERS
+        )
+
+    def torch_call(
+        self,
+        chain: s.Chain,
+        what: str,
+        kind: str,
+        find: Callable[[str], Entry | None],
+        known: Callable[[], list[str]],
+        later: set[str],
+    ) -> Any:
+        step = self.single(chain, what)
+        if step is ERROR:
+            return ERROR
+        callee = step.callee if isinstance(step, s.Call) else step
+        entry = self.named(callee, chain, kind, find, known)
+        if entry is ERROR:
+            return ERROR
+        given = step.arguments[0].value if isinstance(step, s.Call) and step.arguments else None
+        first = first_of_torch(given) if given is not None else None
+        if given is not None and first is not None:
+            self.report.add("E0304", f"`{entry.name}` gets {first} by itself", given.span, help="leave it out")
+            return ERROR
+        if entry.name in later:
+            return self.evaluator.not_yet(callee.span, f"the {kind} `{entry.name}`")
+        filled = {"T_max": self.epochs} if entry.name == "CosineAnnealingLR" else {}
+        return self.call(entry, step, filled)
+
+    def metrics(self, key: str, chain: s.Chain) -> Any:
+        step = self.single(chain, "a list of metrics")
+        if not isinstance(step, s.List):
+            fix = rewrite(chain.span, f"[{step.text}]") if isinstance(step, s.Name) and step.text in METRICS else None
+            self.report.add("E0602", "`metrics` is a list", chain.span, help="write `metrics = [accuracy]`", fix=fix)
+            return ERROR
+        out: list[str] = []
+        ok = True
+        for item in step.items:
+            if isinstance(item, s.Name) and item.text in METRICS:
+                out.append(item.text)
+                continue
+            ok = False
+            if isinstance(item, s.Call) and isinstance(item.callee, s.Name) and item.callee.text == "topk":
+                self.evaluator.not_yet(item.span, "the metric `topk`")
+                continue
+            name = item.text if isinstance(item, s.Name) else None
+            if name is not None and self._other_metric(name, item.span):
+                continue
+            self.report.add(
+                "E0603",
+                f"there is no metric `{name}`" if name else "a metric is a name",
+                item.span,
+                help=(suggestion(name, METRICS) if name else None) or _metric_help(item),
+                fix=spelling(name, item.span, METRICS) if name else section_fixes.without_quotes(item, METRICS),
+            )
+        return tuple(dict.fromkeys(out)) if ok else ERROR
+
+    def _other_metric(self, name: str, span: Span) -> bool:
+        """Report a metric that there is elsewhere; False where the name means none."""
+        from netc.checker.loss_fit import measures
+
+        what = measures(name)
+        if what:
+            self.report.add(
+                "E0610", f"`{name}` measures {what}, and the labels here are classes", span,
+                help=f"this version has `{'`, `'.join(METRICS)}`",
+            )  # fmt: skip
+        elif what is not None:
+            self.evaluator.not_yet(span, f"the metric `{name}`")
+        return what is not None
+
+    def seed(self, key: str, chain: s.Chain) -> Any:
+        value = self.value(chain, "an integer")
+        if value is ERROR or (isinstance(value, int) and not isinstance(value, bool) and value >= 0):
+            return value
+        self.report.add("E0508", "`seed` is an integer from 0", chain.span, f"this is `{value!r}`")
+        return ERROR
+
+    def network(
+        self, section: s.Section, settings: Settings, networks: list[ir.Network], complete: bool
+    ) -> tuple[ir.Network | None, bool]:
+        """The network that is trained, and whether that is in doubt."""
+        names = [n.name for n in networks]
+        if "network" in settings:
+            setting = settings["network"]
+            step = setting.value.links[0].step
+            name = step.text if isinstance(step, s.Name) else None
+            if name in names:
+                return networks[names.index(name)], False
+            if complete:
+                self.report.add(
+                    "E0202",
+                    f"there is no network `{name}`" if name else "`network` is a network's name",
+                    setting.value.span,
+                    help=suggestion(name or "", names),
+                    fix=spelling(name, setting.value.span, names) if name else None,
+                )
+            return None, True
+        if len(networks) > 1:
+            self.report.add(
+                "E0604",
+                "the file has several networks, and `train` does not say which one it is for",
+                section.name.span,
+                help=f"add `network = {names[0]}`; there are {', '.join(names)}",
+            )
+            return None, True
+        return (networks[0], False) if networks and complete else (None, True)
+
+
+def _metric_help(item: s.Expr) -> str:
+    word = item.value.lower() if isinstance(item, s.String) else ""
+    return f"write `{word}`, without quotes" if word in METRICS else "this version has `accuracy`"
