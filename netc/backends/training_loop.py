@@ -6,11 +6,12 @@ test that the file declares, and for no others. Leaves their text to `training_m
 
 from __future__ import annotations
 
+from textwrap import indent
 from typing import TYPE_CHECKING
 
 from netc.backends.layout import Text, call
 from netc.backends.training_images import python
-from netc.backends.training_main import CHECKPOINT, MAIN, MODEL, select
+from netc.backends.training_main import BATCH, CHECKPOINT, COUNT, FORWARD, MAIN, MODEL, UPDATE, select
 from netc.catalog.training import BY_LOSS, PER_BATCH
 
 if TYPE_CHECKING:
@@ -35,11 +36,21 @@ def checkpoint_text(plan: Plan) -> str:
 def main_text(plan: Plan) -> str:
     """The function `main` and its call."""
     heading = "  ".join(title for title, _ in _columns(plan))
-    text = select(MAIN, words(plan))
-    text = text.replace("@BATCH@", _batch(plan)).replace("@HEADING@", heading).replace("@ROW@", _row(plan))
+    text = select(MAIN, words(plan)).replace("@STEP@", _step(plan))
+    text = text.replace("@HEADING@", heading).replace("@ROW@", _row(plan))
     if plan.train.schedule is not None:
         text = text.replace("@SCHEDULER@", _scheduler(plan, plan.train.schedule))
     return text.replace("@OPTIMIZER@", _optimizer(plan.train))
+
+
+def _step(plan: Plan) -> str:
+    """The lines of a step: a batch, the loss, the update, and what is counted."""
+    chosen = words(plan)
+    lines = select(BATCH, chosen).replace("@BATCH@", _batch(plan)).split("\n")
+    lines += select(FORWARD, chosen).split("\n")
+    lines += select(UPDATE, chosen).split("\n")
+    lines += select(COUNT, chosen).split("\n")
+    return indent("\n".join(lines), " " * 16)
 
 
 def words(plan: Plan) -> frozenset[str]:

@@ -132,6 +132,39 @@ def restore(path: Path, **parts: Any) -> list[dict[str, float]]:
     return history
 '''
 
+# The lines of a step, which stand deeper where gradients are accumulated or the forward pass has a precision of its own.
+BATCH = """
+batch = preprocess(@BATCH@)
+tensor|target = labels[index]
+!tensor|target = labels[index.to(device)]
+"""
+
+FORWARD = """
+logits = model(batch)
+loss = loss_function(logits, target)
+"""
+
+UPDATE = """
+optimizer.zero_grad()
+loss.backward()
+optimizer.step()
+per_batch|scheduler.step()
+"""
+
+COUNT = """
+loss_sum += loss.detach() * len(index)
+accuracy|correct += (logits.argmax(1) == target).sum()
+seen += len(index)
+if bar.update(len(index)):  # if it was drawn, a few times a second
+accuracy|    bar.set_postfix(
+accuracy|        loss=f"{loss_sum.item() / seen:.4f}",
+accuracy|        accuracy=f"{correct.item() / seen:.2%}",
+accuracy|        refresh=False,
+accuracy|    )
+!accuracy|    shown = f"{loss_sum.item() / seen:.4f}"
+!accuracy|    bar.set_postfix(loss=shown, refresh=False)
+"""
+
 MAIN = """
 def main(arguments: list[str] | None = None) -> None:
     options = parse_options(arguments)
@@ -179,26 +212,7 @@ accuracy|            correct = torch.zeros((), dtype=torch.int64, device=device)
             model.train()
 tensor|            for index in shuffled(len(labels)).to(device).split(BATCH_SIZE):
 !tensor|            for index in shuffled(len(labels)).split(BATCH_SIZE):
-                batch = preprocess(@BATCH@)
-tensor|                target = labels[index]
-!tensor|                target = labels[index.to(device)]
-                logits = model(batch)
-                loss = loss_function(logits, target)
-                optimizer.zero_grad()
-                loss.backward()
-                optimizer.step()
-per_batch|                scheduler.step()
-                loss_sum += loss.detach() * len(index)
-accuracy|                correct += (logits.argmax(1) == target).sum()
-                seen += len(index)
-                if bar.update(len(index)):  # if it was drawn, a few times a second
-accuracy|                    bar.set_postfix(
-accuracy|                        loss=f"{loss_sum.item() / seen:.4f}",
-accuracy|                        accuracy=f"{correct.item() / seen:.2%}",
-accuracy|                        refresh=False,
-accuracy|                    )
-!accuracy|                    shown = f"{loss_sum.item() / seen:.4f}"
-!accuracy|                    bar.set_postfix(loss=shown, refresh=False)
+@STEP@
 
             train_loss = loss_sum.item() / seen
             if not math.isfinite(train_loss):
