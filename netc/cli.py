@@ -157,6 +157,7 @@ def cli() -> None:
       netc fmt                              the programs of this folder in their canonical form
       netc build lenet.net                  model.py and train.py in build/lenet
       netc train lenet.net --device cuda    trains; checkpoints in runs/lenet/001
+      netc runs                             which runs there are, and how they went
       netc eval lenet.net                   how well it does
       netc predict lenet.net three.png      what is in a picture
       netc export --onnx                    lenet.onnx, compared with the module

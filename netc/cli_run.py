@@ -36,6 +36,7 @@ from netc.cli import (
     write_build,
 )
 from netc.cli_fmt import fmt as fmt  # which registers itself
+from netc.cli_runs import runs as runs_command  # noqa: F401 - which registers itself
 from netc.diagnostics import Label, Report
 from netc.files import find_program, write_text
 from netc.render import visible
@@ -50,6 +51,7 @@ if TYPE_CHECKING:
 
     from netc import ir
     from netc.diagnostics import Diagnostic
+    from netc.record.keeping import Keeper
     from netc.runtime.evaluation import Evaluation
     from netc.runtime.prediction import Prediction
 
@@ -102,12 +104,32 @@ def train(file: str | None, device: str, resume: str | None, settings: dict[str,
         arguments += ["--resume", str(run)]
     try:
         with _program_errors(program, text, path, script):
-            _run_script(run / "train.py", arguments, quiet, [Path(t).stem for _, t in script.shipped])
+            import torch as torch  # which the script needs anyway; the record names its device and threads
+
+            with _keeper(run, program, text, path, script, settings, device):
+                _run_script(run / "train.py", arguments, quiet, [Path(t).stem for _, t in script.shipped])
     finally:
         if resume is None and not (run / "last.pt").exists():  # it ended before it began: no device, no data
             shutil.rmtree(run, ignore_errors=True)
     if not quiet:
         click.echo(f"next: netc eval {path}, netc export --onnx {path}")
+
+
+def _keeper(
+    run: Path, program: ir.Program, text: str, path: Path, script: compiler.Files, settings: dict[str, str], device: str
+) -> Keeper:  # fmt: skip
+    """Keeps the record of the run while the script works."""
+    import shlex
+
+    from netc.record.environment import data_digests, digest
+    from netc.record.keeping import Keeper
+
+    facts: dict[str, Any] = {"netc": __version__, "program": {"file": path.name, "sha256": digest(text)}}
+    if program.train is not None:
+        facts |= {"seed": program.train.seed, "epochs": program.train.epochs}
+    facts["settings"] = settings
+    command = shlex.join(["netc", *sys.argv[1:]])
+    return Keeper(run, facts, command, device, lambda: data_digests(program, script.shipped), lambda: None)
 
 
 def _same_program(run: Path, path: Path, text: str, script: compiler.Files, settings: dict[str, str]) -> None:

@@ -50,6 +50,7 @@ ORDER = (
     "netc.foreign",
     "netc.ir",
     "netc.summary",
+    "netc.record",
     "netc.checker",
     "netc.verify",
     "netc.rehearsal",
@@ -63,6 +64,7 @@ ORDER = (
     "netc",
     "netc.cli",
     "netc.cli_fmt",
+    "netc.cli_runs",
     "netc.cli_run",
     "netc.__main__",
 )
