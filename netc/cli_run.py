@@ -544,7 +544,7 @@ def _trained(
 ) -> tuple[nn.Module, list[str] | None]:
     """The module with its weights, and the names of the classes where the checkpoint has them."""
     from netc.api import execute
-    from netc.runtime.script import fit, form_only, read_checkpoint
+    from netc.runtime.script import fit, form_only, read_checkpoint, weights_of
 
     checkpoint = {} if weights is None else read_checkpoint(weights)
     files = compiler.emit(program)
@@ -552,7 +552,7 @@ def _trained(
     with form_only("" if weights is None else files.model):
         module: nn.Module = getattr(generated, network.name)()
     if weights is not None:
-        state = checkpoint.get("model", checkpoint)
+        state = weights_of(checkpoint)
         fit(module, state, weights, checkpoint)
         module.load_state_dict(state)
     names = checkpoint.get("classes")

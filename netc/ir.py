@@ -541,9 +541,60 @@ class ParameterGroup(NamedTuple):
     whole: Span
 
 
+class EarlyStop(NamedTuple):
+    """The run ends when a column of metrics.csv hasn't become better, by `min_delta` at least, for so many epochs.
+
+    `monitor` is None where it is what chooses best.pt.
+    """
+
+    patience: int
+    monitor: str | None
+    min_delta: float
+    span: Span
+
+
+class Checkpoints(NamedTuple):
+    """What is kept beside last.pt: the best by `monitor`, and one every so many epochs, of which `keep` stay.
+
+    With `every_steps` last.pt is also written within an epoch, after so many steps.
+    """
+
+    monitor: str | None
+    every_epochs: int | None
+    keep: int | None
+    every_steps: int | None
+    span: Span
+
+
+class Options(NamedTuple):
+    """How steps are made and what is kept; the defaults are those of a file that says nothing.
+
+    steps: optimizer's steps in the run, in the place of `epochs`.
+    accumulate: batches whose gradients are added up for a step.
+    precision: "float32", "tf32", "bf16" or "fp16"; the last two by autocast.
+    ema: the share of the average of the weights that each step keeps.
+    unfreeze: the epoch from which on frozen parameters learn.
+    """
+
+    steps: int | None = None
+    accumulate: int = 1
+    clip_grad_norm: float | None = None
+    clip_grad_value: float | None = None
+    precision: str = "float32"
+    compile: bool = False
+    ema: float | None = None
+    early_stop: EarlyStop | None = None
+    checkpoint: Checkpoints | None = None
+    init_from: str | None = None
+    deterministic: bool = False
+    unfreeze: int | None = None
+    log_every: int | None = None
+
+
 class Train(NamedTuple):
     """How the network is trained. `schedule` has what follows from the run (`T_max`) filled in.
 
+    `epochs` counts steps where `options.steps` says how long the run is: then a schedule's unit is the step, too.
     `freeze` are patterns of paths, each with its place; `groups` stand in the order of the file, the last one counts.
     """
 
@@ -556,3 +607,4 @@ class Train(NamedTuple):
     span: Span
     freeze: tuple[tuple[str, Span], ...] = ()
     groups: tuple[ParameterGroup, ...] = ()
+    options: Options = Options()

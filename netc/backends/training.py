@@ -11,11 +11,12 @@ import re
 from typing import TYPE_CHECKING, NamedTuple
 
 from netc import ir
+from netc.backends import training_options
 from netc.backends import training_text as pieces
 from netc.backends.layout import Text, call
 from netc.backends.training_data import Part, files_to_ship, folders, parts, phrase
 from netc.backends.training_images import Images, function, images, python
-from netc.backends.training_loop import checkpoint_text, main_text, model_text
+from netc.backends.training_loop import checkpoint_text, criterion, main_text, model_text
 from netc.literals import literal
 
 if TYPE_CHECKING:
@@ -160,6 +161,7 @@ def _script(plan: Plan) -> str:
     behind = [
         pieces.RUN_FOLDERS.strip("\n"),
         checkpoint_text(plan),
+        *training_options.functions(plan),
         pieces.CHOOSE_DEVICE.strip("\n"),
         pieces.OPTIONS.strip("\n"),
         main_text(plan),
@@ -179,7 +181,17 @@ def _docstring(plan: Plan) -> str:
     plain = re.fullmatch(r"[\w.-]+", plan.stem) is not None
     place = f"runs/{plan.stem}" if plain else "a folder of runs/"
     source = f"{plan.stem}.net" if plain else "a .net file"
-    if plan.data.validation is None:
+    kept = plan.train.options.checkpoint
+    last = "the newest epoch, where --resume goes on"
+    if kept is not None and kept.every_steps is not None:
+        last = "the newest state, where --resume goes on"
+    every = kept.every_epochs if kept is not None else None
+    named = "every epoch" if every == 1 else f"every {every} epochs"
+    more = f"    epoch0001.pt the state after {named}\n" if every else ""
+    column, end = criterion(plan)
+    if kept is not None and kept.monitor is not None:
+        best = f"the epoch with the {'lowest' if end == 'min' else 'highest'} {column.replace('_', ' ')}"
+    elif plan.data.validation is None:
         best = "the epoch with the lowest loss in training, as there is no validation"
     elif plan.accuracy:
         best = "the epoch with the highest accuracy on the validation images"
@@ -194,11 +206,11 @@ def _docstring(plan: Plan) -> str:
     python train.py --device cuda:1
     python train.py --resume         # go on with the newest run
 
-Each run gets a folder of its own, {place}/001 and so on, with three files:
+Each run gets a folder of its own, {place}/001 and so on, with these files:
 
     best.pt      {best}
-    last.pt      the newest epoch, where --resume goes on
-    metrics.csv  a row for each epoch
+    last.pt      {last}
+{more}    metrics.csv  a row for each epoch
 
 Needs {needs}.
 """
@@ -211,9 +223,11 @@ _IMPORTS = (
     ("gzip", r"\bgzip\."),
     ("hashlib", r"\bhashlib\."),
     ("io", r"\bio\."),
+    ("json", r"\bjson\."),
     ("math", r"\bmath\."),
     ("os", r"\bos\."),
     ("pickle", r"\bpickle\."),
+    ("re", r"\bre\."),
     ("sys", r"\bsys\."),
     ("time", r"\btime\."),
     ("zlib", r"\bzlib\."),
@@ -236,6 +250,8 @@ def _imports(plan: Plan, code: str, name: str) -> str:
     if "Image.open" in code:
         third.append("from PIL import Image")
     third.append("from torch import Tensor, nn")
+    if "AveragedModel(" in code:
+        third.append("from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn")
     if re.search(r"\bF\.", code):
         third.append("from torch.nn import functional as F")
     if re.search(r"\bv2\.", code):
@@ -253,7 +269,9 @@ def _constants(plan: Plan) -> str:
     data, train = plan.data, plan.train
     lines = [
         f"SEED = {train.seed}  # of the split, the weights, the order and the augmentation",
-        f"EPOCHS = {train.epochs}  # times through the training images",
+        f"STEPS = {train.options.steps}  # of the optimizer"
+        if train.options.steps is not None
+        else f"EPOCHS = {train.epochs}  # times through the training images",
         f"BATCH_SIZE = {data.batch_size}  # images in a step",
         f"EVALUATION_BATCH = {_evaluation_batch(plan)}  # images at once where no gradients are kept",
     ]
@@ -261,6 +279,7 @@ def _constants(plan: Plan) -> str:
         lines.append(f"VALIDATION = {data.validation}  # images held out of training to choose best.pt")
     elif isinstance(data.validation, float):
         lines.append(f"VALIDATION = {python(data.validation)}  # share of the images held out to choose best.pt")
+    lines += training_options.constants(plan)
     lines += _data_constants(plan)
     lines.append(f'RUNS = Path("runs") / {literal(plan.stem)}  # where each run gets its folder')
     lines += _parameters(plan)
@@ -352,7 +371,10 @@ def _names(names: tuple[str, ...]) -> list[str]:
 def _settings(plan: Plan) -> list[str]:
     """What a run that goes on must have in common with its beginning."""
     names = ["SEED", "BATCH_SIZE", *(["VALIDATION"] if plan.held_out else [])]
-    names += ["EPOCHS"] if plan.train.schedule is not None else []
+    options = plan.train.options
+    names += [("STEPS" if options.steps else "EPOCHS")] if plan.train.schedule is not None else []
+    names += ["ACCUMULATE"] if options.accumulate > 1 else []
+    names += ["EMA"] if options.ema is not None else []
     pairs = ", ".join(f'"{name.lower()}": {name}' for name in names)
     comment = "  # a run goes on only with the same"
     line = f"SETTINGS = {{{pairs}}}"

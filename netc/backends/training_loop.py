@@ -11,17 +11,31 @@ from typing import TYPE_CHECKING
 
 from netc.backends.layout import Text, call
 from netc.backends.training_images import python
-from netc.backends.training_main import BATCH, CHECKPOINT, COUNT, FORWARD, MAIN, MODEL, UPDATE, select
+from netc.backends.training_main import (
+    AFTER,
+    BACKWARD,
+    BATCH,
+    CHECKPOINT,
+    COUNT,
+    FORWARD,
+    MAIN,
+    MODEL,
+    RECENT,
+    UPDATE,
+    select,
+)
 from netc.catalog.training import BY_LOSS, PER_BATCH
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from netc import ir
     from netc.backends.training import Plan
 
 
 def model_text(plan: Plan) -> str:
     """The functions `build_model`, `predict` and `evaluate`."""
-    text = select(MODEL, words(plan))
+    text = select(MODEL, words(plan)).replace("@DTYPE@", dtype(plan))
     text = text.replace("@IMAGES@", "Pictures" if plan.storage == "files" else "Tensor")
     text = text.replace("@READY@", "raw uint8" if plan.storage == "raw" else "prepared uint8")
     return text.replace("@OUTPUTS@", f"[N, {'classes' if plan.outputs is None else plan.outputs}]")
@@ -30,27 +44,113 @@ def model_text(plan: Plan) -> str:
 def checkpoint_text(plan: Plan) -> str:
     """The functions that write and read checkpoints."""
     classes = f"class_names({plan.folders['train']})" if plan.storage == "files" else "CLASS_NAMES"
-    return CHECKPOINT.strip("\n").replace("@CLASSES@", classes).replace("@NETWORK@", plan.network)
+    return select(CHECKPOINT, words(plan)).replace("@CLASSES@", classes).replace("@NETWORK@", plan.network)
 
 
 def main_text(plan: Plan) -> str:
     """The function `main` and its call."""
     heading = "  ".join(title for title, _ in _columns(plan))
-    text = select(MAIN, words(plan)).replace("@STEP@", _step(plan))
-    text = text.replace("@HEADING@", heading).replace("@ROW@", _row(plan))
+    marks = {
+        "LOOP": _loop(plan), "HEADING": heading, "ROW": _row(plan), "OPTIMIZER": _optimizer(plan.train),
+        "PARTS": _parts(plan), "BEST": _best(plan), "STEP_SIZE": step_size(plan), "EVALUATED": evaluated(plan),
+        "WATCHED": _watched(plan).replace("_", " "),
+    }  # fmt: skip
     if plan.train.schedule is not None:
-        text = text.replace("@SCHEDULER@", _scheduler(plan, plan.train.schedule))
-    return text.replace("@OPTIMIZER@", _optimizer(plan.train))
+        marks["SCHEDULER"] = _scheduler(plan, plan.train.schedule)
+    return marked(select(MAIN, words(plan)), marks)
 
 
-def _step(plan: Plan) -> str:
-    """The lines of a step: a batch, the loss, the update, and what is counted."""
+def marked(text: str, marks: Mapping[str, str]) -> str:
+    """A piece with its marks replaced."""
+    for mark, value in marks.items():
+        text = text.replace(f"@{mark}@", value)
+    return text
+
+
+def step_size(plan: Plan) -> str:
+    """The constant that says how many samples make a step of the optimizer."""
+    return "STEP_SIZE" if plan.train.options.accumulate > 1 else "BATCH_SIZE"
+
+
+def evaluated(plan: Plan) -> str:
+    """The network that is evaluated: the average of the weights where there is one."""
+    options = plan.train.options
+    return "ema.module" if options.ema is not None else "compiled" if options.compile else "model"
+
+
+def _loop(plan: Plan) -> str:
+    """The loop over the batches of an epoch, with the lines of a step."""
     chosen = words(plan)
-    lines = select(BATCH, chosen).replace("@BATCH@", _batch(plan)).split("\n")
-    lines += select(FORWARD, chosen).split("\n")
-    lines += select(UPDATE, chosen).split("\n")
-    lines += select(COUNT, chosen).split("\n")
-    return indent("\n".join(lines), " " * 16)
+    order = "order" if {"midway", "steps"} & chosen else "shuffled(len(labels))"
+    order = f"{order}[seen:]" if "midway" in chosen else order
+    order += ".to(device)" if "tensor" in chosen else ""
+    share = "loss * len(index) / len(group)"
+    several = "accumulate" in chosen
+    marks = {
+        "BATCH": _batch(plan), "CALLED": "compiled" if plan.train.options.compile else "model",
+        "LOSS": f"({share})" if several else "loss", "SCALED": share if several else "loss",
+    }  # fmt: skip
+    batch, forward, backward, update, count, recent, after = (
+        marked(select(piece, chosen), marks) for piece in (BATCH, FORWARD, BACKWARD, UPDATE, COUNT, RECENT, AFTER)
+    )
+    if "autocast" in chosen:
+        forward = f"with torch.autocast(device.type, dtype={dtype(plan)}):\n{indent(forward, '    ')}"
+    if not several:
+        step = _joined(batch, forward, backward, update, count, recent, after)
+        return indent(f"for index in {order}.split(BATCH_SIZE):\n{indent(step, '    ')}", " " * 12)
+    part = _joined(batch, forward, backward, count, recent)
+    inner = f"optimizer.zero_grad()\nfor index in group.split(BATCH_SIZE):\n{indent(part, '    ')}"
+    step = _joined(inner, update, after)
+    return indent(f"for group in {order}.split(STEP_SIZE):\n{indent(step, '    ')}", " " * 12)
+
+
+def _joined(*pieces: str) -> str:
+    return "\n".join(piece for piece in pieces if piece)
+
+
+def dtype(plan: Plan) -> str:
+    """The type that the forward pass computes in, where it is not float32."""
+    return "torch.bfloat16" if plan.train.options.precision == "bf16" else "torch.float16"
+
+
+def _parts(plan: Plan) -> str:
+    """The dictionary of what a checkpoint holds."""
+    chosen = words(plan)
+    names = ["model", "optimizer", *(n for n in ("scheduler", "ema", "scaler") if n in chosen)]
+    lines = call("{", [Text(f'"{name}": {name}') for name in names], "}").lines(4, "parts = ")
+    return "\n".join(f"    {line}" for line in lines)
+
+
+def _watched(plan: Plan) -> str:
+    """The column that early stopping watches."""
+    stop = plan.train.options.early_stop
+    return (stop.monitor if stop is not None else None) or criterion(plan)[0]
+
+
+def criterion(plan: Plan) -> tuple[str, str]:
+    """The column of metrics.csv that chooses best.pt, and whether its "min" or "max" is best."""
+    kept = plan.train.options.checkpoint
+    if kept is not None and kept.monitor is not None:
+        return kept.monitor, direction(kept.monitor)
+    if plan.data.validation is None:
+        return "train_loss", "min"
+    return ("validation_accuracy", "max") if plan.accuracy else ("validation_loss", "min")
+
+
+def direction(column: str) -> str:
+    """Whether the greatest or the least of a column is the best."""
+    return "min" if column.endswith("_loss") else "max"
+
+
+def _best(plan: Plan) -> str:
+    """The line that finds the best row; among equals the one with the lower loss."""
+    column, end = criterion(plan)
+    key = f'r["{column}"]'
+    part = column.partition("_")[0]
+    if end == "max":
+        key = f'({key}, -r["{part}_loss"])'
+    lines = call(f"{end}(", [Text("rows"), Text(f"key=lambda r: {key}")], ")").lines(12, "best = ")
+    return "\n".join(f"            {line}" for line in lines)
 
 
 def words(plan: Plan) -> frozenset[str]:
@@ -62,10 +162,39 @@ def words(plan: Plan) -> frozenset[str]:
     found |= {"freeze"} if plan.train.freeze else set()
     found |= {"groups"} if plan.train.groups else set()
     found |= {"channels_last"} if plan.channels_last else set()
+    found |= _option_words(plan.train.options)
     if plan.train.schedule is not None:
         name = plan.train.schedule.name
-        found |= {"scheduler", "per_batch" if name in PER_BATCH else "by_loss" if name in BY_LOSS else "per_epoch"}
+        often = name in PER_BATCH or ("steps" in found and name not in BY_LOSS)
+        found |= {"scheduler", "per_batch" if often else "by_loss" if name in BY_LOSS else "per_epoch"}
     return frozenset(found)
+
+
+def _option_words(options: ir.Options) -> set[str]:
+    kept = options.checkpoint
+    there = {
+        "steps": options.steps is not None,
+        "accumulate": options.accumulate > 1,
+        "clip_norm": options.clip_grad_norm is not None,
+        "clip_value": options.clip_grad_value is not None,
+        "clip": options.clip_grad_norm is not None or options.clip_grad_value is not None,
+        "tf32": options.precision == "tf32",
+        "autocast": options.precision in ("bf16", "fp16"),
+        "scaler": options.precision == "fp16",
+        "compile": options.compile,
+        "ema": options.ema is not None,
+        "early_stop": options.early_stop is not None,
+        "every_epoch": kept is not None and kept.every_epochs is not None,
+        "every_epochs": kept is not None and (kept.every_epochs or 1) > 1,
+        "keep": kept is not None and kept.keep is not None,
+        "midway": kept is not None and kept.every_steps is not None,
+        "init_from": options.init_from is not None,
+        "deterministic": options.deterministic,
+        "unfreeze": options.unfreeze is not None,
+        "log": options.log_every is not None,
+    }
+    found = {word for word, holds in there.items() if holds}
+    return found | ({"counted"} if found & {"steps", "midway", "log"} else set())
 
 
 def _given(step: ir.Call) -> dict[str, Text]:
@@ -77,7 +206,7 @@ def _optimizer(train: ir.Train) -> str:
     parameters = "model.parameters()"
     if train.groups:
         parameters = "parameter_groups(model)"
-    elif train.freeze:
+    elif train.freeze and train.options.unfreeze is None:
         parameters = "[p for p in model.parameters() if p.requires_grad]"
     items = [Text(parameters), *_given(train.optimizer).values()]
     lines = call(f"torch.optim.{train.optimizer.name}(", items, ")").lines(4, "optimizer = ")
@@ -87,17 +216,21 @@ def _optimizer(train: ir.Train) -> str:
 def _scheduler(plan: Plan, schedule: ir.Call) -> str:
     """The schedule, with what follows from the run: for those that end with it, its length."""
     given = _given(schedule)
+    chosen = words(plan)
+    length = "STEPS" if "steps" in chosen else "EPOCHS"
     lines = []
     if (
         schedule.name == "CosineAnnealingLR"
         and schedule.args.get("T_max", (plan.train.epochs,))[0] == plan.train.epochs
     ):
-        given["T_max"] = Text("T_max=EPOCHS")
+        given["T_max"] = Text(f"T_max={length}")
     named = [n for n in ("total_steps", "epochs", "steps_per_epoch") if schedule.get_or(n, None) is not None]
     if schedule.name == "OneCycleLR" and named in ([], ["epochs"]):
-        lines.append("    steps = math.ceil(len(labels) / BATCH_SIZE)  # in an epoch")
+        if "counted" not in chosen:
+            lines.append(f"    steps = math.ceil(len(labels) / {step_size(plan)})  # in an epoch")
         given = {n: text for n, text in given.items() if n not in ("epochs", "steps_per_epoch")}
-        given["total_steps"] = Text("total_steps=EPOCHS * steps")
+        total = "STEPS" if "steps" in chosen else "EPOCHS * steps"
+        given["total_steps"] = Text(f"total_steps={total}")
     items = [Text("optimizer"), *given.values()]
     written = call(f"torch.optim.lr_scheduler.{schedule.name}(", items, ")").lines(4, "scheduler = ")
     return "\n".join([*lines, *(f"    {line}" for line in written)])

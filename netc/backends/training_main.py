@@ -14,13 +14,13 @@ def select(text: str, words: frozenset[str]) -> str:
     """The lines of a piece that belong to a script of these words."""
     lines = []
     for line in text.strip("\n").split("\n"):
-        conditions, _, rest = line.rpartition("|") if _CONDITION.match(line) else ("", "", line)
+        conditions = _CONDITIONS.match(line)[0]  # type: ignore[index]
         if all((c.lstrip("!") in words) != c.startswith("!") for c in conditions.split("|") if c):
-            lines.append(rest)
+            lines.append(line[len(conditions) :])
     return "\n".join(lines)
 
 
-_CONDITION = re.compile(r"!?\w+\|")
+_CONDITIONS = re.compile(r"(?:!?\w+\|)*")
 
 MODEL = '''
 def build_model(device: torch.device) -> nn.Module:
@@ -40,8 +40,8 @@ groups|def parameter_groups(model: nn.Module) -> list[dict[str, Any]]:
 groups|    """The parameters for the optimizer, those with the same settings in one group."""
 groups|    groups: dict[tuple[tuple[str, Any], ...], list[nn.Parameter]] = {(): []}
 groups|    for name, parameter in model.named_parameters():
-groups|freeze|        if not parameter.requires_grad:
-groups|freeze|            continue
+groups|freeze|!unfreeze|        if not parameter.requires_grad:
+groups|freeze|!unfreeze|            continue
 groups|        settings: dict[str, Any] = {}
 groups|        for pattern, own in GROUPS.items():
 groups|            if fnmatchcase(name, pattern):
@@ -57,12 +57,17 @@ def predict(model: nn.Module, images: @IMAGES@) -> Tensor:
     device = next(model.parameters()).device
     outputs = []
 tensor|    for batch in images.split(EVALUATION_BATCH):
-tensor|        outputs.append(model(preprocess(batch.to(device))))
+!autocast|tensor|        outputs.append(model(preprocess(batch.to(device))))
+autocast|tensor|        ready = preprocess(batch.to(device))
 raw|    for batch in images.split(EVALUATION_BATCH):
-raw|        outputs.append(model(preprocess(prepare(batch).to(device))))
+!autocast|raw|        outputs.append(model(preprocess(prepare(batch).to(device))))
+autocast|raw|        ready = preprocess(prepare(batch).to(device))
 files|    for index in torch.arange(len(images)).split(EVALUATION_BATCH):
 files|        batch = torch.cat(images.batch(index)).to(device)
-files|        outputs.append(model(preprocess(batch)))
+!autocast|files|        outputs.append(model(preprocess(batch)))
+autocast|files|        ready = preprocess(batch)
+autocast|        with torch.autocast(device.type, dtype=@DTYPE@):
+autocast|            outputs.append(model(ready).float())
     return torch.cat(outputs)
 
 
@@ -82,7 +87,13 @@ accuracy|    return loss, correct / len(labels)
 '''
 
 CHECKPOINT = '''
-def save(path: Path, history: list[dict[str, float]], **parts: Any) -> None:
+!midway|def save(path: Path, history: list[dict[str, float]], **parts: Any) -> None:
+midway|def save(
+midway|    path: Path,
+midway|    history: list[dict[str, float]],
+midway|    position: dict[str, Any] | None = None,
+midway|    **parts: Any,
+midway|) -> None:
     """Write a checkpoint: all that --resume needs, and the names of the classes."""
     state = {name: part.state_dict() for name, part in parts.items()}
     state |= {
@@ -91,7 +102,9 @@ def save(path: Path, history: list[dict[str, float]], **parts: Any) -> None:
         "settings": SETTINGS,
         "epoch": len(history),
         "history": history,
+midway|        "position": position,  # within an epoch
         "generator": torch.get_rng_state(),
+        "threads": torch.get_num_threads(),
     }
     if torch.cuda.is_initialized():
         state["cuda_generator"] = torch.cuda.get_rng_state()
@@ -115,7 +128,7 @@ def load(path: Path) -> dict[str, Any]:
     return state
 
 
-def restore(path: Path, **parts: Any) -> list[dict[str, float]]:
+def restore(path: Path, **parts: Any) -> dict[str, Any]:
     """Put everything back as it was when a checkpoint was written."""
     state = load(path)
     if state["settings"] != SETTINGS:
@@ -128,11 +141,16 @@ def restore(path: Path, **parts: Any) -> list[dict[str, float]]:
     torch.set_rng_state(state["generator"])
     if torch.cuda.is_initialized() and "cuda_generator" in state:
         torch.cuda.set_rng_state(state["cuda_generator"])
-    history: list[dict[str, float]] = state["history"]
-    return history
+    if state["threads"] != torch.get_num_threads():
+        print(
+            f"note: the run began with {state['threads']} threads, and now there are "
+            f"{torch.get_num_threads()}; the last digits may differ",
+            file=sys.stderr,
+        )
+    return state
 '''
 
-# The lines of a step, which stand deeper where gradients are accumulated or the forward pass has a precision of its own.
+# The lines of a step, which stand deeper where gradients are accumulated or the forward pass has its own precision.
 BATCH = """
 batch = preprocess(@BATCH@)
 tensor|target = labels[index]
@@ -140,15 +158,26 @@ tensor|target = labels[index]
 """
 
 FORWARD = """
-logits = model(batch)
+logits = @CALLED@(batch)
 loss = loss_function(logits, target)
 """
 
+BACKWARD = """
+!accumulate|optimizer.zero_grad()
+!scaler|@LOSS@.backward()
+scaler|scaler.scale(@SCALED@).backward()
+"""
+
 UPDATE = """
-optimizer.zero_grad()
-loss.backward()
-optimizer.step()
+scaler|clip|scaler.unscale_(optimizer)
+clip_norm|nn.utils.clip_grad_norm_(model.parameters(), CLIP_GRAD_NORM)
+clip_value|nn.utils.clip_grad_value_(model.parameters(), CLIP_GRAD_VALUE)
+!scaler|optimizer.step()
+scaler|scaler.step(optimizer)
+scaler|scaler.update()
+ema|ema.update_parameters(model)
 per_batch|scheduler.step()
+counted|step += 1
 """
 
 COUNT = """
@@ -165,25 +194,63 @@ accuracy|    )
 !accuracy|    bar.set_postfix(loss=shown, refresh=False)
 """
 
+# After a step, what is told and kept
+RECENT = """
+log|recent.append(loss.detach())
+"""
+
+AFTER = """
+log|if step % LOG_EVERY == 0:
+log|    mean = torch.stack(recent).mean()
+log|    bar.write(f"step {step:6}  train loss {mean:.4f}")
+log|    recent.clear()
+midway|if step % SAVE_EVERY == 0 and seen < len(order):
+midway|    here = {
+midway|        "order": order,
+midway|        "loss_sum": loss_sum,
+midway|accuracy|        "correct": correct,
+midway|log|        "recent": recent,
+midway|        "seen": seen,
+midway|        "lr": lr,
+midway|        "seconds": time.perf_counter() - started,
+midway|    }
+midway|    save(run / "last.pt", history, here, **parts)
+"""
+
 MAIN = """
 def main(arguments: list[str] | None = None) -> None:
     options = parse_options(arguments)
     device = choose_device(options.device)
+deterministic|    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+deterministic|    torch.use_deterministic_algorithms(True)
+tf32|    torch.set_float32_matmul_precision("high")
+autocast|    check_precision(device)
 tensor|    data = {part: (x.to(device), y.to(device)) for part, (x, y) in load_data().items()}
 !tensor|    data = {part: (x, y.to(device)) for part, (x, y) in load_data().items()}
     images, labels = data["train"]
 
     torch.manual_seed(SEED)
     model = build_model(device)
+init_from|    if options.resume is None:
+init_from|        warm_start(model, INIT_FROM)
+compile|    compiled = torch.compile(model)
+counted|    steps = math.ceil(len(labels) / @STEP_SIZE@)  # in an epoch
+steps|    epochs = math.ceil(STEPS / steps)
 @OPTIMIZER@
 scheduler|@SCHEDULER@
-scheduler|    parts = {"model": model, "optimizer": optimizer, "scheduler": scheduler}
-!scheduler|    parts = {"model": model, "optimizer": optimizer}
+ema|    average = get_ema_multi_avg_fn(EMA)
+ema|    ema = AveragedModel(model, multi_avg_fn=average, use_buffers=True)
+scaler|    scaler = torch.amp.GradScaler(device.type)
+@PARTS@
 
     run = choose_run(options)
     history: list[dict[str, float]] = []  # a row for each epoch
+midway|    position: dict[str, Any] | None = None  # within an epoch, where it goes on
+log|    recent: list[Tensor] = []  # losses that were not told yet
     if options.resume is not None:
-        history = restore(run / "last.pt", **parts)
+!midway|        history = restore(run / "last.pt", **parts)["history"]
+midway|        state = restore(run / "last.pt", **parts)
+midway|        history, position = state["history"], state["position"]
     else:
         save(run / "last.pt", history, **parts)  # a disk that is full shows at once
 
@@ -192,8 +259,10 @@ scheduler|    parts = {"model": model, "optimizer": optimizer, "scheduler": sche
     print("@HEADING@")
     sys.stdout.flush()
     bar = tqdm(
-        total=EPOCHS * len(labels),
-        initial=len(history) * len(labels),
+!steps|        total=EPOCHS * len(labels),
+steps|        total=STEPS // steps * len(labels) + STEPS % steps * @STEP_SIZE@,
+!midway|        initial=len(history) * len(labels),
+midway|        initial=len(history) * len(labels) + (position["seen"] if position else 0),
         unit=" images",
         unit_scale=True,
         bar_format="{desc}|{bar}| {rate_fmt}, {remaining} left{postfix}",
@@ -201,26 +270,47 @@ scheduler|    parts = {"model": model, "optimizer": optimizer, "scheduler": sche
         disable=None,  # where it would not be on a terminal
     )
     try:
-        for epoch in range(len(history) + 1, EPOCHS + 1):
-            bar.set_description(f"epoch {epoch}/{EPOCHS}", refresh=False)
+!steps|        for epoch in range(len(history) + 1, EPOCHS + 1):
+early_stop|!steps|            if waited(history) >= PATIENCE:
+early_stop|!steps|                bar.write(f"no better @WATCHED@ for {PATIENCE} epochs")
+early_stop|!steps|                break
+!steps|            bar.set_description(f"epoch {epoch}/{EPOCHS}", refresh=False)
+steps|        for epoch in range(len(history) + 1, epochs + 1):
+early_stop|steps|            if waited(history) >= PATIENCE:
+early_stop|steps|                bar.write(f"no better @WATCHED@ for {PATIENCE} epochs")
+early_stop|steps|                break
+steps|            bar.set_description(f"epoch {epoch}/{epochs}", refresh=False)
+unfreeze|            if epoch >= UNFREEZE:
+unfreeze|                model.requires_grad_(True)
             started = time.perf_counter()
             lr = optimizer.param_groups[0]["lr"]
             # These sums stay on the device: to read them is to wait for it
             loss_sum = torch.zeros((), device=device)
 accuracy|            correct = torch.zeros((), dtype=torch.int64, device=device)
             seen = 0
+counted|            step = (epoch - 1) * steps
+midway|            if position is None:
+midway|!steps|                order = shuffled(len(labels))
+midway|steps|                order = shuffled(len(labels))[: (STEPS - step) * @STEP_SIZE@]
+midway|            else:  # go on where the checkpoint was written
+midway|                order, seen, lr = (position[k] for k in ("order", "seen", "lr"))
+midway|                loss_sum = position["loss_sum"].to(device)
+midway|accuracy|                correct = position["correct"].to(device)
+midway|log|                recent = [loss.to(device) for loss in position["recent"]]
+midway|                started -= position["seconds"]
+midway|                step += math.ceil(seen / @STEP_SIZE@)
+midway|                position = None
+!midway|steps|            order = shuffled(len(labels))[: (STEPS - step) * @STEP_SIZE@]
             model.train()
-tensor|            for index in shuffled(len(labels)).to(device).split(BATCH_SIZE):
-!tensor|            for index in shuffled(len(labels)).split(BATCH_SIZE):
-@STEP@
+@LOOP@
 
             train_loss = loss_sum.item() / seen
             if not math.isfinite(train_loss):
                 bar.close()
                 fail(f"the loss is {train_loss} in epoch {epoch}; try a smaller lr")
 accuracy|            train_accuracy = correct.item() / seen
-validation|accuracy|            validation_loss, accuracy = evaluate(model, *data["validation"])
-validation|!accuracy|            validation_loss = evaluate(model, *data["validation"])
+validation|accuracy|            validation_loss, accuracy = evaluate(@EVALUATED@, *data["validation"])
+validation|!accuracy|            validation_loss = evaluate(@EVALUATED@, *data["validation"])
 per_epoch|            scheduler.step()
 by_loss|validation|            scheduler.step(validation_loss)
 by_loss|!validation|            scheduler.step(train_loss)
@@ -235,15 +325,15 @@ validation|accuracy|                "validation_accuracy": accuracy,
                 "seconds": seconds,
             }
             rows = [*history, row]
-validation|accuracy|            best = max(
-validation|accuracy|                rows,
-validation|accuracy|                key=lambda r: (r["validation_accuracy"], -r["validation_loss"]),
-validation|accuracy|            )
-validation|!accuracy|            best = min(rows, key=lambda r: r["validation_loss"])
-!validation|            best = min(rows, key=lambda r: r["train_loss"])
+@BEST@
             if best is row:
                 save(run / "best.pt", rows, **parts)
             write_table(run / "metrics.csv", rows)
+every_epoch|every_epochs|            if epoch % EVERY_EPOCHS == 0:
+every_epoch|every_epochs|                save(run / f"epoch{epoch:04}.pt", rows, **parts)
+every_epoch|!every_epochs|            save(run / f"epoch{epoch:04}.pt", rows, **parts)
+keep|            for old in sorted(run.glob("epoch*.pt"))[:-KEEP]:
+keep|                old.unlink()
             save(run / "last.pt", rows, **parts)
             history = rows
             mark = "  best" if best is row else ""
@@ -254,8 +344,10 @@ validation|!accuracy|            best = min(rows, key=lambda r: r["validation_lo
     except KeyboardInterrupt:
         bar.close()
         print(
-            f"\\nStopped in epoch {len(history) + 1}. {run / 'last.pt'} has what was "
-            f"learned up to epoch {len(history)}. To go on: --resume {run}",
+!midway|            f"\\nStopped in epoch {len(history) + 1}. {run / 'last.pt'} has what was "
+!midway|            f"learned up to epoch {len(history)}. To go on: --resume {run}",
+midway|            f"\\nStopped in epoch {len(history) + 1}. {run / 'last.pt'} is at most "
+midway|            f"{SAVE_EVERY} steps old. To go on: --resume {run}",
             file=sys.stderr,
         )
         sys.exit(130)
@@ -263,10 +355,11 @@ validation|!accuracy|            best = min(rows, key=lambda r: r["validation_lo
 
     state = load(run / "best.pt")
     print(f"best.pt is of epoch {state['epoch']}")
-test|    model.load_state_dict(state["model"])
-test|accuracy|    test_loss, test_accuracy = evaluate(model, *data["test"])
+test|!ema|    model.load_state_dict(state["model"])
+test|ema|    ema.load_state_dict(state["ema"])
+test|accuracy|    test_loss, test_accuracy = evaluate(@EVALUATED@, *data["test"])
 test|accuracy|    print(f"test loss {test_loss:.4f}, accuracy {test_accuracy:.2%}")
-test|!accuracy|    test_loss = evaluate(model, *data["test"])
+test|!accuracy|    test_loss = evaluate(@EVALUATED@, *data["test"])
 test|!accuracy|    print(f"test loss {test_loss:.4f}")
 
 

@@ -15,6 +15,7 @@ from netc.checker.expressions import ERROR, Evaluator, kind_of
 from netc.checker.gaps import GAP
 from netc.checker.habits import number_help, setting, torch_name
 from netc.checker.python_text import names, text
+from netc.checker.settings import SETTINGS
 from netc.checker.values import DType
 from netc.diagnostics import nearest
 from netc.fixes import rewrite
@@ -145,6 +146,8 @@ def _means(entry: s.Setting | s.Group | s.Broken, key: str, section: str) -> boo
     """Whether a setting that is reported as wrong was probably meant as this one."""
     if isinstance(entry, s.Broken):
         return True
+    if entry.key.text in SETTINGS.get(section, ()):
+        return False
     return nearest(entry.key.text, (key,)) is not None or setting(section, entry.key.text) == key
 
 

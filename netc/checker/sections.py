@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from netc import ir
 from netc import syntax as s
-from netc.checker import crosschecks, overlaps, training_checks, transforms
+from netc.checker import crosschecks, overlaps, train_options, training_checks, transforms
 from netc.checker.data_section import DataReader
 from netc.checker.gaps import attempt
 from netc.checker.train_section import TrainReader
@@ -58,6 +58,8 @@ def check(
         training_checks.check(data, train, trained, of_train.places, report)
     if data and train and trained and not ambiguous:
         crosschecks.check(data, train, trained, file, report)
+    if data and train:
+        attempt(train_options.check, train, data, found["train"][1], report)
     return data, train, trained
 
 

@@ -20,14 +20,33 @@ if TYPE_CHECKING:
 # The settings of each section, and those that the language has but this version doesn't compile.
 SETTINGS = {
     "data": ("train", "validation", "test", "transform", "augment", "batch_size"),
-    "train": ("loss", "optimizer", "schedule", "freeze", "epochs", "metrics", "seed", "network"),
+    "train": (
+        "loss",
+        "optimizer",
+        "schedule",
+        "freeze",
+        "epochs",
+        "metrics",
+        "seed",
+        "network",
+        "steps",
+        "accumulate",
+        "clip_grad_norm",
+        "clip_grad_value",
+        "precision",
+        "compile",
+        "ema",
+        "early_stop",
+        "checkpoint",
+        "init_from",
+        "deterministic",
+        "unfreeze",
+        "log_every",
+    ),
 }
 LATER = {
     "data": ("fields", "balance", "sampler", "split", "workers", "cache"),
-    "train": (
-        "steps", "precision", "clip_grad_norm", "accumulate", "compile", "early_stop", "checkpoint", "ema",
-        "init_from", "deterministic", "parallel", "schedule_every",
-    ),
+    "train": ("parallel", "schedule_every"),
 }  # fmt: skip
 
 Settings = dict[str, s.Setting]

@@ -13,8 +13,9 @@ from netc import syntax as s
 from netc.checker import section_fixes
 from netc.checker.expressions import ERROR
 from netc.checker.habits import first_of_torch
-from netc.checker.section_reader import Reader, values_of
-from netc.diagnostics import suggestion
+from netc.checker.section_reader import values_of
+from netc.checker.train_options import OptionsReader
+from netc.diagnostics import Label, suggestion
 from netc.fixes import rewrite, spelling
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ _LATER_OPTIMIZERS = {"LBFGS", "SparseAdam", "Muon"}
 _CLASS_LOSSES = {"CrossEntropyLoss", "NLLLoss", "MultiMarginLoss"}
 
 
-class TrainReader(Reader):
+class TrainReader(OptionsReader):
     """Reads the section `train`."""
 
     def __init__(self, report: Report, constants: dict[str, Any], python: frozenset[str] = frozenset()) -> None:
@@ -43,7 +44,8 @@ class TrainReader(Reader):
     def train(self, section: s.Section, settings: Settings, data: ir.Data | None) -> ir.Train | None:
         loss = self.required(section, settings, "loss", "loss = CrossEntropyLoss", self.loss)
         optimizer = self.required(section, settings, "optimizer", "optimizer = Adam(lr=1e-3)", self.optimizer)
-        epochs = self.required(section, settings, "epochs", "epochs = 10", self.count)
+        options = self.options(section, settings)
+        epochs = self.length(section, settings, options)
         self.epochs = epochs
         schedule = self.optional(section, settings, "schedule", self.schedule)
         metrics = self.optional(section, settings, "metrics", self.metrics)
@@ -52,7 +54,19 @@ class TrainReader(Reader):
         read = (loss, optimizer, schedule, epochs, metrics, seed, freeze, self.groups)
         parts = values_of(read, (None, None, None, None, (), 0, (), ()))
         loss, optimizer, schedule, epochs, metrics, seed, freeze, groups = parts
-        return ir.Train(loss, optimizer, schedule, epochs, metrics, seed, section.name.span, freeze, groups)
+        return ir.Train(loss, optimizer, schedule, epochs, metrics, seed, section.name.span, freeze, groups, options)
+
+    def length(self, section: s.Section, settings: Settings, options: ir.Options) -> Any:
+        """The epochs of the run, or its steps."""
+        if "steps" not in settings:
+            return self.required(section, settings, "epochs", "epochs = 10", self.count)
+        if "epochs" in settings:
+            self.report.add(
+                "E0651", "`epochs` and `steps` both say how long the run is", settings["steps"].value.span,
+                secondary=[Label(settings["epochs"].value.span, "and this")], help="remove one of them",
+            )  # fmt: skip
+            return ERROR
+        return options.steps if isinstance(options.steps, int) else ERROR
 
     def freeze(self, key: str, chain: s.Chain) -> Any:
         from netc.checker.parameter_groups import read_freeze

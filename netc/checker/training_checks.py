@@ -46,7 +46,7 @@ def _arguments(call: ir.Call, judge: Judge, places: Places, report: Report) -> N
 def _length(data: ir.Data | None, train: ir.Train, network: ir.Network | None, places: Places, report: Report) -> None:
     """Hold the schedule against the length of the run."""
     if train.schedule is not None:
-        run = facts.Run(train.epochs, None if data is None else batches(data))
+        run = facts.Run(train.epochs, 1 if train.options.steps else None if data is None else batches(data))
         _schedule(train.schedule, train.optimizer, _groups(train, network), run, places, report)
 
 

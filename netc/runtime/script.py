@@ -76,10 +76,18 @@ def load_network(script: ModuleType, weights: Path, device: str) -> tuple[nn.Mod
     checkpoint = read_checkpoint(weights)
     with form_only(vars(script).get("_model_text", "")):
         network: nn.Module = script.build_model(where)
-    state = checkpoint.get("model", checkpoint)
+    state = weights_of(checkpoint)
     fit(network, state, weights, checkpoint)
     network.load_state_dict(state)
     return network.eval(), checkpoint
+
+
+def weights_of(checkpoint: dict[str, Any]) -> Any:
+    """The weights that a checkpoint is about: their average where it has one, as that is what was evaluated."""
+    if "ema" not in checkpoint:
+        return checkpoint.get("model", checkpoint)
+    averaged = checkpoint["ema"]
+    return {name.removeprefix("module."): value for name, value in averaged.items() if name != "n_averaged"}
 
 
 def form_only(text: str) -> contextlib.AbstractContextManager[None]:

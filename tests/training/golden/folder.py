@@ -4,7 +4,7 @@
     python train.py --device cuda:1
     python train.py --resume         # go on with the newest run
 
-Each run gets a folder of its own, runs/flowers/001 and so on, with three files:
+Each run gets a folder of its own, runs/flowers/001 and so on, with these files:
 
     best.pt      the epoch with the highest accuracy on the validation images
     last.pt      the newest epoch, where --resume goes on
@@ -312,6 +312,7 @@ def save(path: Path, history: list[dict[str, float]], **parts: Any) -> None:
         "epoch": len(history),
         "history": history,
         "generator": torch.get_rng_state(),
+        "threads": torch.get_num_threads(),
     }
     if torch.cuda.is_initialized():
         state["cuda_generator"] = torch.cuda.get_rng_state()
@@ -335,7 +336,7 @@ def load(path: Path) -> dict[str, Any]:
     return state
 
 
-def restore(path: Path, **parts: Any) -> list[dict[str, float]]:
+def restore(path: Path, **parts: Any) -> dict[str, Any]:
     """Put everything back as it was when a checkpoint was written."""
     state = load(path)
     if state["settings"] != SETTINGS:
@@ -348,8 +349,13 @@ def restore(path: Path, **parts: Any) -> list[dict[str, float]]:
     torch.set_rng_state(state["generator"])
     if torch.cuda.is_initialized() and "cuda_generator" in state:
         torch.cuda.set_rng_state(state["cuda_generator"])
-    history: list[dict[str, float]] = state["history"]
-    return history
+    if state["threads"] != torch.get_num_threads():
+        print(
+            f"note: the run began with {state['threads']} threads, and now there are "
+            f"{torch.get_num_threads()}; the last digits may differ",
+            file=sys.stderr,
+        )
+    return state
 
 
 def choose_device(name: str) -> torch.device:
@@ -401,7 +407,7 @@ def main(arguments: list[str] | None = None) -> None:
     run = choose_run(options)
     history: list[dict[str, float]] = []  # a row for each epoch
     if options.resume is not None:
-        history = restore(run / "last.pt", **parts)
+        history = restore(run / "last.pt", **parts)["history"]
     else:
         save(run / "last.pt", history, **parts)  # a disk that is full shows at once
 
