@@ -174,11 +174,11 @@ def check(train: ir.Train, data: ir.Data, settings: Settings, report: Report) ->
     columns = monitored(train, data)
     for setting in (options.checkpoint, options.early_stop):
         if setting is not None and setting.monitor is not None and setting.monitor not in columns:
-            known = ", ".join(f'"{name}"' for name in columns)
+            known = "there is " + ", ".join(f'"{name}"' for name in columns)
             meant = setting.monitor.replace("val_", "validation_", 1)
             report.add(
                 "E0650", f"there is no column `{setting.monitor}` in metrics.csv to watch", setting.span,
-                help=f"write `{meant}`" if meant in columns else suggestion(setting.monitor, columns) or f"there is {known}",
+                help=f"write `{meant}`" if meant in columns else suggestion(setting.monitor, columns) or known,
             )  # fmt: skip
     if options.unfreeze is not None and not train.freeze:
         report.add("E0652", "`unfreeze` ends what `freeze` began, and there is no `freeze`",
