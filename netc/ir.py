@@ -521,7 +521,10 @@ class Program(NamedTuple):
 
 
 class Data(NamedTuple):
-    """The data pipeline. `validation` and `test` are a dataset, or a fraction or count held out of `train`."""
+    """The data pipeline. `validation` and `test` are a dataset, or a fraction or count held out of `train`.
+
+    `cache` is the folder for decoded pictures, True for the usual one, False for none; `cache_size` its limit in GiB.
+    """
 
     train: Call
     validation: Call | float | int | None
@@ -530,6 +533,8 @@ class Data(NamedTuple):
     augment: tuple[Call, ...]
     batch_size: int
     span: Span
+    cache: str | bool = True
+    cache_size: float = 20
 
 
 class ParameterGroup(NamedTuple):

@@ -56,7 +56,8 @@ def _problem(report: Report, message: str, help_text: str) -> None:
 Place = tuple[int, str]  # the definition's index, and the setting's key or the parameter's name ("" for a constant)
 
 # Settings that a section may have though the file doesn't give them.
-_KNOWN = {"data": ("train", "validation", "test", "transform", "augment", "batch_size"),
+_KNOWN = {"data": ("train", "validation", "test", "transform", "augment", "batch_size", "cache",
+                   "cache_size"),
           "train": ("loss", "optimizer", "schedule", "freeze", "epochs", "metrics", "seed", "network")}  # fmt: skip
 
 

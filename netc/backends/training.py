@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from netc import ir
 from netc.backends import training_options
+from netc.backends import training_pictures
 from netc.backends import training_text as pieces
 from netc.backends.layout import Text, call
 from netc.backends.training_data import Part, files_to_ship, folders, parts, phrase
@@ -197,7 +198,8 @@ def _docstring(plan: Plan) -> str:
         best = "the epoch with the highest accuracy on the validation images"
     else:
         best = "the epoch with the lowest loss on the validation images"
-    needed = ["torch", *["torchvision"] * plan.torchvision, "tqdm", *["Pillow"] * (plan.storage == "files")]
+    needed = ["torch", *["torchvision"] * plan.torchvision, "tqdm"]
+    needed += ["Pillow", *["NumPy"] * training_pictures.cached(plan)] if plan.storage == "files" else []
     needs = f"{', '.join(needed[:-1])} and {needed[-1]}"
     data = phrase(plan.data.train)
     return f'''"""Train {plan.network} (model.py, beside this file) on {data}.
@@ -220,6 +222,7 @@ Needs {needs}.
 
 _IMPORTS = (
     ("csv", r"\bcsv\."),
+    ("errno", r"\berrno\."),
     ("gzip", r"\bgzip\."),
     ("hashlib", r"\bhashlib\."),
     ("io", r"\bio\."),
@@ -241,11 +244,16 @@ def _imports(plan: Plan, code: str, name: str) -> str:
         standard.append(f"from collections.abc import {', '.join(abstract)}")
     if "ThreadPoolExecutor" in code:
         standard.append("from concurrent.futures import ThreadPoolExecutor")
+    if re.search(r"\bsuppress\(", code):
+        standard.append("from contextlib import suppress")
+    if re.search(r"(?<![.\w])copy\(", code):
+        standard.append("from copy import copy")
     if "fnmatchcase(" in code:
         standard.append("from fnmatch import fnmatchcase")
     if "(compress(" in code:
         standard.append("from itertools import compress")
-    standard += ["from pathlib import Path", "from typing import Any, NoReturn"]
+    typing = [name for name in ("Any", "NoReturn", "Self") if re.search(rf"\b{name}\b", code)]
+    standard += ["from pathlib import Path", f"from typing import {', '.join(typing)}"]
     third = ["import torch"]
     if "Image.open" in code:
         third.append("from PIL import Image")
@@ -332,17 +340,10 @@ def _data_constants(plan: Plan) -> list[str]:
             lines += call("{", sums, "}", broken=True).lines(0, f"{part.role.upper()}_FILES = ")
     names = plan.parts[0].facts.class_names
     if plan.storage == "files":
-        lines.append('SUFFIXES = (".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif", ".tiff", ".webp")')
-        lines[-1:] = call("(", [Text(f'"{s}"') for s in _SUFFIXES], ")").lines(0, "SUFFIXES = ")
-        lines.append(f"MEMORY = {MEMORY // 1024**3} * 1024**3  # bytes of pictures that are kept in memory")
-        if plan.outputs is not None:
-            lines.append(f"CLASSES = {plan.outputs}  # the network's outputs")
+        lines += training_pictures.constants(plan)
     elif names is not None:
         lines += _names(names)
     return lines
-
-
-_SUFFIXES = (".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif", ".tiff", ".webp")  # torchvision's IMG_EXTENSIONS
 
 
 def _folder_comment(part: Part, name: str) -> str:
@@ -403,6 +404,8 @@ def _reading(plan: Plan) -> list[str]:
         found.append(pieces.FETCH)
     for kind in kinds:
         found.append(_READERS[kind](plan))
+    if plan.storage == "files":
+        found += training_pictures.class_text(plan)
     return [text.strip("\n") for text in found]
 
 
@@ -416,9 +419,11 @@ def _idx_reader(packed: bool) -> str:
 
 
 def _folder_reader(plan: Plan) -> str:
-    empty = "        if not found:\n            fail(f\"{folder / name} has no pictures ({', '.join(SUFFIXES)})\")\n"
     allow = plan.parts[0].detail == "True"
-    return pieces.READ_FOLDER.replace("@CHECK_EMPTY@", "" if allow else empty)
+    empty = "        if not found:\n            fail(f\"{folder / name} has no pictures ({', '.join(SUFFIXES)})\")\n"
+    none = '    if not files:\n        fail(f"{folder} has no pictures")\n'
+    text = pieces.READ_FOLDER.replace("@CHECK_EMPTY@", "" if allow else empty)
+    return text.replace("@CHECK_NONE@", none if allow else "")
 
 
 _READERS = {
@@ -470,7 +475,7 @@ def _load_data(plan: Plan) -> str:
         f'    """Images, {ready}, and labels: {listed}."""',
         *_checks(plan),
     ]
-    lines += _load_files(plan) if plan.storage == "files" else _load_tensors(plan, names)
+    lines += training_pictures.load_lines(plan) if plan.storage == "files" else _load_tensors(plan, names)
     return "\n".join(lines)
 
 
@@ -527,25 +532,3 @@ def _load_tensors(plan: Plan, names: list[str]) -> list[str]:
         prepared = image if raw else f"{training if name == 'train' else 'prepare'}({image})"
         items.append(Text(f'"{name}": ({prepared}, {label})'))
     return lines + [f"    {line}" for line in call("{", items, "}", broken=True).lines(4, "return ")]
-
-
-def _load_files(plan: Plan) -> list[str]:
-    training = "prepare_training" if plan.images.training is not None else "prepare"
-    folder = plan.folders["train"]
-    lines = [f"    classes = class_names({folder})"]
-    if plan.outputs is not None:
-        lines.append("    if len(classes) != CLASSES:")
-        lines.append(f'        fail(f"{{{folder}}} has {{len(classes)}} classes, the network {{CLASSES}}")')
-    items = []
-    for part in plan.parts:
-        prefix = "" if part.role == "train" else f"{part.role}_"
-        lines.append(f"    {prefix}files, {prefix}labels = find_pictures({plan.folders[part.role]}, classes)")
-        if part.role != "train":
-            items.append(Text(f'"{part.role}": (Pictures({prefix}files, prepare), {prefix}labels)'))
-    train = Text(f'"train": (Pictures(files, {training}), labels)')
-    if plan.held_out:
-        lines += ["    held = held_out(labels)", "    kept_files = list(compress(files, (~held).tolist()))"]
-        lines.append("    held_files = list(compress(files, held.tolist()))")
-        items.insert(0, Text('"validation": (Pictures(held_files, prepare), labels[held])'))
-        train = Text(f'"train": (Pictures(kept_files, {training}), labels[~held])')
-    return lines + [f"    {line}" for line in call("{", [train, *items], "}", broken=True).lines(4, "return ")]

@@ -170,7 +170,7 @@ def find_pictures(folder: Path, classes: list[str]) -> tuple[list[Path], Tensor]
             found += [path for path in paths if path.suffix.lower() in SUFFIXES]
 @CHECK_EMPTY@        files += found
         labels += [label] * len(found)
-    return files, torch.tensor(labels)
+@CHECK_NONE@    return files, torch.tensor(labels)
 
 
 def read_picture(path: Path) -> Tensor:
@@ -182,34 +182,6 @@ def read_picture(path: Path) -> Tensor:
         fail(f"{path} cannot be read as a picture: {error}")
     pixels = torch.frombuffer(bytearray(rgb.tobytes()), dtype=torch.uint8)
     return pixels.view(1, rgb.height, rgb.width, 3).permute(0, 3, 1, 2).contiguous()
-
-
-class Pictures:
-    """Pictures by their index, decoded when first asked for and kept while they fit."""
-
-    def __init__(self, files: list[Path], prepare: Callable[[Tensor], Tensor]) -> None:
-        self.files = files
-        self.prepare = prepare
-        self.kept: dict[int, Tensor] = {}
-        self.free = MEMORY
-        self.threads = ThreadPoolExecutor()
-
-    def __len__(self) -> int:
-        return len(self.files)
-
-    def read(self, i: int) -> Tensor:
-        """Picture `i`, prepared: uint8 [1, 3, H, W]."""
-        if i in self.kept:
-            return self.kept[i]
-        picture = self.prepare(read_picture(self.files[i]))
-        if picture.nbytes <= self.free:
-            self.free -= picture.nbytes
-            self.kept[i] = picture
-        return picture
-
-    def batch(self, index: Tensor) -> list[Tensor]:
-        """The pictures of a batch; several are decoded at the same time."""
-        return list(self.threads.map(self.read, index.tolist()))
 '''
 
 CENTER_CROP = '''

@@ -19,6 +19,8 @@ from netc.literals import literal
 if TYPE_CHECKING:
     from netc.checker.settings import Settings
 
+CACHE_SIZE = 20  # GiB
+
 
 class DataReader(Reader):
     """Reads the section `data`."""
@@ -32,7 +34,12 @@ class DataReader(Reader):
         batch_size = self.required(section, settings, "batch_size", "batch_size = 64", self.count)
         parts = values_of((train, validation, test, transform, augment, batch_size), (None, None, None, (), (), None))
         train, validation, test, transform, augment, batch_size = parts
-        return ir.Data(train, validation, test, transform, augment, batch_size, section.name.span)
+        cache = self.optional(section, settings, "cache", self.cache)
+        cache_size = self.optional(section, settings, "cache_size", self.gibibytes)
+        cache, cache_size = values_of((cache, cache_size), (True, CACHE_SIZE))
+        return ir.Data(
+            train, validation, test, transform, augment, batch_size, section.name.span, cache, cache_size
+        )  # fmt: skip
 
     def dataset(self, key: str, chain: s.Chain) -> Any:
         from netc.catalog.data import DATASETS, DIGITS, dataset_reject
@@ -87,6 +94,29 @@ class DataReader(Reader):
         elif isinstance(callee, s.String):
             help_text = f"write `{key} = ImageFolder({literal(callee.value)})` for a folder, or name a set: `Digits()`"
         self.report.add("E0506", f"`{key}` is a data set", chain.span, help=help_text)
+
+    def cache(self, key: str, chain: s.Chain) -> Any:
+        """A folder, or False."""
+        value = self.value(chain, "a folder, or False")
+        if value is ERROR or value is False or (isinstance(value, str) and value):
+            return value
+        self.report.add(
+            "E0508", f"`{key}` is a folder, or False to keep nothing", chain.span, f"this is `{value!r}`",
+            help='write `cache = "cache"`; left out, it is the folder of the user\'s caches',
+        )  # fmt: skip
+        return ERROR
+
+    def gibibytes(self, key: str, chain: s.Chain) -> Any:
+        value = self.value(chain, "a number of GiB")
+        if value is ERROR:
+            return ERROR
+        if isinstance(value, (int, float)) and not isinstance(value, bool) and 0 < value < 2**33:
+            return value
+        self.report.add(
+            "E0508", f"`{key}` is a number of GiB above 0", chain.span, f"this is `{value!r}`",
+            help=f"write `{key} = 20`; `cache = False` keeps nothing",
+        )  # fmt: skip
+        return ERROR
 
     def held_out(self, key: str, chain: s.Chain) -> Any:
         """A data set, or a fraction or count held out of `train`."""

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 # The settings of each section, and those that the language has but this version doesn't compile.
 SETTINGS = {
-    "data": ("train", "validation", "test", "transform", "augment", "batch_size"),
+    "data": ("train", "validation", "test", "transform", "augment", "batch_size", "cache", "cache_size"),
     "train": (
         "loss",
         "optimizer",
@@ -45,7 +45,7 @@ SETTINGS = {
     ),
 }
 LATER = {
-    "data": ("fields", "balance", "sampler", "split", "workers", "cache"),
+    "data": ("fields", "balance", "sampler", "split", "workers"),
     "train": ("parallel", "schedule_every"),
 }  # fmt: skip
 

@@ -179,12 +179,11 @@ def test_folders_of_pictures(suffix: str) -> None:
     for i in range(len(pictures)):
         expected = chain(v2.functional.pil_to_tensor(official[i][0]))
         assert torch.equal(pictures.read(i)[0], expected)
-        assert pictures.read(i) is pictures.read(i)
 
 
 def test_pictures_beyond_the_memory_are_decoded_again() -> None:
     write_pictures(Path("flowers"), FLOWERS)
-    module = script(flowers(), (3, 20, 20), 3)
+    module = script(flowers(cache=False), (3, 20, 20), 3)
     module.__dict__["MEMORY"] = 5 * 3 * 20 * 20
     pictures, _ = module.load_data()["train"]
     first = torch.cat(pictures.batch(torch.arange(13)))
@@ -326,12 +325,8 @@ def folder_error(change: Any, classes: int = 3, **more: Any) -> str:
     change(Path("flowers"))
     module = script(flowers(**more), (3, 20, 20), classes)
 
-    def read() -> None:
-        pictures, _ = module.load_data()["train"]
-        pictures.batch(torch.arange(len(pictures)))
-
     with pytest.raises(SystemExit) as end:
-        read()
+        module.load_data()
     return str(end.value.code)
 
 
