@@ -441,6 +441,8 @@ def _image_functions(plan: Plan) -> list[str]:
     found = []
     if any("center_crop" in body.helpers for body in (steps.prepare, steps.training) if body):
         found.append(pieces.CENTER_CROP.strip("\n"))
+    if "row_of" in steps.preprocess.helpers:
+        found.append(pieces.ROW_OF.strip("\n"))
     found.append(function("prepare", "What the transform does to uint8 images, before a batch is made.", steps.prepare))
     if steps.training is not None:
         about = "The same for training images, whose size is the affair of `augment`."

@@ -337,7 +337,7 @@ def _conversion(calls: Sequence[ir.Call], image: Image, channels_last: bool) -> 
         if step.name in CONVERSIONS:
             body += _to_dtype(step, image, layout)
         elif step.name == "Normalize":
-            body += _normalize(step, sum(c.name == "Normalize" for c in calls[:i]))
+            body += _normalize(step, sum(c.name == "Normalize" for c in calls[:i]), channels_last)
         else:
             body += _fixed(step, image)
         image = _next(step, image)
@@ -358,7 +358,8 @@ def _to_dtype(step: ir.Call, image: Image, layout: str) -> Body:
     return _assign(f"images.to(torch.{dtype}{layout}){scaling}", step)
 
 
-def _normalize(step: ir.Call, number: int) -> Body:
+def _normalize(step: ir.Call, number: int, channels_last: bool) -> Body:
+    """With numbers for each channel, a row of them where channels come last: three alone would be slow."""
     operands, constants = [], []
     for name in ("mean", "std"):
         value = step.get(name)
@@ -367,7 +368,8 @@ def _normalize(step: ir.Call, number: int) -> Body:
             operands.append(python(values[0]))
             continue
         constant = f"{name.upper()}_{number + 1}" if number else name.upper()
-        operands.append(f"{constant}.to(images.device)")
-        constants.append(f"{constant} = torch.tensor({literal(values)}).view(-1, 1, 1)")
+        operands.append(f"row_of({constant}, images)" if channels_last else f"{constant}.to(images.device)")
+        constants.append(f"{constant} = torch.tensor({literal(values)}){'' if channels_last else '.view(-1, 1, 1)'}")
     line = f"images = images.sub_({operands[0]}).div_({operands[1]})"
-    return Body((f"{line}  # Normalize",) if len(line) < 72 else ("# Normalize", line), tuple(constants))
+    lines = (f"{line}  # Normalize",) if len(line) < 72 else ("# Normalize", line)
+    return Body(lines, tuple(constants), frozenset({"row_of"} if channels_last and constants else ()))

@@ -104,7 +104,7 @@ cached|                file.seek(12 * len(self.files))  # three int32 for each s
 cached|                for rows in torch.arange(len(self.files)).split(64):
 cached|                    for picture in self.threads.map(self.decode, rows.tolist()):
 cached|                        shapes.append(tuple(picture.shape[1:]))
-cached|                        file.write(picture.numpy())
+cached|                        file.write(picture.permute(0, 2, 3, 1).numpy())
 cached|                        bar.update()
 cached|                    whole = file.tell() * len(self.files) // len(shapes)
 cached|                    make_room(whole, unfinished)  # a disk fills up slowly
@@ -131,15 +131,17 @@ cached|        return len(self.pixels) > 0
 cached|
     def decode(self, row: int) -> Tensor:
         """A picture from its own file, prepared: uint8 [1, C, H, W]."""
-        return self.prepare(read_picture(self.files[row])).contiguous()
+        picture = self.prepare(read_picture(self.files[row]))
+        return picture.contiguous(memory_format=torch.channels_last)
 
     def read(self, i: int) -> Tensor:
         """Picture `i`, prepared: uint8 [1, C, H, W]."""
         row = self.rows[i]
 cached|        if len(self.pixels):
-cached|            shape = self.shapes[row].tolist()
+cached|            channels, height, width = self.shapes[row].tolist()
 cached|            end = int(self.ends[row])
-cached|            return self.pixels[end - math.prod(shape) : end].view(1, *shape)
+cached|            pixels = self.pixels[end - channels * height * width : end]
+cached|            return pixels.view(1, height, width, channels).permute(0, 3, 1, 2)
         if row in self.kept:
             return self.kept[row]
         picture = self.decode(row)

@@ -181,7 +181,7 @@ def read_picture(path: Path) -> Tensor:
     except Exception as error:
         fail(f"{path} cannot be read as a picture: {error}")
     pixels = torch.frombuffer(bytearray(rgb.tobytes()), dtype=torch.uint8)
-    return pixels.view(1, rgb.height, rgb.width, 3).permute(0, 3, 1, 2).contiguous()
+    return pixels.view(1, rgb.height, rgb.width, 3).permute(0, 3, 1, 2)
 '''
 
 CENTER_CROP = '''
@@ -192,6 +192,12 @@ def center_crop(images: Tensor, height: int, width: int) -> Tensor:
     top = round((images.shape[-2] - height) / 2)
     left = round((images.shape[-1] - width) / 2)
     return images[..., top : top + height, left : left + width]
+'''
+
+ROW_OF = '''
+def row_of(values: Tensor, images: Tensor) -> Tensor:
+    """A number for each channel, for all pixels of a row: one stretch in the memory."""
+    return values.to(images.device).repeat(images.shape[3], 1).T.unsqueeze(1)
 '''
 
 # --- data -------------------------------------------------------------------------------------------------------------

@@ -82,8 +82,8 @@ AUGMENT = v2.Compose(
         v2.RandomErasing(p=0.25),
     ]
 )
-MEAN = torch.tensor([0.4914, 0.4822, 0.4465]).view(-1, 1, 1)
-STD = torch.tensor([0.247, 0.2435, 0.2616]).view(-1, 1, 1)
+MEAN = torch.tensor([0.4914, 0.4822, 0.4465])
+STD = torch.tensor([0.247, 0.2435, 0.2616])
 
 loss_function = nn.CrossEntropyLoss(label_smoothing=0.1)
 
@@ -127,6 +127,11 @@ def read_cifar(
     return torch.cat(images), torch.tensor(labels)
 
 
+def row_of(values: Tensor, images: Tensor) -> Tensor:
+    """A number for each channel, for all pixels of a row: one stretch in the memory."""
+    return values.to(images.device).repeat(images.shape[3], 1).T.unsqueeze(1)
+
+
 def prepare(images: Tensor) -> Tensor:
     """What the transform does to uint8 images, before a batch is made."""
     return images
@@ -150,8 +155,7 @@ def preprocess(images: Tensor) -> Tensor:
     """What the network takes, float32 [N, 3, 32, 32], from uint8 images."""
     # ToTensor
     images = images.to(torch.float32, memory_format=torch.channels_last).div_(255)
-    # Normalize
-    return images.sub_(MEAN.to(images.device)).div_(STD.to(images.device))
+    return images.sub_(row_of(MEAN, images)).div_(row_of(STD, images))  # Normalize
 
 
 def held_out(labels: Tensor) -> Tensor:

@@ -63,8 +63,8 @@ RUNS = Path("runs") / "flowers"  # where each run gets its folder
 SETTINGS = {"seed": SEED, "batch_size": BATCH_SIZE, "validation": VALIDATION}
 
 AUGMENT = v2.RandomResizedCrop(224)
-MEAN = torch.tensor([0.485, 0.456, 0.406]).view(-1, 1, 1)
-STD = torch.tensor([0.229, 0.224, 0.225]).view(-1, 1, 1)
+MEAN = torch.tensor([0.485, 0.456, 0.406])
+STD = torch.tensor([0.229, 0.224, 0.225])
 
 loss_function = nn.CrossEntropyLoss()
 
@@ -112,7 +112,7 @@ def read_picture(path: Path) -> Tensor:
     except Exception as error:
         fail(f"{path} cannot be read as a picture: {error}")
     pixels = torch.frombuffer(bytearray(rgb.tobytes()), dtype=torch.uint8)
-    return pixels.view(1, rgb.height, rgb.width, 3).permute(0, 3, 1, 2).contiguous()
+    return pixels.view(1, rgb.height, rgb.width, 3).permute(0, 3, 1, 2)
 
 
 def cache_file(files: list[Path], steps: str) -> Path:
@@ -193,7 +193,7 @@ class Pictures:
                 for rows in torch.arange(len(self.files)).split(64):
                     for picture in self.threads.map(self.decode, rows.tolist()):
                         shapes.append(tuple(picture.shape[1:]))
-                        file.write(picture.numpy())
+                        file.write(picture.permute(0, 2, 3, 1).numpy())
                         bar.update()
                     whole = file.tell() * len(self.files) // len(shapes)
                     make_room(whole, unfinished)  # a disk fills up slowly
@@ -220,15 +220,17 @@ class Pictures:
 
     def decode(self, row: int) -> Tensor:
         """A picture from its own file, prepared: uint8 [1, C, H, W]."""
-        return self.prepare(read_picture(self.files[row])).contiguous()
+        picture = self.prepare(read_picture(self.files[row]))
+        return picture.contiguous(memory_format=torch.channels_last)
 
     def read(self, i: int) -> Tensor:
         """Picture `i`, prepared: uint8 [1, C, H, W]."""
         row = self.rows[i]
         if len(self.pixels):
-            shape = self.shapes[row].tolist()
+            channels, height, width = self.shapes[row].tolist()
             end = int(self.ends[row])
-            return self.pixels[end - math.prod(shape) : end].view(1, *shape)
+            pixels = self.pixels[end - channels * height * width : end]
+            return pixels.view(1, height, width, channels).permute(0, 3, 1, 2)
         if row in self.kept:
             return self.kept[row]
         picture = self.decode(row)
@@ -255,6 +257,11 @@ def center_crop(images: Tensor, height: int, width: int) -> Tensor:
     top = round((images.shape[-2] - height) / 2)
     left = round((images.shape[-1] - width) / 2)
     return images[..., top : top + height, left : left + width]
+
+
+def row_of(values: Tensor, images: Tensor) -> Tensor:
+    """A number for each channel, for all pixels of a row: one stretch in the memory."""
+    return values.to(images.device).repeat(images.shape[3], 1).T.unsqueeze(1)
 
 
 def prepare(images: Tensor) -> Tensor:
@@ -284,8 +291,7 @@ def preprocess(images: Tensor) -> Tensor:
     """What the network takes, float32 [N, 3, 224, 224], from uint8 images."""
     # ToTensor
     images = images.to(torch.float32, memory_format=torch.channels_last).div_(255)
-    # Normalize
-    return images.sub_(MEAN.to(images.device)).div_(STD.to(images.device))
+    return images.sub_(row_of(MEAN, images)).div_(row_of(STD, images))  # Normalize
 
 
 def held_out(labels: Tensor) -> Tensor:

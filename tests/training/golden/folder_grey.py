@@ -101,7 +101,7 @@ def read_picture(path: Path) -> Tensor:
     except Exception as error:
         fail(f"{path} cannot be read as a picture: {error}")
     pixels = torch.frombuffer(bytearray(rgb.tobytes()), dtype=torch.uint8)
-    return pixels.view(1, rgb.height, rgb.width, 3).permute(0, 3, 1, 2).contiguous()
+    return pixels.view(1, rgb.height, rgb.width, 3).permute(0, 3, 1, 2)
 
 
 def cache_file(files: list[Path], steps: str) -> Path:
@@ -182,7 +182,7 @@ class Pictures:
                 for rows in torch.arange(len(self.files)).split(64):
                     for picture in self.threads.map(self.decode, rows.tolist()):
                         shapes.append(tuple(picture.shape[1:]))
-                        file.write(picture.numpy())
+                        file.write(picture.permute(0, 2, 3, 1).numpy())
                         bar.update()
                     whole = file.tell() * len(self.files) // len(shapes)
                     make_room(whole, unfinished)  # a disk fills up slowly
@@ -209,15 +209,17 @@ class Pictures:
 
     def decode(self, row: int) -> Tensor:
         """A picture from its own file, prepared: uint8 [1, C, H, W]."""
-        return self.prepare(read_picture(self.files[row])).contiguous()
+        picture = self.prepare(read_picture(self.files[row]))
+        return picture.contiguous(memory_format=torch.channels_last)
 
     def read(self, i: int) -> Tensor:
         """Picture `i`, prepared: uint8 [1, C, H, W]."""
         row = self.rows[i]
         if len(self.pixels):
-            shape = self.shapes[row].tolist()
+            channels, height, width = self.shapes[row].tolist()
             end = int(self.ends[row])
-            return self.pixels[end - math.prod(shape) : end].view(1, *shape)
+            pixels = self.pixels[end - channels * height * width : end]
+            return pixels.view(1, height, width, channels).permute(0, 3, 1, 2)
         if row in self.kept:
             return self.kept[row]
         picture = self.decode(row)
