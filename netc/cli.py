@@ -158,6 +158,7 @@ def cli() -> None:
       netc build lenet.net                  model.py and train.py in build/lenet
       netc train lenet.net --device cuda    trains; checkpoints in runs/lenet/001
       netc runs                             which runs there are, and how they went
+      netc report                           the newest of them as a page: curves, classes, network
       netc eval lenet.net                   how well it does
       netc predict lenet.net three.png      what is in a picture
       netc export --onnx                    lenet.onnx, compared with the module

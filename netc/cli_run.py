@@ -36,10 +36,11 @@ from netc.cli import (
     write_build,
 )
 from netc.cli_fmt import fmt as fmt  # which registers itself
-from netc.cli_runs import runs as runs_command  # noqa: F401 - which registers itself
+from netc.cli_report import finish as finish_report  # whose module registers `report` and `runs`
 from netc.diagnostics import Label, Report
 from netc.files import find_program, write_text
 from netc.render import visible
+from netc.report.making import make as make_page
 from netc.runtime.errors import UserError
 from netc.source import Source
 
@@ -102,16 +103,23 @@ def train(file: str | None, device: str, resume: str | None, settings: dict[str,
         run = runs.find(path.stem, resume)
         _same_program(run, path, text, script, settings)
         arguments += ["--resume", str(run)]
+    page, well = None, False
     try:
         with _program_errors(program, text, path, script):
             import torch as torch  # which the script needs anyway; the record names its device and threads
 
             with _keeper(run, program, text, path, script, settings, device):
                 _run_script(run / "train.py", arguments, quiet, [Path(t).stem for _, t in script.shipped])
+            well = True
     finally:
         if resume is None and not (run / "last.pt").exists():  # it ended before it began: no device, no data
             shutil.rmtree(run, ignore_errors=True)
+        else:
+            shipped = [source for source, _ in script.shipped]
+            page = finish_report(run, program, text, shipped, device, well)
     if not quiet:
+        if page is not None:
+            click.echo(f"report: {page}")
         click.echo(f"next: netc eval {path}, netc export --onnx {path}")
 
 
@@ -129,7 +137,8 @@ def _keeper(
         facts |= {"seed": program.train.seed, "epochs": program.train.epochs}
     facts["settings"] = settings
     command = shlex.join(["netc", *sys.argv[1:]])
-    return Keeper(run, facts, command, device, lambda: data_digests(program, script.shipped), lambda: None)
+    return Keeper(run, facts, command, device, lambda: data_digests(program, script.shipped),
+                  lambda: make_page(run, program.trained, text))  # fmt: skip
 
 
 def _same_program(run: Path, path: Path, text: str, script: compiler.Files, settings: dict[str, str]) -> None:

@@ -71,34 +71,45 @@ def _number(dim: Dim) -> int:
     return dim
 
 
+HEADER = ("layer", "", "output", "parameters", "multiply-adds")
+
+
 def summary(network: ir.Network, per_parameter: bool = False) -> str:
     """The table of a network; with each parameter and buffer below it if asked for."""
-    found = weights(network)
+    lines = [network.name, "", *_table((HEADER, *rows(network))), "", *totals(network)]
+    if per_parameter:
+        entries = [
+            (w.path, str(list(w.shape)), f"{w.size:,}", "" if w.trained else f"buffer, {w.dtype}")
+            for w in weights(network)
+        ]
+        lines += ["", *_table((("parameter", "shape", "size", ""), *entries), right=(2,))]
+    return "\n".join(line.rstrip() for line in lines)
+
+
+def rows(network: ir.Network) -> list[tuple[str, str, str, str, str]]:
+    """A row for each input and each application of a layer or function: the columns of `HEADER`."""
     counts: dict[str, int] = {}
-    for weight in found:
+    for weight in weights(network):
         if weight.trained:
             layer = weight.path.rpartition(".")[0]
             counts[layer] = counts.get(layer, 0) + weight.size
-    rows = [("", f"input {i.name}", str(i.type), "", "") for i in network.inputs]
+    found = [("", f"input {i.name}", str(i.type), "", "") for i in network.inputs]
     for row in network.rows:
         count = counts.pop(row.path, None)
         own = f"{count:,}" if count else ""
         cost = _shown(_one(row.macs, network))
-        rows.append((row.path, row.name, str(row.output), own, cost if len(cost) <= 16 else "open"))
-    header = ("layer", "", "output", "parameters", "multiply-adds")
-    lines = [network.name, "", *_table((header, *rows))]
-    trained = sum(w.size for w in found if w.trained)
+        found.append((row.path, row.name, str(row.output), own, cost if len(cost) <= 16 else "open"))
+    return found
+
+
+def totals(network: ir.Network) -> list[str]:
+    """The parameters, and what one sample takes, a sentence each."""
+    trained = sum(w.size for w in weights(network) if w.trained)
     macs = sum((_one(r.macs, network) for r in network.rows), start=0)
     activations = sum((_one(product(r.output.shape), network) for r in network.rows), start=0)
-    lines += ["", f"{trained:,} parameters ({_bytes(4 * trained)} in float32)",
-              f"{_shown(macs) or '0'} multiply-adds for each sample",
-              f"{_memory(activations)} of activations for each sample"]  # fmt: skip
-    if per_parameter:
-        entries = [
-            (w.path, str(list(w.shape)), f"{w.size:,}", "" if w.trained else f"buffer, {w.dtype}") for w in found
-        ]
-        lines += ["", *_table((("parameter", "shape", "size", ""), *entries), right=(2,))]
-    return "\n".join(line.rstrip() for line in lines)
+    return [f"{trained:,} parameters ({_bytes(4 * trained)} in float32)",
+            f"{_shown(macs) or '0'} multiply-adds for each sample",
+            f"{_memory(activations)} of activations for each sample"]  # fmt: skip
 
 
 def _one(dim: Dim, network: ir.Network) -> Dim:

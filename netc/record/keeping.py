@@ -46,7 +46,7 @@ class Keeper:
         command: str,
         device: str,
         digests: Callable[[], list[dict[str, Any]]],
-        refresh: Callable[[], None],
+        refresh: Callable[[], object],
     ) -> None:
         self.folder = folder
         self.device = device

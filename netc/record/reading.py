@@ -91,6 +91,12 @@ class Run(NamedTuple):
         values = [row[column] for row in self.rows if math.isfinite(row.get(column, math.nan))]
         return None if not values else min(values) if lower_is_better(column) else max(values)
 
+    def epoch_of_best(self, column: str) -> int | None:
+        """The epoch of a column's best value; that of best.pt where several are equal, else the first of them."""
+        best = self.best(column)
+        found = [int(row.get("epoch", i)) for i, row in enumerate(self.rows, 1) if row.get(column) == best]
+        return self.best_epoch if self.best_epoch in found else found[0] if found else None
+
     def last(self, column: str) -> float | None:
         """The value of a column in the newest epoch."""
         value = self.rows[-1].get(column, math.nan) if self.rows else math.nan

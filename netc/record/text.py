@@ -163,8 +163,8 @@ def _metrics(run: Run) -> list[str]:
 
 
 def _where(run: Run, column: str) -> str:
-    best = run.best(column)
-    return next((str(int(r.get("epoch", i))) for i, r in enumerate(run.rows, 1) if r.get(column) == best), "-")
+    epoch = run.epoch_of_best(column)
+    return "-" if epoch is None else str(epoch)
 
 
 def _epochs(run: Run, width: int, most: int = 20) -> list[str]:

@@ -58,6 +58,7 @@ ORDER = (
     "netc.compiler",
     "netc.mending",
     "netc.sarif",
+    "netc.report",
     "netc.runtime",
     "netc.tables",
     "netc.api",
@@ -65,6 +66,7 @@ ORDER = (
     "netc.cli",
     "netc.cli_fmt",
     "netc.cli_runs",
+    "netc.cli_report",
     "netc.cli_run",
     "netc.__main__",
 )
