@@ -35,6 +35,7 @@ from netc.cli import (
     weights_option,
     write_build,
 )
+from netc.cli_cache import cache as cache  # which registers itself
 from netc.cli_fmt import fmt as fmt  # which registers itself
 from netc.cli_report import finish as finish_report  # whose module registers `report` and `runs`
 from netc.diagnostics import Label, Report
