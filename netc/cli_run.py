@@ -46,7 +46,7 @@ from netc.runtime.errors import UserError
 from netc.source import Source
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from types import ModuleType
 
     from torch import nn
@@ -55,6 +55,7 @@ if TYPE_CHECKING:
     from netc.diagnostics import Diagnostic
     from netc.record.keeping import Keeper
     from netc.runtime.evaluation import Evaluation
+    from netc.runtime.nonfinite import Origin
     from netc.runtime.prediction import Prediction
 
 
@@ -106,7 +107,7 @@ def train(file: str | None, device: str, resume: str | None, settings: dict[str,
         arguments += ["--resume", str(run)]
     page, well = None, False
     try:
-        with _program_errors(program, text, path, script):
+        with _program_errors(program, text, path, script, lambda: _origin(run, device)):
             import torch as torch  # which the script needs anyway; the record names its device and threads
 
             with _keeper(run, program, text, path, script, settings, device):
@@ -199,7 +200,8 @@ def _run_script(script: Path, arguments: list[str], quiet: bool, modules: list[s
 
 @contextlib.contextmanager
 def _program_errors(
-    program: ir.Program, text: str, path: Path, files: compiler.Files | None = None
+    program: ir.Program, text: str, path: Path, files: compiler.Files | None = None,
+    origin: Callable[[], Origin | None] = lambda: None,
 ) -> Iterator[None]:  # fmt: skip
     """Turn the messages that end a script into errors; one about data shows the line that names the data.
 
@@ -213,7 +215,7 @@ def _program_errors(
             if end.code:
                 raise click.exceptions.Exit(int(end.code)) from None
             return
-        _with_place(end.code.removeprefix("error: "), program, text, path)
+        _with_place(end.code.removeprefix("error: "), program, text, path, origin)
     except UserError as problem:
         from netc.runtime.failure import of_python
 
@@ -285,12 +287,22 @@ def _no_weights(problem: OSError) -> UserError:
     )
 
 
-def _with_place(message: str, program: ir.Program, text: str, path: Path) -> None:
+def _origin(run: Path, device: str) -> Origin | None:
+    """Where the numbers of a run stopped being finite."""
+    from netc.runtime.nonfinite import find
+
+    click.echo("the loss is no finite number any more: looking for the layer where that began", err=True)
+    return find(run, device)
+
+
+def _with_place(
+    message: str, program: ir.Program, text: str, path: Path, origin: Callable[[], Origin | None] = lambda: None
+) -> None:
     """Raise an error with the message; where it speaks of the files of a data set, at that data set."""
     if message.startswith("the loss is"):
         from netc.runtime.failure import diverged
 
-        found = diverged(message, program)
+        found = diverged(message, program, origin())
         if found is not None:
             _tell(found, text, path)
     for call in _datasets(program):

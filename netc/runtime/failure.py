@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from netc import ir
     from netc.compiler import Files
+    from netc.runtime.nonfinite import Origin
     from netc.source import Span
 
 # Raised by generated code itself, these say that it is wrong; everything else is of what it is given.
@@ -213,12 +214,34 @@ def _step(line: int, chain: tuple[ir.Call, ...], text: str) -> ir.Call | None:
     return None
 
 
-def diverged(message: str, program: ir.Program) -> Diagnostic | None:
-    """A loss that is no number any more, said of the data and the optimizer; None for another message."""
-    if not message.startswith("the loss is") or program.data is None or program.train is None:
+_ORIGINS = {
+    "output": "is the first to give numbers that are not finite",
+    "weights": "has weights that are no finite numbers any more",
+    "input": "is given data that is not finite",
+    "loss": "is not finite, of outputs that are",
+}
+
+
+def diverged(message: str, program: ir.Program, origin: Origin | None) -> Diagnostic | None:
+    """A loss that is no number any more, said of the layer where that began, where one was found, and of the steps.
+
+    None for another message.
+    """
+    data, train, network = program.data, program.train, program.trained
+    if not message.startswith("the loss is") or data is None or train is None or network is None:
         return None
     report = Report()
-    optimizer = program.train.optimizer.span
-    report.add("E0530", message, program.data.train.span, "trained on this",
-               secondary=[Label(optimizer, "with these steps")])  # fmt: skip
+    steps = Label(train.optimizer.span, "with these steps")
+    if origin is None or origin.what == "input":
+        said = message if origin is None else f"{message}: the network {_ORIGINS['input']}"
+        report.add("E0660", said, data.train.span, "trained on this", secondary=[steps])
+        return report.diagnostics[0]
+    layer = f"`{origin.path}` ({origin.name})" if origin.path else f"`{origin.name}`"
+    line = spans(program).get(origin.line) if origin.line is not None else None
+    span = line or (train.loss.span if origin.what == "loss" else _span(network, origin.path, "", None))
+    report.add(
+        "E0660", f"{message.partition(';')[0]}: {layer} {_ORIGINS[origin.what]}", span,
+        f"in batch {origin.step} after the last checkpoint", secondary=[steps],
+        help="try a smaller `lr`, `clip_grad_norm = 1.0`, or normalised data",
+    )  # fmt: skip
     return report.diagnostics[0]

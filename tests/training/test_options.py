@@ -80,7 +80,7 @@ def mixtures() -> list[dict[str, str]]:
     }  # fmt: skip
     found = []
     while missing:
-        tries = []
+        tries: list[tuple[int, int, dict[str, str], set[Any]]] = []
         for _ in range(60):
             choice = {name: chance.choice(lines) for name, lines in LINES.items()}
             covered = missing & set(itertools.combinations(choice.items(), 2))
@@ -142,7 +142,7 @@ def state(run: Path, name: str = "last.pt") -> dict[str, Any]:
     return found
 
 
-PLAIN = {"augment": (), "schedule": None}
+PLAIN: dict[str, Any] = {"augment": (), "schedule": None}
 NO_DROPOUT = "self.drop = nn.Identity()"
 
 
@@ -161,9 +161,9 @@ def test_accumulated_batches_are_one_large_batch(tmp_path: Path) -> None:
 
 def test_gradients_are_clipped(tmp_path: Path) -> None:
     start = trained(tmp_path / "a", steps=1, **PLAIN)["model"]
-    tiny = 1e-6
+    tiny: Any = 1e-6
     for i, option in enumerate(("clip_grad_norm", "clip_grad_value")):
-        once = trained(tmp_path / str(i), steps=1, **{option: tiny}, **PLAIN)["model"]
+        once = trained(tmp_path / str(i), steps=1, **PLAIN, **{option: tiny})["model"]
         fresh = prepared(tmp_path / f"fresh{i}").module()
         torch.manual_seed(0)
         first = fresh.build_model(torch.device("cpu")).state_dict()
@@ -196,7 +196,7 @@ def test_steps_end_the_run(tmp_path: Path) -> None:
 
 
 def test_it_stops_early(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    options = {"early_stop": ir.EarlyStop(2, "train_loss", 100.0, NOWHERE), **PLAIN}
+    options: dict[str, Any] = {"early_stop": ir.EarlyStop(2, "train_loss", 100.0, NOWHERE), **PLAIN}
     last = trained(tmp_path, 9, **options)
     assert len(last["history"]) == 3, "the first is the best, and two wait"
     assert "no better train loss for 2 epochs" in capsys.readouterr().out
@@ -261,7 +261,12 @@ def test_a_precision_that_is_slower_is_refused(
 
 def test_compiled_networks_train(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     compiled = []
-    monkeypatch.setattr(torch, "compile", lambda model: compiled.append(model) or model)
+
+    def compile_(model: torch.nn.Module) -> torch.nn.Module:
+        compiled.append(model)
+        return model
+
+    monkeypatch.setattr(torch, "compile", compile_)
     trained(tmp_path, 1, compile=True)
     assert len(compiled) == 1
 

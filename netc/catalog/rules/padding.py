@@ -31,6 +31,8 @@ HELD = {
     "uint8": (0, 2**8 - 1),
     **{f"int{bits}": (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1) for bits in (8, 16, 32, 64)},
     "float16": (-65504, 65504),
+    "float32": (-3.4028234663852886e38, 3.4028234663852886e38),
+    "bfloat16": (-3.3895313892515355e38, 3.3895313892515355e38),
 }
 
 
@@ -103,7 +105,10 @@ def _pad_shape(args: Args, inputs: Inputs) -> TensorType | Reject:
 def unheld(value: object, x: TensorType) -> Reject | None:
     """Refuses a constant outside of what the input's dtype holds."""
     low, high = HELD.get(x.dtype, (-inf, inf))
-    if not isinstance(value, int | float) or (low <= value and int(value) <= high):
+    special = isinstance(value, float) and value - value != 0  # infinite or NaN, which floating-point numbers can be
+    if not isinstance(value, int | float) or (special and "float" in x.dtype):
+        return None
+    if not special and low <= value and int(value) <= high:  # torch cuts off what is behind the point
         return None
     reason = f"the input is {x.dtype}, which can't hold the value {value}"
     return Reject("value", f"{low} to {high}", str(value), reason)
