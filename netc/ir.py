@@ -546,6 +546,36 @@ class ParameterGroup(NamedTuple):
     whole: Span
 
 
+class Computed(NamedTuple):
+    """A loss that is computed of several tensors; one that compares the output with the label is a `Call`.
+
+    losses: the losses of torch in it, each under the name that the expressions call it by.
+    training, evaluation: expressions, in which a `Var` is an output, an input or a label; they differ where a term needs
+        an output that exists only in training.
+    outputs, inputs, labels: the names that are used, in the order of their declarations.
+    scale: how the loss of a set follows from those of its batches: "mean" (weighted by samples), "sum", "whole" (it
+        has to be computed of all at once) or "mixed" (it hangs on the size of the batch).
+    compared: the tensors that metrics compare, prediction and target, where there are such.
+    classes: whether the label is the number of a class.
+    """
+
+    losses: tuple[tuple[str, Call], ...]
+    training: Expr
+    evaluation: Expr
+    outputs: tuple[str, ...]
+    inputs: tuple[str, ...]
+    labels: tuple[str, ...]
+    scale: str
+    compared: tuple[str, str] | None
+    classes: bool
+    span: Span
+
+    @property
+    def name(self) -> str:
+        """What it is called in messages."""
+        return self.losses[0][1].name if self.losses else "the loss"
+
+
 class EarlyStop(NamedTuple):
     """The run ends when a column of metrics.csv hasn't become better, by `min_delta` at least, for so many epochs.
 
@@ -603,7 +633,7 @@ class Train(NamedTuple):
     `freeze` are patterns of paths, each with its place; `groups` stand in the order of the file, the last one counts.
     """
 
-    loss: Call
+    loss: Call | Computed
     optimizer: Call
     schedule: Call | None
     epochs: int

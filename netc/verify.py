@@ -73,7 +73,9 @@ def _call(call: ir.Call) -> None:
 
 def _calls(program: ir.Program) -> list[ir.Call]:
     train, data = program.train, program.data
-    found = [] if train is None else [train.loss, train.optimizer, *([train.schedule] if train.schedule else [])]
+    found = [] if train is None else [train.optimizer, *([train.schedule] if train.schedule else [])]
+    if train is not None:
+        found += [train.loss] if isinstance(train.loss, ir.Call) else [call for _, call in train.loss.losses]
     if data is not None:
         found += [c for c in (data.train, data.validation, data.test) if isinstance(c, ir.Call)]
         found += [*data.transform, *data.augment]

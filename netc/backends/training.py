@@ -11,13 +11,13 @@ import re
 from typing import TYPE_CHECKING, NamedTuple
 
 from netc import ir
-from netc.backends import training_options
-from netc.backends import training_pictures
+from netc.backends import training_loss, training_options, training_pictures
 from netc.backends import training_text as pieces
 from netc.backends.layout import Text, call
 from netc.backends.training_data import Part, files_to_ship, folders, parts, phrase
 from netc.backends.training_images import Images, function, images, python
 from netc.backends.training_loop import checkpoint_text, criterion, main_text, model_text
+from netc.catalog.metrics import is_better_high, numbers
 from netc.literals import literal
 
 if TYPE_CHECKING:
@@ -47,10 +47,14 @@ class Plan(NamedTuple):
     outputs: int | None
     channels_last: bool
     torchvision: bool
+    inputs: tuple[ir.Input, ...] = ()
+    results: tuple[ir.Output, ...] = ()
+    output_class: str = ""
 
     @property
     def accuracy(self) -> bool:
-        return "accuracy" in self.train.metrics
+        """Whether the right answers of training are counted."""
+        return "accuracy" in self.train.metrics and all(len(o.type.shape) < 3 for o in self.results)
 
     @property
     def held_out(self) -> bool:
@@ -81,6 +85,8 @@ def emit_program(program: ir.Program) -> tuple[str, tuple[tuple[Path, str], ...]
         outputs=outputs if isinstance(outputs, int) else None,
         channels_last=_has_filters(network.children),
         torchvision=_is_of_torchvision(network.children),
+        results=network.outputs,
+        output_class=_output_class(network.name, program.classes),
     )
     return text, tuple(files_to_ship(data))
 
@@ -95,6 +101,8 @@ def emit(
     outputs: int | None = None,
     channels_last: bool = True,
     torchvision: bool = False,
+    results: tuple[ir.Output, ...] = (),
+    output_class: str = "",
 ) -> str:
     """The text of `train.py`.
 
@@ -105,11 +113,15 @@ def emit(
         outputs: how many classes the network tells apart, where the data set does not say it.
         channels_last: whether the network has two-dimensional convolutions, which are faster in that layout.
         torchvision: whether model.py imports it.
+        results: the network's outputs, and the class of model.py that holds them where there are several.
     """
     found = parts(data)
     sample = found[0].facts.image
     steps = images(data, sample, channels_last)
-    plan = Plan(network, stem, data, train, found, steps, _storage(found, steps), outputs, channels_last, torchvision)
+    plan = Plan(
+        network, stem, data, train, found, steps, _storage(found, steps), outputs, channels_last, torchvision, inputs,
+        results, output_class,
+    )  # fmt: skip
     return _script(plan)
 
 
@@ -122,6 +134,14 @@ def _storage(found: tuple[Part, ...], steps: Images) -> str:
     assert image.width is not None
     count = sum((part.facts.train_size or 0) + (part.facts.test_size or 0) for part in found)
     return "tensor" if count * image.channels * image.height * image.width <= MEMORY else "raw"
+
+
+def _output_class(network: str, classes: tuple[ir.Class, ...]) -> str:
+    """The class of a network's outputs: that of the class that it stands on."""
+    by_name = {made.name: made for made in classes}
+    while network in by_name and by_name[network].base in by_name:
+        network = by_name[network].base
+    return f"{network}Output"
 
 
 def _is_of_torchvision(children: Iterable[ir.Child]) -> bool:
@@ -157,6 +177,7 @@ def _script(plan: Plan) -> str:
         *([_held_out(plan)] if plan.held_out else []),
         _load_data(plan),
         pieces.SHUFFLED.strip("\n"),
+        *([loss] if (loss := training_loss.function(plan)) else []),
     ]
     model = model_text(plan)
     behind = [
@@ -194,8 +215,8 @@ def _docstring(plan: Plan) -> str:
         best = f"the epoch with the {'lowest' if end == 'min' else 'highest'} {column.replace('_', ' ')}"
     elif plan.data.validation is None:
         best = "the epoch with the lowest loss in training, as there is no validation"
-    elif plan.accuracy:
-        best = "the epoch with the highest accuracy on the validation images"
+    elif measured := numbers(plan.train.metrics):
+        best = f"the epoch with the {'highest' if is_better_high(measured[0]) else 'lowest'} {measured[0]} on the validation images"
     else:
         best = "the epoch with the lowest loss on the validation images"
     needed = ["torch", *["torchvision"] * plan.torchvision, "tqdm"]
@@ -267,6 +288,8 @@ def _imports(plan: Plan, code: str, name: str) -> str:
     third.append("from tqdm import tqdm")
     third[1:] = sorted(third[1:], key=lambda line: line.split()[1].lower())
     imported = plan.network if name == plan.network else f"{plan.network} as {name}"
+    if plan.output_class and re.search(rf"\b{plan.output_class}\b", code):
+        imported = f"{imported}, {plan.output_class}"
     return "\n".join([*standard, "", *third, "", "# isort: split", f"from model import {imported}"])
 
 
@@ -295,8 +318,7 @@ def _constants(plan: Plan) -> str:
     steps = plan.images
     bodies = (steps.prepare, steps.training, steps.augment, steps.preprocess)
     more = [c for body in bodies if body for c in body.constants]
-    loss = call(f"nn.{train.loss.name}(", _arguments(train.loss), ")").lines(0, "loss_function = ")
-    return "\n".join([*lines, "", *more, *([""] if more else []), *loss])
+    return "\n".join([*lines, "", *more, *([""] if more else []), *training_loss.constants(train.loss)])
 
 
 def _parameters(plan: Plan) -> list[str]:
@@ -384,12 +406,6 @@ def _settings(plan: Plan) -> list[str]:
         settings[0] = "# A run goes on only with the same settings"
         settings[1:] = call("{", [Text(pair) for pair in pairs.split(", ")], "}").lines(0, "SETTINGS = ")
     return settings
-
-
-def _arguments(step: ir.Call, extra: Iterable[str] = ()) -> list[Text]:
-    types = {p.name: p.type for p in step.entry.params}
-    own = [f"{name}={python(arg.value, types.get(name, 'any'))}" for name, arg in step.args.items()]
-    return [Text(text) for text in (*own, *extra)]
 
 
 # --- reading and images -----------------------------------------------------------------------------------------------

@@ -9,6 +9,8 @@ from __future__ import annotations
 from textwrap import indent
 from typing import TYPE_CHECKING
 
+from netc import ir
+from netc.backends import training_loss, training_metrics
 from netc.backends.layout import Text, call
 from netc.backends.training_images import python
 from netc.backends.training_main import (
@@ -24,21 +26,44 @@ from netc.backends.training_main import (
     UPDATE,
     select,
 )
+from netc.catalog.metrics import is_better_high, metric_of, numbers, task, threshold
 from netc.catalog.training import BY_LOSS, PER_BATCH
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from netc import ir
     from netc.backends.training import Plan
 
 
 def model_text(plan: Plan) -> str:
-    """The functions `build_model`, `predict` and `evaluate`."""
-    text = select(MODEL, words(plan)).replace("@DTYPE@", dtype(plan))
+    """The functions `build_model` and `predict`, those of the metrics, and `evaluate`."""
+    kind, several = training_loss.predicted(plan)
+    chosen = words(plan)
+    model = marked(select(MODEL, chosen), {"PREDICTED": kind, "RETURN": several})
+    pieces = [model, *metric_functions(plan), training_loss.evaluate_text(plan, chosen).strip("\n")]
+    text = "\n\n\n".join(pieces).replace("@DTYPE@", dtype(plan))
     text = text.replace("@IMAGES@", "Pictures" if plan.storage == "files" else "Tensor")
     text = text.replace("@READY@", "raw uint8" if plan.storage == "raw" else "prepared uint8")
-    return text.replace("@OUTPUTS@", f"[N, {'classes' if plan.outputs is None else plan.outputs}]")
+    return text.replace("@OUTPUTS@", "" if several else f" {_shape(plan)}")
+
+
+def _shape(plan: Plan) -> str:
+    """The shape of the one output."""
+    if plan.results and len(plan.results[0].type.shape) != 2:
+        return str(plan.results[0].type)
+    return f"[N, {'classes' if plan.outputs is None else plan.outputs}]"
+
+
+def metric_functions(plan: Plan) -> list[str]:
+    """The functions of the metrics."""
+    return training_metrics.functions(plan.train.metrics, *_labels(plan)) if plan.train.metrics else []
+
+
+def _labels(plan: Plan) -> tuple[str, float, bool]:
+    """What the labels are: the task, above which output one of yes and no is yes, and whether outputs are logs."""
+    loss = plan.train.loss
+    name = loss.name if isinstance(loss, ir.Call) else loss.losses[0][1].name
+    return task(name), threshold(name), name == "NLLLoss"
 
 
 def checkpoint_text(plan: Plan) -> str:
@@ -51,9 +76,9 @@ def main_text(plan: Plan) -> str:
     """The function `main` and its call."""
     heading = "  ".join(title for title, _ in _columns(plan))
     marks = {
-        "LOOP": _loop(plan), "HEADING": heading, "ROW": _row(plan), "OPTIMIZER": _optimizer(plan.train),
+        "LOOP": _loop(plan), "HEADING": heading, "ROW": _row(plan), "OPTIMIZER": _optimizer(plan),
         "PARTS": _parts(plan), "BEST": _best(plan), "STEP_SIZE": step_size(plan), "EVALUATED": evaluated(plan),
-        "WATCHED": _watched(plan).replace("_", " "),
+        "WATCHED": _watched(plan).replace("_", " "), "TEST": _test(plan),
     }  # fmt: skip
     if plan.train.schedule is not None:
         marks["SCHEDULER"] = _scheduler(plan, plan.train.schedule)
@@ -84,11 +109,13 @@ def _loop(plan: Plan) -> str:
     order = "order" if {"midway", "steps"} & chosen else "shuffled(len(labels))"
     order = f"{order}[seen:]" if "midway" in chosen else order
     order += ".to(device)" if "tensor" in chosen else ""
-    share = "loss * len(index) / len(group)"
+    share = "loss" if "sum" in chosen else "loss * len(index) / len(group)"
     several = "accumulate" in chosen
     marks = {
         "BATCH": _batch(plan), "CALLED": "compiled" if plan.train.options.compile else "model",
-        "LOSS": f"({share})" if several else "loss", "SCALED": share if several else "loss",
+        "LOSS": f"({share})" if several and share != "loss" else "loss", "SCALED": share if several else "loss",
+        "RESULT": training_loss.result(plan), "CORRECT": _correct(plan),
+        "COMPUTED": training_loss.step_loss(plan, training_loss.result(plan)),
     }  # fmt: skip
     batch, forward, backward, update, count, recent, after = (
         marked(select(piece, chosen), marks) for piece in (BATCH, FORWARD, BACKWARD, UPDATE, COUNT, RECENT, AFTER)
@@ -134,28 +161,36 @@ def criterion(plan: Plan) -> tuple[str, str]:
         return kept.monitor, direction(kept.monitor)
     if plan.data.validation is None:
         return "train_loss", "min"
-    return ("validation_accuracy", "max") if plan.accuracy else ("validation_loss", "min")
+    first = next(iter(numbers(plan.train.metrics)), "loss")
+    return f"validation_{first}", direction(f"validation_{first}")
 
 
 def direction(column: str) -> str:
     """Whether the greatest or the least of a column is the best."""
-    return "min" if column.endswith("_loss") else "max"
+    return "max" if is_better_high(column.partition("_")[2]) else "min"
 
 
 def _best(plan: Plan) -> str:
     """The line that finds the best row; among equals the one with the lower loss."""
     column, end = criterion(plan)
     key = f'r["{column}"]'
-    part = column.partition("_")[0]
-    if end == "max":
-        key = f'({key}, -r["{part}_loss"])'
+    part, _, name = column.partition("_")
+    if name != "loss":
+        key = f'({key}, {"-" if end == "max" else ""}r["{part}_loss"])'
     lines = call(f"{end}(", [Text("rows"), Text(f"key=lambda r: {key}")], ")").lines(12, "best = ")
     return "\n".join(f"            {line}" for line in lines)
 
 
+def _correct(plan: Plan) -> str:
+    """Which samples of a batch the network tells rightly."""
+    prediction, target = training_loss.compared(plan)
+    of, limit, _ = _labels(plan)
+    return f"{prediction}.argmax(1) == {target}" if of == "classes" else f"({prediction} > {limit:g}) == ({target} > 0.5)"
+
+
 def words(plan: Plan) -> frozenset[str]:
     """What the lines of the pieces ask for."""
-    found = {plan.storage}
+    found = {plan.storage} | training_loss.words(plan)
     found |= {"accuracy"} if plan.accuracy else set()
     found |= {"validation"} if plan.data.validation is not None else set()
     found |= {"test"} if plan.data.test is not None else set()
@@ -202,7 +237,9 @@ def _given(step: ir.Call) -> dict[str, Text]:
     return {name: Text(f"{name}={python(arg.value, types.get(name, 'any'))}") for name, arg in step.args.items()}
 
 
-def _optimizer(train: ir.Train) -> str:
+def _optimizer(plan: Plan) -> str:
+    train = plan.train
+    before = [f"    {line}" for line in training_loss.on_device(train.loss)]
     parameters = "model.parameters()"
     if train.groups:
         parameters = "parameter_groups(model)"
@@ -210,7 +247,7 @@ def _optimizer(train: ir.Train) -> str:
         parameters = "[p for p in model.parameters() if p.requires_grad]"
     items = [Text(parameters), *_given(train.optimizer).values()]
     lines = call(f"torch.optim.{train.optimizer.name}(", items, ")").lines(4, "optimizer = ")
-    return "\n".join(f"    {line}" for line in lines)
+    return "\n".join([*before, *(f"    {line}" for line in lines)])
 
 
 def _scheduler(plan: Plan, schedule: ir.Call) -> str:
@@ -255,18 +292,40 @@ def _columns(plan: Plan) -> list[tuple[str, str]]:
     """The columns of the table: a heading, and how a row fills its width."""
     columns = [("epoch", "{epoch:5}"), ("train loss", "{train_loss:10.4f}")]
     if plan.data.validation is not None:
-        columns.append(("validation loss", "{validation_loss:15.4f}"))
-        columns += [("accuracy", "{accuracy:8.2%}")] if plan.accuracy else []
+        value = "scores['loss']" if plan.train.metrics else "validation_loss"
+        columns.append(("validation loss", f"{{{value}:15.4f}}"))
+        columns += [_column(name) for name in numbers(plan.train.metrics)]
     elif plan.accuracy:
         columns.append(("train accuracy", "{train_accuracy:14.2%}"))
     return [*columns, ("       lr", "{lr:9.3g}"), ("seconds", "{seconds:7.1f}")]
 
 
-def _row(plan: Plan) -> str:
-    cells = [cell for _, cell in _columns(plan)]
-    half = (len(cells) + 1) // 2
-    indent = " " * 16
-    whole = f'{indent}f"{"  ".join(cells)}{{mark}}",'
+def _column(name: str) -> tuple[str, str]:
+    """The column of a metric on the validation images."""
+    width = max(8, len(name))
+    layout = f"{width}.2%" if metric_of(name).share else f"{width}.4f"
+    return f"{name:>{width}}", f"{{scores['{name}']:{layout}}}"
+
+
+def _test(plan: Plan) -> str:
+    """The statement that prints the scores on the test images."""
+    found = ["loss {scores['loss']:.4f}"]
+    for name in numbers(plan.train.metrics):
+        found.append(f"{name} {{scores['{name}']:{'.2%' if metric_of(name).share else '.4f'}}}")
+    whole = f'    print(f"test {", ".join(found)}")'
     if len(whole) <= 88:
         return whole
-    return f'{indent}f"{"  ".join(cells[:half])}  "\n{indent}f"{"  ".join(cells[half:])}{{mark}}",'
+    parts = [f'        f"test {found[0]}, "', *(f'        f"{text}, "' for text in found[1:-1]), f'        f"{found[-1]}",']
+    return "\n".join(["    print(", *parts, "    )"])
+
+
+def _row(plan: Plan) -> str:
+    cells = [cell for _, cell in _columns(plan)]
+    indent, lines, line = " " * 16, [], ""
+    for i, cell in enumerate(cells):
+        end = "  " if i + 1 < len(cells) else "{mark}"
+        if line and len(f'{indent}f"{line}{cell}{end}",') > 88:
+            lines.append(f'{indent}f"{line}"')
+            line = ""
+        line += cell + end
+    return "\n".join([*lines, f'{indent}f"{line}",'])

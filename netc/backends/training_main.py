@@ -51,8 +51,8 @@ groups|    return [{"params": p, **dict(settings)} for settings, p in groups.ite
 groups|
 
 @torch.inference_mode()
-def predict(model: nn.Module, images: @IMAGES@) -> Tensor:
-    """The network's outputs @OUTPUTS@ for @READY@ images."""
+def predict(model: nn.Module, images: @IMAGES@) -> @PREDICTED@:
+    """The network's outputs@OUTPUTS@ for @READY@ images."""
     model.eval()
     device = next(model.parameters()).device
     outputs = []
@@ -67,23 +67,10 @@ files|        batch = torch.cat(images.batch(index)).to(device)
 !autocast|files|        outputs.append(model(preprocess(batch)))
 autocast|files|        ready = preprocess(batch)
 autocast|        with torch.autocast(device.type, dtype=@DTYPE@):
-autocast|            outputs.append(model(ready).float())
-    return torch.cat(outputs)
-
-
-accuracy|def evaluate(
-accuracy|    model: nn.Module,
-accuracy|    images: @IMAGES@,
-accuracy|    labels: Tensor,
-accuracy|) -> tuple[float, float]:
-accuracy|    """The loss and the accuracy over all of the images."""
-!accuracy|def evaluate(model: nn.Module, images: @IMAGES@, labels: Tensor) -> float:
-!accuracy|    """The loss over all of the images."""
-    logits = predict(model, images)
-    loss: float = loss_function(logits, labels).item()
-accuracy|    correct = (logits.argmax(1) == labels).sum().item()
-accuracy|    return loss, correct / len(labels)
-!accuracy|    return loss
+autocast|!outputs|            outputs.append(model(ready).float())
+autocast|outputs|            outputs.append(model(ready))
+!outputs|    return torch.cat(outputs)
+outputs|@RETURN@
 '''
 
 CHECKPOINT = '''
@@ -153,13 +140,13 @@ def restore(path: Path, **parts: Any) -> dict[str, Any]:
 # The lines of a step, which stand deeper where gradients are accumulated or the forward pass has its own precision.
 BATCH = """
 batch = preprocess(@BATCH@)
-tensor|target = labels[index]
-!tensor|target = labels[index.to(device)]
+tensor|labels|target = labels[index]
+!tensor|labels|target = labels[index.to(device)]
 """
 
 FORWARD = """
-logits = @CALLED@(batch)
-loss = loss_function(logits, target)
+@RESULT@ = @CALLED@(batch)
+loss = @COMPUTED@
 """
 
 BACKWARD = """
@@ -181,8 +168,9 @@ counted|step += 1
 """
 
 COUNT = """
-loss_sum += loss.detach() * len(index)
-accuracy|correct += (logits.argmax(1) == target).sum()
+!sum|loss_sum += loss.detach() * len(index)
+sum|loss_sum += loss.detach()
+accuracy|correct += (@CORRECT@).sum()
 seen += len(index)
 if bar.update(len(index)):  # if it was drawn, a few times a second
 accuracy|    bar.set_postfix(
@@ -309,18 +297,19 @@ midway|                position = None
                 bar.close()
                 fail(f"the loss is {train_loss} in epoch {epoch}; try a smaller lr")
 accuracy|            train_accuracy = correct.item() / seen
-validation|accuracy|            validation_loss, accuracy = evaluate(@EVALUATED@, *data["validation"])
-validation|!accuracy|            validation_loss = evaluate(@EVALUATED@, *data["validation"])
+validation|metrics|            scores = evaluate(@EVALUATED@, *data["validation"])
+validation|!metrics|            validation_loss = evaluate(@EVALUATED@, *data["validation"])
 per_epoch|            scheduler.step()
-by_loss|validation|            scheduler.step(validation_loss)
+by_loss|validation|!metrics|            scheduler.step(validation_loss)
+by_loss|validation|metrics|            scheduler.step(scores["loss"])
 by_loss|!validation|            scheduler.step(train_loss)
             seconds = round(time.perf_counter() - started, 3)
             row = {
                 "epoch": epoch,
                 "train_loss": train_loss,
 accuracy|                "train_accuracy": train_accuracy,
-validation|                "validation_loss": validation_loss,
-validation|accuracy|                "validation_accuracy": accuracy,
+validation|metrics|                **{f"validation_{name}": score for name, score in scores.items()},
+validation|!metrics|                "validation_loss": validation_loss,
                 "lr": lr,
                 "seconds": seconds,
             }
@@ -357,10 +346,10 @@ midway|            f"{SAVE_EVERY} steps old. To go on: --resume {run}",
     print(f"best.pt is of epoch {state['epoch']}")
 test|!ema|    model.load_state_dict(state["model"])
 test|ema|    ema.load_state_dict(state["ema"])
-test|accuracy|    test_loss, test_accuracy = evaluate(@EVALUATED@, *data["test"])
-test|accuracy|    print(f"test loss {test_loss:.4f}, accuracy {test_accuracy:.2%}")
-test|!accuracy|    test_loss = evaluate(@EVALUATED@, *data["test"])
-test|!accuracy|    print(f"test loss {test_loss:.4f}")
+test|metrics|    scores = evaluate(@EVALUATED@, *data["test"])
+test|metrics|@TEST@
+test|!metrics|    test_loss = evaluate(@EVALUATED@, *data["test"])
+test|!metrics|    print(f"test loss {test_loss:.4f}")
 
 
 if __name__ == "__main__":

@@ -48,12 +48,11 @@ def check(file: s.File, source: Source, report: Report, stem: str, loader: Loade
         _no_network(file, source, report)
     all_there = all_there and not any(isinstance(d, s.Broken) for d in file.definitions)
     complete = all_there and not session.deferred
-    python = frozenset(unit.python)
-    data, train, trained = _sections(found, networks, complete, unit.constants, file, report, python)
+    data, train, trained = _sections(found, networks, complete, file, report, session, unit)
     if session.deferred and not report.failed:  # all else has passed: now torch is asked
         session = Session(report, probing=True, reserved=_reserved(unit))
         networks, complete = _networks(session, unit, report)
-        data, train, trained = _sections(found, networks, complete, unit.constants, file, report, python)
+        data, train, trained = _sections(found, networks, complete, file, report, session, unit)
     if "train" in found and trained is not None:
         from netc.checker import loss_fit
 
@@ -74,15 +73,15 @@ def check(file: s.File, source: Source, report: Report, stem: str, loader: Loade
 
 
 def _sections(
-    found: Sections, networks: list[ir.Network], complete: bool, constants: dict[str, Any], file: s.File,
-    report: Report, python: frozenset[str],
+    found: Sections, networks: list[ir.Network], complete: bool, file: s.File, report: Report, session: Session,
+    unit: Unit,
 ) -> tuple[ir.Data | None, ir.Train | None, ir.Network | None]:  # fmt: skip
     """The sections as checked; files of a network alone do without the code for them."""
     if not found:
         return None, None, None
     from netc.checker import sections
 
-    return sections.check(found, networks, complete, constants, file, report, python)
+    return sections.check(found, networks, complete, file, report, session, unit)
 
 
 def _reserved(unit: Unit) -> frozenset[str]:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from netc import ir
 from netc import syntax as s
 from netc.catalog.data import dataset_facts
+from netc.catalog.loss_facts import CLASS_LOSSES
 from netc.checker.gaps import attempt
 from netc.checker.graph import classes_row, output_row
 from netc.checker.section_fixes import last_layer
@@ -118,7 +119,15 @@ def _resize(sizes: tuple[Any, ...], wanted: tuple[Any, ...], what: str) -> str:
 
 def _classes(data: ir.Data, train: ir.Train, network: ir.Network, file: s.File, report: Report) -> None:
     """The last layer gives one number for each class."""
-    output, loss = network.output, train.loss
+    loss = train.loss
+    if isinstance(loss, ir.Computed):
+        compared = [o for o in network.outputs if loss.compared is not None and o.name in ("", loss.compared[0])]
+        if loss.classes and compared:
+            _count(data, network._replace(outputs=(compared[0],)), file, report)
+        return
+    if loss.name not in CLASS_LOSSES or len(network.outputs) > 1:
+        return  # which is reported
+    output = network.output
     last = output_row(network)
     place = last.span if last is not None else network.span
     here = Label(place, f"gives {output}")
@@ -139,9 +148,16 @@ def _classes(data: ir.Data, train: ir.Train, network: ir.Network, file: s.File, 
             help="end the network with `Flatten -> name: Linear(classes)`",
         )
         return
-    facts = _facts(data.train)
-    if facts is None or facts.classes is None:
+    _count(data, network, file, report)
+
+
+def _count(data: ir.Data, network: ir.Network, file: s.File, report: Report) -> None:
+    """The first output has as many numbers as there are classes."""
+    facts, output = _facts(data.train), network.output
+    if facts is None or facts.classes is None or len(output.shape) < 2:
         return
+    last = output_row(network)
+    place = last.span if last is not None else network.span
     if same(output.shape[1], facts.classes) is False:
         sets = classes_row(network)
         report.add(

@@ -12,12 +12,15 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from netc import catalog, ir
 from netc import syntax as s
+from netc.checker import loss_terms
 from netc.checker.graph import WEIGHTED, Graph, Step
 from netc.diagnostics import Edit, Fix, Label
 from netc.shapes import product, same
 from netc.source import Span
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from netc.checker.settings import Settings
     from netc.diagnostics import Report
     from netc.source import Source
@@ -71,9 +74,9 @@ def check(
     graph = Graph(network)
     loss = _loss(found)
     if loss is not None and len(network.outputs) > 1:
-        _several(loss, network, report)
-    elif loss is not None:
-        _End(loss, graph, file, source, report).check()
+        loss_terms.several(loss.text, loss.span, network.name, tuple(o.name for o in network.outputs), report)
+    for name, output in _compared(found, loss, network):
+        _End(name, output, graph, file, source, report).check()
     if data is not None:
         _single_values(graph, data, found["data"][1], source, report)
 
@@ -85,22 +88,43 @@ def _loss(found: dict[str, tuple[s.Section, Settings]]) -> s.Name | None:
         return None
     step = setting.value.links[0].step
     callee = step.callee if isinstance(step, s.Call) else step
+    if isinstance(step, s.Call) and any(a.name is None for a in step.arguments):
+        return None  # of named tensors
     return callee if isinstance(callee, s.Name) and catalog.loss(callee.text) is not None else None
 
 
-def _several(loss: s.Name, network: ir.Network, report: Report) -> None:
-    names = ", ".join(f"`{o.name}`" + " (in training)" * o.training for o in network.outputs)
-    report.add(
-        "E0611", f"`{loss.text}` compares one output with the labels, and `{network.name}` has {len(network.outputs)}",
-        loss.span, notes=[f"the outputs are {names}"], help="train a network with one output",
-    )  # fmt: skip
+def _compared(
+    found: dict[str, tuple[s.Section, Settings]], loss: s.Name | None, network: ir.Network
+) -> list[tuple[s.Name, ir.Output]]:
+    """The losses of torch by their names, each with the output that it takes first."""
+    if loss is not None:
+        return [(loss, network.outputs[0])] if len(network.outputs) == 1 else []
+    setting = found["train"][1].get("loss")
+    outputs = {o.name or loss_terms.ALONE: o for o in network.outputs}
+    out: dict[s.Name, ir.Output] = {}
+    for call in _calls(setting.value if setting is not None else ()):
+        first = next((a.value for a in call.arguments if a.name is None), None)
+        if isinstance(call.callee, s.Name) and isinstance(first, s.Name) and first.text in outputs:
+            out[call.callee] = outputs[first.text]
+    return list(out.items())
+
+
+def _calls(expr: Any) -> Iterator[s.Call]:
+    """The calls in an expression."""
+    if isinstance(expr, s.Call):
+        yield expr
+    for item in expr if isinstance(expr, tuple) else ():
+        yield from _calls(item)
 
 
 class _End:
     """The steps from the last one with weights or an activation up to the loss."""
 
-    def __init__(self, loss: s.Name, graph: Graph, file: s.File, source: Source, report: Report) -> None:
+    def __init__(
+        self, loss: s.Name, output: ir.Output, graph: Graph, file: s.File, source: Source, report: Report
+    ) -> None:  # fmt: skip
         self.loss = loss
+        self.output = output
         self.graph = graph
         self.file = file
         self.source = source
@@ -122,7 +146,7 @@ class _End:
 
     def _followed(self) -> tuple[Step | None, list[Step]]:
         """The step that makes the values of the output, and those behind it, which leave them as they are."""
-        number = self.graph.output(self.graph.network.outputs[0])
+        number = self.graph.output(self.output)
         passed: list[Step] = []
         while number is not None:
             step = self.graph.step(number)

@@ -7,17 +7,20 @@ against each other and the network.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from netc import ir
 from netc import syntax as s
-from netc.checker import crosschecks, overlaps, train_options, training_checks, transforms
+from netc.checker import crosschecks, loss_checks, overlaps, train_options, training_checks, transforms
 from netc.checker.data_section import DataReader
-from netc.checker.gaps import attempt
+from netc.checker.gaps import GAP, attempt
+from netc.checker.loss_terms import Pending
 from netc.checker.train_section import TrainReader
 
 if TYPE_CHECKING:
+    from netc.checker.session import Session
     from netc.checker.settings import Settings
+    from netc.checker.units import Unit
     from netc.diagnostics import Report
     from netc.source import Span
 
@@ -26,12 +29,13 @@ def check(
     found: dict[str, tuple[s.Section, Settings]],
     networks: list[ir.Network],
     complete: bool,
-    constants: dict[str, Any],
     file: s.File,
     report: Report,
-    python: frozenset[str] = frozenset(),
+    session: Session,
+    unit: Unit,
 ) -> tuple[ir.Data | None, ir.Train | None, ir.Network | None]:
     """Check both sections, and how they fit the network. `complete` says that every network was understood."""
+    python, constants = frozenset(unit.python), unit.constants
     of_data, of_train = DataReader(report, constants, python), TrainReader(report, constants, python)
     misspelt_section = any(d.code == "E0501" for d in report.errors)
     data = train = None
@@ -49,6 +53,13 @@ def check(
                 help="add one, as in `data { train = Digits(); transform = ToTensor; batch_size = 64 }`",
             )
         trained, ambiguous = of_train.network(section, settings, networks, complete)
+    pending: object = None if train is None else train.loss
+    if train is not None and isinstance(pending, Pending):
+        known = data is not None and trained is not None and not ambiguous
+        loss = loss_checks.computed(pending, data, trained, session, unit, report) if known else GAP
+        train = train._replace(loss=loss)
+    if data is not None and train is not None:
+        attempt(loss_checks.check, data, train, trained if not ambiguous else None, report)
     if data is not None:
         attempt(overlaps.check, data, {key: value.value.span for key, value in found["data"][1].items()}, report)
         attempt(transforms.check, data, of_data.places, report)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from netc import ir
 from netc import syntax as s
 from netc.catalog.entry import REQUIRED, Entry, Param
+from netc.catalog.metrics import is_better_high, numbers
 from netc.checker.expressions import ERROR
 from netc.checker.habits import number_help
 from netc.checker.section_reader import Reader, values_of
@@ -198,8 +199,9 @@ def check(train: ir.Train, data: ir.Data, settings: Settings, report: Report) ->
 
 def monitored(train: ir.Train, data: ir.Data) -> dict[str, str]:
     """The columns of metrics.csv that can be watched, each with its better end, "min" or "max"."""
-    found = {}
-    for part in ("train", *(["validation"] if data.validation is not None else [])):
-        found[f"{part}_loss"] = "min"
-        found |= {f"{part}_{name}": "max" for name in train.metrics}
+    found = {"train_loss": "min"}
+    found |= {"train_accuracy": "max"} if "accuracy" in train.metrics else {}
+    if data.validation is not None:
+        names = ("loss", *numbers(train.metrics))
+        found |= {f"validation_{name}": "max" if is_better_high(name) else "min" for name in names}
     return found

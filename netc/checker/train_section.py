@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from netc import catalog, ir
 from netc import syntax as s
+from netc.catalog import loss_facts
 from netc.checker import section_fixes
 from netc.checker.expressions import ERROR
 from netc.checker.habits import first_of_torch
@@ -30,7 +31,6 @@ METRICS = ("accuracy",)
 # Schedulers that take functions or other schedulers, and optimizers that need more than gradients.
 _LATER_SCHEDULERS = {"LambdaLR", "MultiplicativeLR", "SequentialLR", "ChainedScheduler"}
 _LATER_OPTIMIZERS = {"LBFGS", "SparseAdam", "Muon"}
-_CLASS_LOSSES = {"CrossEntropyLoss", "NLLLoss", "MultiMarginLoss"}
 
 
 class TrainReader(OptionsReader):
@@ -74,36 +74,25 @@ class TrainReader(OptionsReader):
         return read_freeze(chain, self.evaluator, self.places)
 
     def loss(self, key: str, chain: s.Chain) -> Any:
+        from netc.checker import loss_terms
+
         step = self.single(chain, "a loss")
-        callee = step.callee if isinstance(step, s.Call) else step
         if step is ERROR:
             return ERROR
-        if isinstance(step, s.Binary):
-            return self.evaluator.not_yet(chain.span, "a loss that is computed from several")
+        if loss_terms.is_computed(step, self.python | self.evaluator.env.keys()):
+            return loss_terms.Pending(step)
+        callee = step.callee if isinstance(step, s.Call) else step
         entry = self.named(callee, chain, "loss", catalog.loss, catalog.losses)
-        if entry is ERROR:
+        if entry is ERROR or loss_terms.refused(entry.name, callee.span, self.report):
             return ERROR
-        if isinstance(step, s.Call) and any(a.name is None for a in step.arguments):
-            return self.evaluator.not_yet(chain.span, "a loss of named tensors")
-        if entry.name not in _CLASS_LOSSES:
-            return self._other_loss(entry, callee.span)
-        call = self.call(entry, step)
-        if call is not ERROR and call.get("reduction") != "mean":
-            return self.evaluator.not_yet(self.spans["reduction"], "a loss that is not the mean over the batch")
+        call = self.call(loss_facts.constructor(entry), step)
+        if call is not ERROR and call.get("reduction") == "none":
+            self.report.add(
+                "E0628", "a loss is one number, and this gives one for each sample", self.spans["reduction"],
+                help=f"leave `reduction` out, or compute the number: `mean({entry.name}(…))`",
+            )  # fmt: skip
+            return ERROR
         return call
-
-    def _other_loss(self, entry: Entry, span: Span) -> Any:
-        """A loss that doesn't compare logits with class indices, which is what the data sets of today have."""
-        from netc.checker.loss_fit import instead_of
-
-        self.report.add(
-            "E0601",
-            f"`{entry.name}` does not compare an output with class labels",
-            span,
-            notes=["the labels of this version's data sets are class indices, [N] int64"],
-            help=instead_of(entry.name) or f"use one of {', '.join(sorted(_CLASS_LOSSES))}",
-        )
-        return ERROR
 
     def optimizer(self, key: str, chain: s.Chain) -> Any:
         step = chain.links[0].step

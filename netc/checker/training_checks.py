@@ -31,10 +31,16 @@ CODES = {"early": "W0823", "late": "W0824", "wrong": "W0825"}
 
 def check(data: ir.Data | None, train: ir.Train, network: ir.Network | None, places: Places, report: Report) -> None:
     """Report what is wrong with the arguments, and then with the schedule."""
-    attempt(_arguments, train.loss, facts.loss_reject, places, report)
+    attempt(_losses, train, places, report)
     attempt(_arguments, train.optimizer, facts.optimizer_reject, places, report)
     attempt(_length, data, train, network, places, report)
     attempt(_no_rate, train, places, report)
+
+
+def _losses(train: ir.Train, places: Places, report: Report) -> None:
+    loss = train.loss
+    for call in (loss,) if isinstance(loss, ir.Call) else (c for _, c in loss.losses):
+        _arguments(call, facts.loss_reject, places, report)
 
 
 def _arguments(call: ir.Call, judge: Judge, places: Places, report: Report) -> None:

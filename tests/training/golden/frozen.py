@@ -172,16 +172,19 @@ def predict(model: nn.Module, images: Tensor) -> Tensor:
     return torch.cat(outputs)
 
 
-def evaluate(
-    model: nn.Module,
-    images: Tensor,
-    labels: Tensor,
-) -> tuple[float, float]:
-    """The loss and the accuracy over all of the images."""
+def accuracy(logits: Tensor, labels: Tensor) -> float:
+    """The share of the labels that have the highest output."""
+    correct: int = (logits.argmax(1) == labels).sum().item()
+    return correct / labels.numel()
+
+
+def evaluate(model: nn.Module, images: Tensor, labels: Tensor) -> dict[str, float]:
+    """The loss and the metrics over all of the images."""
     logits = predict(model, images)
-    loss: float = loss_function(logits, labels).item()
-    correct = (logits.argmax(1) == labels).sum().item()
-    return loss, correct / len(labels)
+    return {
+        "loss": loss_function(logits, labels).item(),
+        "accuracy": accuracy(logits, labels),
+    }
 
 
 def new_run() -> Path:
@@ -406,15 +409,14 @@ def main(arguments: list[str] | None = None) -> None:
                 bar.close()
                 fail(f"the loss is {train_loss} in epoch {epoch}; try a smaller lr")
             train_accuracy = correct.item() / seen
-            validation_loss, accuracy = evaluate(model, *data["validation"])
+            scores = evaluate(model, *data["validation"])
             scheduler.step()
             seconds = round(time.perf_counter() - started, 3)
             row = {
                 "epoch": epoch,
                 "train_loss": train_loss,
                 "train_accuracy": train_accuracy,
-                "validation_loss": validation_loss,
-                "validation_accuracy": accuracy,
+                **{f"validation_{name}": score for name, score in scores.items()},
                 "lr": lr,
                 "seconds": seconds,
             }
@@ -430,8 +432,8 @@ def main(arguments: list[str] | None = None) -> None:
             history = rows
             mark = "  best" if best is row else ""
             bar.write(
-                f"{epoch:5}  {train_loss:10.4f}  {validation_loss:15.4f}  "
-                f"{accuracy:8.2%}  {lr:9.3g}  {seconds:7.1f}{mark}",
+                f"{epoch:5}  {train_loss:10.4f}  {scores['loss']:15.4f}  "
+                f"{scores['accuracy']:8.2%}  {lr:9.3g}  {seconds:7.1f}{mark}",
             )
             sys.stdout.flush()
     except KeyboardInterrupt:
@@ -447,8 +449,8 @@ def main(arguments: list[str] | None = None) -> None:
     state = load(run / "best.pt")
     print(f"best.pt is of epoch {state['epoch']}")
     model.load_state_dict(state["model"])
-    test_loss, test_accuracy = evaluate(model, *data["test"])
-    print(f"test loss {test_loss:.4f}, accuracy {test_accuracy:.2%}")
+    scores = evaluate(model, *data["test"])
+    print(f"test loss {scores['loss']:.4f}, accuracy {scores['accuracy']:.2%}")
 
 
 if __name__ == "__main__":

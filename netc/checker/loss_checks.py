@@ -1,0 +1,87 @@
+"""Whether the loss can compare the network's output with the labels of the data.
+
+In: the sections as checked, and the trained network where it is known. Out: for a loss that is computed its
+`ir.Computed`; for one that is named, what it can't compare, in the report.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from netc import ir
+from netc.catalog import loss_facts as facts
+from netc.checker import loss_terms, samples
+from netc.checker.gaps import GAP, attempt
+from netc.checker.values import Tensor
+from netc.shapes import Reject
+from netc.source import Span
+
+if TYPE_CHECKING:
+    from netc.checker.session import Session
+    from netc.checker.units import Unit
+    from netc.diagnostics import Report
+
+
+def computed(
+    pending: loss_terms.Pending, data: Any, network: Any, session: Session, unit: Unit, report: Report
+) -> Any:  # fmt: skip
+    """The loss as checked: a `Call` where it compares the one output with the label; a gap where it is wrong."""
+    made: list[ir.Call | ir.Computed] = []
+
+    def follow() -> None:
+        labels = samples.labels(data, network, loss_terms.compares_classes(pending.expr))
+        found = None if labels is None else loss_terms.follow(pending.expr, network, labels, session, unit, report)
+        if found is not None:
+            made.append(_named(found, network) or found)
+
+    attempt(follow)
+    return made[0] if made else GAP
+
+
+def _named(loss: ir.Computed, network: ir.Network) -> ir.Call | None:
+    """The loss of torch that compares the one output with the label, where that is all."""
+    expr = loss.training
+    if len(network.outputs) != 1 or not isinstance(expr, ir.Function) or expr.callee not in dict(loss.losses):
+        return None
+    given = [a.name if isinstance(a, ir.Var) else "" for _, a in expr.arguments]
+    return loss.losses[0][1] if given == [*loss.outputs, *loss.labels] and len(loss.labels) == 1 else None
+
+
+def check(data: ir.Data, train: ir.Train, network: ir.Network | None, report: Report) -> None:
+    """Report a loss that doesn't compare an output with such labels."""
+    loss = train.loss
+    if not isinstance(loss, ir.Call):
+        return
+    name = Span(loss.span.start, loss.span.start + len(loss.name))
+    if len(facts.tensors(loss.name).names) != 2:
+        listed = facts.tensors(loss.name).listed
+        report.add("E0629", f"`{loss.name}` takes {listed}", name, help=f"name them: `{loss.name}({listed})`")
+    elif samples.of_classes(data) and loss.name not in facts.CLASS_LOSSES:
+        _not_of_classes(loss.name, name, report)
+    elif network is not None and len(network.outputs) == 1 and samples.of_classes(data) is not True:
+        _types(loss, data, network, report)
+
+
+def _types(loss: ir.Call, data: ir.Data, network: ir.Network, report: Report) -> None:
+    labels = samples.labels(data, network, loss.name in facts.CLASS_LOSSES)
+    if labels is None or len(labels) != 1:
+        return
+    output, (label,) = network.outputs[0], labels.values()
+    values = {p.name: loss.get(p.name) for p in loss.entry.params}
+    reject = facts.loss_type(loss.name, values, (output.type, label))
+    if isinstance(reject, Reject):
+        given = tuple(Tensor(ir.Var(n, t), t) for n, t in (("output", output.type), ("label", label)))
+        loss_terms.misfit(loss.name, reject, loss.span, given, report)
+
+
+def _not_of_classes(name: str, span: Span, report: Report) -> None:
+    """A loss that doesn't compare an output with the numbers of classes."""
+    from netc.checker.loss_fit import instead_of
+
+    report.add(
+        "E0601",
+        f"`{name}` does not compare an output with class labels",
+        span,
+        notes=["the labels of the data are the numbers of classes, [N] int64"],
+        help=instead_of(name) or f"use one of {', '.join(sorted(facts.CLASS_LOSSES))}",
+    )
