@@ -550,8 +550,8 @@ class Computed(NamedTuple):
     """A loss that is computed of several tensors; one that compares the output with the label is a `Call`.
 
     losses: the losses of torch in it, each under the name that the expressions call it by.
-    training, evaluation: expressions, in which a `Var` is an output, an input or a label; they differ where a term needs
-        an output that exists only in training.
+    training, evaluation: expressions, in which a `Var` is an output, an input or a label; they differ where a term
+        needs an output that exists only in training.
     outputs, inputs, labels: the names that are used, in the order of their declarations.
     scale: how the loss of a set follows from those of its batches: "mean" (weighted by samples), "sum", "whole" (it
         has to be computed of all at once) or "mixed" (it hangs on the size of the batch).

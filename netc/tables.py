@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from netc.catalog.metrics import metric_of
+
 if TYPE_CHECKING:
     from netc.backends.onnx import ExportReport
     from netc.runtime.evaluation import Evaluation
@@ -13,17 +15,20 @@ _PAIRS = 10  # of classes taken for each other, where the whole matrix is too wi
 
 
 def evaluation_text(result: Evaluation, weights: str) -> str:
-    """Loss and accuracy, a line for each class, and the confusion matrix or its greatest entries."""
+    """Loss and metrics, a line for each class, and the confusion matrix or its greatest entries."""
     epoch = f", epoch {result.epoch}" if result.epoch is not None else ""
-    lines = [
-        f"{weights}{epoch}, on {result.images} {result.part} images",
-        "",
-        f"loss      {result.loss:.4f}",
-        f"accuracy  {result.accuracy:.2%}  ({result.correct} of {result.images})",
-        "",
-    ]
+    rows = {"loss": f"{result.loss:.4f}"}
+    if result.accuracy is not None:
+        rows["accuracy"] = f"{result.accuracy:.2%}  ({result.correct} of {result.images})"
+    for name, value in result.metrics.items():
+        rows.setdefault(name, f"{value:.2%}" if metric_of(name).share else f"{value:.4f}")
+    head = max(map(len, rows))
+    lines = [f"{weights}{epoch}, on {result.images} {result.part} images", ""]
+    lines += [f"{name:{head}}  {value}" for name, value in rows.items()]
+    if not result.classes:
+        return "\n".join(lines)
     width = max(5, *(len(c.name) for c in result.classes))
-    lines.append(f"{'class':{width}}  precision  recall  images")
+    lines += ["", f"{'class':{width}}  precision  recall  images"]
     lines += [
         f"{c.name:{width}}  {_share(c.precision):>9}  {_share(c.recall):>6}  {c.images:6}" for c in result.classes
     ]

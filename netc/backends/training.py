@@ -216,7 +216,8 @@ def _docstring(plan: Plan) -> str:
     elif plan.data.validation is None:
         best = "the epoch with the lowest loss in training, as there is no validation"
     elif measured := numbers(plan.train.metrics):
-        best = f"the epoch with the {'highest' if is_better_high(measured[0]) else 'lowest'} {measured[0]} on the validation images"
+        most = "highest" if is_better_high(measured[0]) else "lowest"
+        best = f"the epoch with the {most} {measured[0]} on the validation images"
     else:
         best = "the epoch with the lowest loss on the validation images"
     needed = ["torch", *["torchvision"] * plan.torchvision, "tqdm"]

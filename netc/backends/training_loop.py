@@ -185,7 +185,9 @@ def _correct(plan: Plan) -> str:
     """Which samples of a batch the network tells rightly."""
     prediction, target = training_loss.compared(plan)
     of, limit, _ = _labels(plan)
-    return f"{prediction}.argmax(1) == {target}" if of == "classes" else f"({prediction} > {limit:g}) == ({target} > 0.5)"
+    return (
+        f"{prediction}.argmax(1) == {target}" if of == "classes" else f"({prediction} > {limit:g}) == ({target} > 0.5)"
+    )
 
 
 def words(plan: Plan) -> frozenset[str]:
@@ -315,7 +317,11 @@ def _test(plan: Plan) -> str:
     whole = f'    print(f"test {", ".join(found)}")'
     if len(whole) <= 88:
         return whole
-    parts = [f'        f"test {found[0]}, "', *(f'        f"{text}, "' for text in found[1:-1]), f'        f"{found[-1]}",']
+    parts = [
+        f'        f"test {found[0]}, "',
+        *(f'        f"{text}, "' for text in found[1:-1]),
+        f'        f"{found[-1]}",',
+    ]
     return "\n".join(["    print(", *parts, "    )"])
 
 

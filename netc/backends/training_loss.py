@@ -16,8 +16,8 @@ from netc.backends.training_images import python
 from netc.backends.training_main import select
 from netc.backends.training_metrics import calls
 from netc.catalog.loss_facts import scale
-from netc.checker.loss_terms import ALONE
 from netc.catalog.metrics import numbers
+from netc.checker.loss_terms import ALONE
 from netc.identifiers import python_name
 from netc.node import replace
 from netc.shapes import TensorType
@@ -321,13 +321,21 @@ def evaluate_text(plan: Plan, chosen: frozenset[str]) -> str:
     text = text.replace("@SIZE@", "BATCH_SIZE" if scale_ == "mixed" else "EVALUATION_BATCH")
     text = text.replace("@OUTPUT@", output).replace("@LOSS@", loss)
     text = text.replace("@PREDICTION@", prediction).replace("@TARGET@", target).replace("@LOGITS@", logits)
-    text = text.replace("@ALL@", _all_inputs(plan)).replace("@RESULT@", "dict[str, float]" if plan.train.metrics else "float")
-    return _wrapped(text.replace("@SCORES@", _scores(plan, value, (logits, "labels") if batched else (prediction, target))))
+    text = text.replace("@ALL@", _all_inputs(plan)).replace(
+        "@RESULT@", "dict[str, float]" if plan.train.metrics else "float"
+    )
+    return _wrapped(
+        text.replace("@SCORES@", _scores(plan, value, (logits, "labels") if batched else (prediction, target)))
+    )
 
 
 def _all_inputs(plan: Plan) -> str:
     """What the network takes, of all images of a set."""
-    whole = {"tensor": "images", "raw": "prepare(images)", "files": "torch.cat(images.batch(torch.arange(len(images))))"}
+    whole = {
+        "tensor": "images",
+        "raw": "prepare(images)",
+        "files": "torch.cat(images.batch(torch.arange(len(images))))",
+    }
     return f"preprocess({whole[plan.storage]}.to(labels.device))"
 
 

@@ -158,7 +158,8 @@ _MEANS = {
 _MICRO = {
     "precision": "    share: float = (hits.sum() / called.sum().clamp(min=1)).item()\n    return share",
     "recall": "    share: float = (hits.sum() / there.sum().clamp(min=1)).item()\n    return share",
-    "f1": "    both = (called + there).sum().clamp(min=1)\n    share: float = (2 * hits.sum() / both).item()\n    return share",
+    "f1": "    both = (called + there).sum().clamp(min=1)\n"
+    "    share: float = (2 * hits.sum() / both).item()\n    return share",
 }
 _TAKEN = {"hits": "matrix.diagonal()", "called": "matrix.sum(0)", "there": "matrix.sum(1)"}
 _OVER = {
@@ -173,7 +174,9 @@ def calls(columns: tuple[str, ...], prediction: str, target: str) -> list[tuple[
     found = []
     for column in numbers(columns):
         top = re.fullmatch(r"top(\d+)", column)
-        found.append((column, f"top_accuracy({prediction}, {target}, {top[1]})" if top else f"{column}({prediction}, {target})"))
+        found.append(
+            (column, f"top_accuracy({prediction}, {target}, {top[1]})" if top else f"{column}({prediction}, {target})")
+        )
     return found
 
 
@@ -203,5 +206,7 @@ def _filled(text: str, name: str, mean: str, suffix: str, task: str) -> str:
     used = [w for w in _TAKEN if re.search(rf"\b{w}\b", text.partition('"""\n')[2])]
     unpacked = f"    {', '.join(used)} = {', '.join(_TAKEN[w] for w in used)}"
     text = text.replace("@CLASSES@", unpacked)
-    text = text.replace("@COUNTS@", f"    {', '.join(w if w in used else '_' for w in _TAKEN)} = counts(logits, labels)")
+    text = text.replace(
+        "@COUNTS@", f"    {', '.join(w if w in used else '_' for w in _TAKEN)} = counts(logits, labels)"
+    )
     return text.replace("@OVER_ALL@", over_all)

@@ -88,7 +88,7 @@ def scale(name: str, args: Args) -> str:
 
 
 def loss_type(name: str, args: Args, given: Types) -> Given:
-    """What a loss gives for these tensors: a number, `[]`, or with `reduction="none"` one for each sample or element."""
+    """What a loss gives for these tensors: one number, or with `reduction="none"` one for each sample or element."""
     for which, type_ in zip(tensors(name).names[:1], given, strict=False):
         if type_.dtype not in FLOATS:
             return Reject(None, "a floating-point tensor", str(type_), f"its `{which}` is {type_.dtype}")
@@ -233,7 +233,9 @@ def _ctc(name: str, args: Args, given: Types) -> Given:
     for which, other in zip(("input_lengths", "target_lengths"), lengths, strict=True):
         if not _equal(other.shape, batch):
             wanted = TensorType(batch)
-            return Reject(None, _text(wanted), _text(other), f"its {which} are {_text(other)} where {_text(wanted)} fits")
+            return Reject(
+                None, _text(wanted), _text(other), f"its {which} are {_text(other)} where {_text(wanted)} fits"
+            )
     if len(targets.shape) == 2 and not _equal(targets.shape[:1], batch):
         return Reject(None, "[N, S]", _text(targets), f"its targets are {_text(targets)} for {_text(log_probs)}")
     return TensorType(batch, log_probs.dtype)

@@ -14,8 +14,8 @@ from typing import NamedTuple
 class Metric(NamedTuple):
     """What a metric is.
 
-    tasks: of which it tells something: "classes" (one class of several), "binary" (yes or no, for one thing or several),
-        "numbers".
+    tasks: of which it tells something: "classes" (one class of several), "binary" (yes or no, for one thing or
+        several), "numbers".
     best: "max" or "min"; "" for what is no number.
     share: whether it is a share of all, which people read in per cent.
     """

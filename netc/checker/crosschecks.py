@@ -13,7 +13,7 @@ from netc import ir
 from netc import syntax as s
 from netc.catalog.data import dataset_facts
 from netc.catalog.loss_facts import CLASS_LOSSES
-from netc.checker.gaps import attempt
+from netc.checker.gaps import GAP, attempt
 from netc.checker.graph import classes_row, output_row
 from netc.checker.section_fixes import last_layer
 from netc.checker.transforms import augmented_chain, follow, image_text
@@ -124,6 +124,9 @@ def _classes(data: ir.Data, train: ir.Train, network: ir.Network, file: s.File, 
         compared = [o for o in network.outputs if loss.compared is not None and o.name in ("", loss.compared[0])]
         if loss.classes and compared:
             _count(data, network._replace(outputs=(compared[0],)), file, report)
+        return
+    if loss is GAP:
+        _count(data, network, file, report)
         return
     if loss.name not in CLASS_LOSSES or len(network.outputs) > 1:
         return  # which is reported

@@ -33,9 +33,21 @@ def computed(
         found = None if labels is None else loss_terms.follow(pending.expr, network, labels, session, unit, report)
         if found is not None:
             made.append(_named(found, network) or found)
+            _unused(found, network, report)
 
     attempt(follow)
     return made[0] if made else GAP
+
+
+def _unused(loss: ir.Computed, network: ir.Network, report: Report) -> None:
+    """Outputs that are no part of the loss."""
+    unused = [o.name for o in network.outputs if o.name and o.name not in loss.outputs]
+    if unused:
+        named = " and ".join(f"`{name}`" for name in unused)
+        report.add(
+            "W0836", f"the loss has no part in {named}: what only that needs is not trained", loss.span,
+            help="add a term for it, or leave the output out",
+        )  # fmt: skip
 
 
 def _named(loss: ir.Computed, network: ir.Network) -> ir.Call | None:

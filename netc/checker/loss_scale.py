@@ -1,8 +1,8 @@
 """How the loss of a whole set follows from the losses of its batches.
 
 In: a loss as an expression of outputs, inputs and labels. Out: "mean" (that of the set is the mean of those of the
-batches, weighted by samples), "sum" (it is their sum), "whole" (it has to be computed of all samples at once) or "mixed"
-(it hangs on the size of the batch). Guarantees: "mean" and "sum" are exact.
+batches, weighted by samples), "sum" (it is their sum), "whole" (it has to be computed of all samples at once) or
+"mixed" (it hangs on the size of the batch). Guarantees: "mean" and "sum" are exact.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """A loss that is computed of outputs, inputs and labels: `CrossEntropyLoss(logits, label) + 0.3 * mean(exp(logvar))`.
 
-In: the expression as parsed, the trained network, and what a label is. Out: an `ir.Computed`, or None with the reason in
-the report. Guarantees: every term has its type, checked as `forward` is; the whole is one number; what evaluation lacks
+In: the expression as parsed, the trained network, and what a label is. Out: an `ir.Computed`, or None with the reason
+in the report. Guarantees: every term has its type, checked as `forward` is; the whole is one number; what evaluation lacks
 is left out of its form. Leaves to others: a loss that is only named (`train_section`), and how the network ends
 (`loss_fit`).
 """

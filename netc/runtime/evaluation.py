@@ -1,4 +1,4 @@
-"""How well a trained network does: loss, accuracy, and every class for itself.
+"""How well a trained network does: loss, metrics, and every class for itself.
 
 In: the training script as a module, a checkpoint, a device. Out: an `Evaluation` over all images of a part.
 Guarantees: the images are read, prepared and split by the very code of training; counts are exact.
@@ -7,7 +7,7 @@ Leaves printing to the command line.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from netc.runtime.errors import UserError
 from netc.runtime.script import load_network, script_errors
@@ -15,6 +15,8 @@ from netc.runtime.script import load_network, script_errors
 if TYPE_CHECKING:
     from pathlib import Path
     from types import ModuleType
+
+    from torch import Tensor, nn
 
 
 class ClassResult(NamedTuple):
@@ -34,6 +36,8 @@ class Evaluation(NamedTuple):
 
     part: "test" where the program has test data, else "validation", else "train".
     epoch: that of the checkpoint, where it says one.
+    metrics: those that the program declares, by the names of their columns.
+    accuracy, correct: None where the labels are no classes; then there are no `classes` and no `confusion` either.
     confusion: a row for each true class, a column for each predicted one.
     """
 
@@ -41,10 +45,11 @@ class Evaluation(NamedTuple):
     images: int
     epoch: int | None
     loss: float
-    accuracy: float
-    correct: int
+    accuracy: float | None
+    correct: int | None
     classes: tuple[ClassResult, ...]
     confusion: tuple[tuple[int, ...], ...]
+    metrics: dict[str, float]
 
 
 def evaluate(script: ModuleType, weights: Path, device: str = "auto", part: str | None = None) -> Evaluation:
@@ -59,35 +64,52 @@ def evaluate(script: ModuleType, weights: Path, device: str = "auto", part: str 
     Raises:
         UserError: if data, device or weights are not there or do not fit.
     """
-    import torch
-
     network, checkpoint = load_network(script, weights, device)
+    where = next(network.parameters()).device
     with script_errors():
         data = script.load_data()
         chosen = part or next(name for name in ("test", "validation", "train") if name in data)
         if chosen not in data:
             raise UserError(f"the program has no {chosen} data", help=f"it has {', '.join(data)}")
         images, labels = data[chosen]
-        outputs = script.predict(network, images).cpu()
-    loss = script.loss_function(outputs, labels).item()
-    count = outputs.shape[1]
-    if int(labels.max()) >= count:
-        raise UserError(f"the data has the label {int(labels.max())}, and the network tells {count} classes apart")
-    confusion = torch.bincount(labels * count + outputs.argmax(1), minlength=count * count).view(count, count)
+        confusion = _confusion(script, network, images, labels)
+        found = script.evaluate(network, images, labels.to(where))
+    scores = dict(found) if isinstance(found, dict) else {"loss": found}
+    loss = scores.pop("loss")
     names = checkpoint.get("classes")
+    count = len(confusion)
     names = names if isinstance(names, list) and len(names) == count else [str(i) for i in range(count)]
-    correct = int(confusion.diagonal().sum())
+    correct = sum(confusion[i][i] for i in range(count)) if confusion else None
     epoch = checkpoint.get("epoch")
     return Evaluation(
         chosen,
         len(labels),
         epoch if isinstance(epoch, int) else None,
         loss,
-        correct / len(labels),
+        None if correct is None else correct / len(labels),
         correct,
-        tuple(_class(str(names[i]), i, confusion.tolist()) for i in range(count)),
-        tuple(tuple(row) for row in confusion.tolist()),
+        tuple(_class(str(names[i]), i, confusion) for i in range(count)),
+        tuple(map(tuple, confusion)),
+        scores,
     )
+
+
+def _confusion(script: ModuleType, network: nn.Module, images: Any, labels: Tensor) -> list[list[int]]:
+    """How often each class was taken for each; empty where the loss compares no classes, or several outputs."""
+    from torch import nn
+
+    losses = (nn.CrossEntropyLoss, nn.NLLLoss, nn.MultiMarginLoss)
+    if not any(isinstance(value, losses) for value in vars(script).values()) or labels.ndim != 1:
+        return []
+    outputs = script.predict(network, images)
+    if isinstance(outputs, tuple) or outputs.ndim != 2:
+        return []
+    count, outputs, labels = outputs.shape[1], outputs.cpu(), labels.cpu()
+    if int(labels.max()) >= count:
+        raise UserError(f"the data has the label {int(labels.max())}, and the network tells {count} classes apart")
+    pairs = (labels * count + outputs.argmax(1)).bincount(minlength=count * count)
+    table: list[list[int]] = pairs.view(count, count).tolist()
+    return table
 
 
 def _class(name: str, i: int, confusion: list[list[int]]) -> ClassResult:

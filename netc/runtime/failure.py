@@ -195,7 +195,7 @@ def _of_the_data(
     if any(name in names for name in _READING):
         said = f"reading the data raises {_said(problem)}"
         report.add("E0530", said, data.train.span, "reads it", notes=notes)
-    elif "loss_function(" in _line(places[-1], files, program):
+    elif "loss_function(" in (line := _line(places[-1], files, program)) or "compute_loss(" in line:
         said = f"the loss can't be computed for these labels: {_said(problem)}"
         report.add("E0530", said, data.train.span, "gives the labels", secondary=[Label(train.loss.span, "the loss")],
                    notes=notes, help="labels count from 0, and are fewer than the network's outputs")  # fmt: skip

@@ -71,6 +71,8 @@ def load_network(script: ModuleType, weights: Path, device: str) -> tuple[nn.Mod
     Raises:
         UserError: if the device or the file is not there, the file is cut short, or its weights are not this network's.
     """
+    from torch import nn
+
     with script_errors():
         where = script.choose_device(device)
     checkpoint = read_checkpoint(weights)
@@ -79,6 +81,9 @@ def load_network(script: ModuleType, weights: Path, device: str) -> tuple[nn.Mod
     state = weights_of(checkpoint)
     fit(network, state, weights, checkpoint)
     network.load_state_dict(state)
+    for loss in vars(script).values():
+        if isinstance(loss, nn.Module):
+            loss.to(where)  # the weights of its classes
     return network.eval(), checkpoint
 
 
@@ -166,4 +171,5 @@ def probabilities(script: ModuleType, outputs: Tensor) -> Tensor:
     """Probabilities [N, classes] from the network's outputs, by the loss that it was trained with."""
     from torch import nn
 
-    return outputs.exp() if isinstance(script.loss_function, nn.NLLLoss) else outputs.softmax(1)
+    logs = any(isinstance(value, nn.NLLLoss) for value in vars(script).values())
+    return outputs.exp() if logs else outputs.softmax(1)

@@ -263,8 +263,8 @@ def test_the_loss_is_the_mean_and_the_accuracy_exact(tmp_path: Path) -> None:
     module.__dict__["EVALUATION_BATCH"] = 7
     images, labels = module.load_data()["validation"]
     model = module.build_model(torch.device("cpu"))
-    loss, accuracy = module.evaluate(model, images, labels)
+    scores = module.evaluate(model, images, labels)
     with torch.no_grad():
         logits = torch.cat([model(module.preprocess(image[None])) for image in images])
-    assert loss == pytest.approx(torch.nn.functional.cross_entropy(logits.double(), labels).item(), abs=1e-5)
-    assert accuracy == int((logits.argmax(1) == labels).sum()) / len(labels)
+    assert scores["loss"] == pytest.approx(torch.nn.functional.cross_entropy(logits.double(), labels).item(), abs=1e-5)
+    assert scores["accuracy"] == int((logits.argmax(1) == labels).sum()) / len(labels)
