@@ -319,7 +319,7 @@ def _constants(plan: Plan) -> str:
     steps = plan.images
     bodies = (steps.prepare, steps.training, steps.augment, steps.preprocess)
     more = [c for body in bodies if body for c in body.constants]
-    return "\n".join([*lines, "", *more, *([""] if more else []), *training_loss.constants(train.loss)])
+    return "\n".join([*lines, "", *more, *([""] if more else []), *training_loss.constants(train.loss)]).rstrip("\n")
 
 
 def _parameters(plan: Plan) -> list[str]:

@@ -62,7 +62,7 @@ def metric_functions(plan: Plan) -> list[str]:
 def _labels(plan: Plan) -> tuple[str, float, bool]:
     """What the labels are: the task, above which output one of yes and no is yes, and whether outputs are logs."""
     loss = plan.train.loss
-    name = loss.name if isinstance(loss, ir.Call) else loss.losses[0][1].name
+    name = loss.name if isinstance(loss, ir.Call) else loss.losses[0][1].name if loss.losses else ""
     return task(name), threshold(name), name == "NLLLoss"
 
 

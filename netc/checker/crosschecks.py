@@ -126,7 +126,8 @@ def _classes(data: ir.Data, train: ir.Train, network: ir.Network, file: s.File, 
             _count(data, network._replace(outputs=(compared[0],)), file, report)
         return
     if loss is GAP:
-        _count(data, network, file, report)
+        if len(network.outputs) == 1 and len(network.output.shape) == 2:
+            _count(data, network, file, report)
         return
     if loss.name not in CLASS_LOSSES or len(network.outputs) > 1:
         return  # which is reported

@@ -1,8 +1,8 @@
 """A loss that is computed of outputs, inputs and labels: `CrossEntropyLoss(logits, label) + 0.3 * mean(exp(logvar))`.
 
 In: the expression as parsed, the trained network, and what a label is. Out: an `ir.Computed`, or None with the reason
-in the report. Guarantees: every term has its type, checked as `forward` is; the whole is one number; what evaluation lacks
-is left out of its form. Leaves to others: a loss that is only named (`train_section`), and how the network ends
+in the report. Guarantees: every term has its type, checked as `forward` is; the whole is one number; what evaluation
+lacks is left out of its form. Leaves to others: a loss that is only named (`train_section`), and how the network ends
 (`loss_fit`).
 """
 
@@ -57,7 +57,7 @@ def is_computed(step: s.Expr, known: frozenset[str]) -> bool:
 def compares_classes(expr: object) -> bool:
     """Whether a loss compares something with the numbers of classes."""
     if isinstance(expr, s.Name):
-        return expr.text in facts.CLASS_LOSSES
+        return facts.FUNCTIONS.get(expr.text, expr.text) in facts.CLASS_LOSSES
     return isinstance(expr, tuple) and any(compares_classes(e) for e in expr)
 
 
@@ -192,7 +192,8 @@ class LossBody(Body):
         return Evaluator.unknown(self, expr)
 
     def eval_call(self, expr: s.Call) -> Any:
-        if isinstance(expr.callee, s.Name) and catalog.loss(expr.callee.text) is not None:
+        name = expr.callee.text if isinstance(expr.callee, s.Name) else ""
+        if catalog.loss(name) is not None or (name in facts.FUNCTIONS and name not in self.env):
             return self.loss(expr, expr.arguments)
         if isinstance(expr.callee, s.Name) and expr.callee.text in self.owner.unit.python:
             return self.not_yet(expr.callee.span, "a function of a Python file in a loss")
@@ -211,7 +212,7 @@ class LossBody(Body):
         """A loss of torch: its tensors by position, the arguments of its constructor by name."""
         callee = expr.callee if isinstance(expr, s.Call) else expr
         assert isinstance(callee, s.Name)
-        found = catalog.loss(callee.text)
+        found = catalog.loss(facts.FUNCTIONS.get(callee.text, callee.text))
         assert found is not None
         if refused(found.name, callee.span, self.report):
             return ERROR

@@ -416,8 +416,8 @@ def main(arguments: list[str] | None = None) -> None:
             history = rows
             mark = "  best" if best is row else ""
             bar.write(
-                f"{epoch:5}  {train_loss:10.4f}  {validation_loss:15.4f}  "
-                f"{lr:9.3g}  {seconds:7.1f}{mark}",
+                f"{epoch:5}  {train_loss:10.4f}  {validation_loss:15.4f}  {lr:9.3g}  "
+                f"{seconds:7.1f}{mark}",
             )
             sys.stdout.flush()
     except KeyboardInterrupt:
