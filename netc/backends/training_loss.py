@@ -15,9 +15,8 @@ from netc.backends.layout import Text, call, fits
 from netc.backends.training_images import python
 from netc.backends.training_main import select
 from netc.backends.training_metrics import calls
-from netc.catalog.loss_facts import scale
+from netc.catalog.loss_facts import OUTPUT, scale
 from netc.catalog.metrics import numbers
-from netc.checker.loss_terms import ALONE
 from netc.identifiers import python_name
 from netc.node import replace
 from netc.shapes import TensorType
@@ -109,7 +108,7 @@ def result(plan: Plan) -> str:
     """What the script calls the network's result in training."""
     if not isinstance(plan.train.loss, ir.Computed):
         return "logits"
-    return "outputs" if is_several(plan) else _own(plan.results[0].name or ALONE)
+    return "outputs" if is_several(plan) else _own(plan.results[0].name or OUTPUT)
 
 
 def compared(plan: Plan) -> tuple[str, str]:
@@ -122,7 +121,7 @@ def compared(plan: Plan) -> tuple[str, str]:
 
 def _in_step(plan: Plan, name: str) -> str:
     """A tensor of the loss in a step of training."""
-    if name in {o.name or ALONE for o in plan.results}:
+    if name in {o.name or OUTPUT for o in plan.results}:
         return f"outputs.{name}" if is_several(plan) else result(plan)
     return "batch" if name in {i.name for i in plan.inputs} else "target"
 
@@ -173,7 +172,7 @@ def _lines(plan: Plan, expr: ir.Expr, loss: ir.Computed, alone: str | None, inde
     """The statements that return the value of an expression."""
     names = {n: _own(n) for n in (*loss.inputs, *loss.labels)}
     for output in plan.results:
-        name = output.name or ALONE
+        name = output.name or OUTPUT
         names[name] = alone or (f"outputs.{name}" if is_several(plan) else _own(name))
     statements = _Statements(indent, set(names.values()))
     statements.value("return ", "loss", _renamed(expr, names))

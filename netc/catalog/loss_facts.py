@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     Types = tuple[TensorType, ...]
     Given = TensorType | Reject
 
+OUTPUT = "output"  # what the one result of a network without `output` lines is called in a loss
 FLOATS = ("float32", "float64", "float16", "bfloat16")
 _INTEGERS = ("int64", "int32", "int16", "int8", "uint8")
 # Losses that compare an output with the number of a class, and those that need more than tensors.

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from netc import catalog, ir
 from netc import syntax as s
+from netc.catalog.loss_facts import OUTPUT
 from netc.checker import loss_terms
 from netc.checker.graph import WEIGHTED, Graph, Step
 from netc.diagnostics import Edit, Fix, Label
@@ -100,7 +101,7 @@ def _compared(
     if loss is not None:
         return [(loss, network.outputs[0])] if len(network.outputs) == 1 else []
     setting = found["train"][1].get("loss")
-    outputs = {o.name or loss_terms.ALONE: o for o in network.outputs}
+    outputs = {o.name or OUTPUT: o for o in network.outputs}
     out: dict[s.Name, ir.Output] = {}
     for call in _calls(setting.value if setting is not None else ()):
         first = next((a.value for a in call.arguments if a.name is None), None)

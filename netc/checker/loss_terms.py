@@ -33,7 +33,6 @@ if TYPE_CHECKING:
     from netc.checker.units import Unit
     from netc.checker.values import Formula
 
-ALONE = "output"  # what the one result of a network without `output` lines is called here
 
 
 class Pending:
@@ -142,7 +141,7 @@ class _Available:
 
     def __init__(self, network: ir.Network, labels: dict[str, TensorType]) -> None:
         one = len(network.outputs) == 1 and not network.outputs[0].name
-        self.outputs = {(ALONE if one else o.name): o.type for o in network.outputs}
+        self.outputs = {(facts.OUTPUT if one else o.name): o.type for o in network.outputs}
         self.inputs = {i.name: i.type for i in network.inputs}
         self.labels = labels
         self.in_training = frozenset(o.name for o in network.outputs if o.training)

@@ -33,5 +33,6 @@ def evaluated(script: ModuleType, folder: Path, device: str) -> Result:
         raise UserError("the run has no checkpoint")
     found = evaluate(script, weights, device)
     classes = tuple(ClassRow(c.name, c.precision, c.recall, c.images) for c in found.classes)
-    metrics = (("loss", found.loss), ("accuracy", found.accuracy))
+    named = {"loss": found.loss} | ({} if found.accuracy is None else {"accuracy": found.accuracy}) | found.metrics
+    metrics = tuple(named.items())
     return Result(weights.name, found.epoch, found.part, found.images, metrics, classes, found.confusion, ())
