@@ -57,6 +57,7 @@ if TYPE_CHECKING:
     from netc.runtime.evaluation import Evaluation
     from netc.runtime.nonfinite import Origin
     from netc.runtime.prediction import Prediction
+    from netc.runtime.rows import RowPrediction
 
 
 # --- train ------------------------------------------------------------------------------------------------------------
@@ -306,8 +307,7 @@ def _with_place(
         if found is not None:
             _tell(found, text, path)
     for call in _datasets(program):
-        root = call.args.get("root")
-        if root is not None and isinstance(root.value, str) and str(Path(root.value)) in message:
+        if any(str(Path(path)) in message for path in _paths(call)):
             report = Report()
             report.add("E0530", message, call.span, "reads these files")
             show(report.diagnostics, compiler.Checked(Source(text, str(path)), None, report.diagnostics))
@@ -325,6 +325,7 @@ def missing_data(program: ir.Program) -> tuple[Diagnostic, ...]:
     """The data sets of a program whose folders are not there, or lead to one place."""
     report = Report()
     for call in _datasets(program):
+        _missing_files(call, report)
         root = call.args.get("root")
         if root is None or Path(str(root.value)).exists() or call.get_or("download", False):
             continue
@@ -338,6 +339,26 @@ def missing_data(program: ir.Program) -> tuple[Diagnostic, ...]:
         report.add("E0530", message, call.span, notes=notes if not Path(folder).is_absolute() else (), help=help_text)
     _links(program, report)
     return report.diagnostics
+
+
+def _paths(call: ir.Call) -> tuple[str, ...]:
+    """The folder of a data set, or its files."""
+    from netc.catalog.data_fields import files_of
+
+    root = call.args.get("root")
+    if root is not None:
+        return (root.value,) if isinstance(root.value, str) else ()
+    return files_of({p.name: call.get(p.name) for p in call.entry.params}, call.name)
+
+
+def _missing_files(call: ir.Call, report: Report) -> None:
+    """Report files of tables and arrays that are not there."""
+    for file in () if "root" in call.args else _paths(call):
+        if not Path(file).is_file():
+            what = "is no file" if Path(file).exists() else "is not there"
+            notes = [f"it is looked for from {Path.cwd().name}{os.sep}, the folder that netc was started in"]
+            report.add("E0530", f"`{file}` of `{call.name}` {what}", call.span,
+                       notes=() if Path(file).is_absolute() else notes)  # fmt: skip
 
 
 def _links(program: ir.Program, report: Report) -> None:
@@ -433,7 +454,7 @@ def _evaluation_data(result: Evaluation) -> dict[str, Any]:
 
 
 @cli.command()
-@click.argument("files", nargs=-1, required=True, type=click.Path(), metavar="[FILE] PICTURE...")
+@click.argument("files", nargs=-1, required=True, type=click.Path(), metavar="[FILE] INPUT...")
 @weights_option
 @device_option
 @click.option("--top", type=click.IntRange(1), default=3, show_default=True, help="How many classes to print.")
@@ -444,27 +465,57 @@ def _evaluation_data(result: Evaluation) -> dict[str, Any]:
 def predict(
     files: tuple[str, ...], weights: str | None, device: str, top: int, as_json: bool, settings: dict[str, str]
 ) -> None:
-    """Classify pictures with the declared transform.
+    """Classify pictures with the declared transform, or predict the rows of a CSV file.
 
     \b
     Examples:
       netc predict lenet.net three.png
       netc predict three.png four.jpg --top 1 --json
+      netc predict iris.net flowers.csv
     """
     program_file = files[0] if files[0].endswith(".net") else None
     pictures = files[1:] if program_file else files
     if not pictures:
-        raise click.UsageError("name at least one picture, as in `netc predict lenet.net three.png`")
+        raise click.UsageError("name at least one picture or table, as in `netc predict lenet.net three.png`")
     path = find_program(program_file)
     program, text = analysed(path, settings)
     chosen = _weights(weights, path.stem)
     with _program_errors(program, text, path):
+        from netc.catalog.data_fields import ENTRIES, TABLES
         from netc.runtime.prediction import predict as run
 
         script = _script(program, path)
         assert program.data is not None
+        if program.data.train.name in TABLES:
+            from netc.runtime.rows import predict_rows
+
+            rows = predict_rows(script, chosen, pictures, device)
+            click.echo(_rows_json(rows) if as_json else visible(_rows_text(rows)))
+            return
+        if program.data.train.name in ENTRIES:
+            raise UserError("`netc predict` takes pictures and tables, and this network takes arrays",
+                            help="use the functions of train.py: `predict(model, samples)`")  # fmt: skip
         found = run(script, program.data, chosen, pictures, device, top)
     click.echo(_predictions_json(found) if as_json else visible(_predictions_text(found)))
+
+
+def _rows_json(rows: list[RowPrediction]) -> str:
+    return json.dumps([{"path": r.path, "line": r.line, **r.values} for r in rows], indent=2)
+
+
+def _rows_text(rows: list[RowPrediction]) -> str:
+    """A table of its own: a line for each row, behind it what is predicted."""
+    import csv
+    import io
+
+    several = len({row.path for row in rows}) > 1
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow([*["path"] * several, "line", *rows[0].values])
+    for row in rows:
+        values = (f"{value:.6g}" if isinstance(value, float) else value for value in row.values.values())
+        writer.writerow([*[row.path] * several, row.line, *values])
+    return text.getvalue().rstrip("\n")
 
 
 def _predictions_json(found: list[Prediction]) -> str:

@@ -524,17 +524,22 @@ class Data(NamedTuple):
     """The data pipeline. `validation` and `test` are a dataset, or a fraction or count held out of `train`.
 
     `cache` is the folder for decoded pictures, True for the usual one, False for none; `cache_size` its limit in GiB.
+    `split` says how that is shared out: "stratified", "random" or "ordered"; None where the file doesn't. `sampler` is
+    what draws the training samples of an epoch, and with `balance` each class comes equally often.
     """
 
     train: Call
     validation: Call | float | int | None
-    test: Call | None
+    test: Call | float | int | None
     transform: tuple[Call, ...]
     augment: tuple[Call, ...]
     batch_size: int
     span: Span
     cache: str | bool = True
     cache_size: float = 20
+    split: str | None = None
+    balance: bool = False
+    sampler: Call | None = None
 
 
 class ParameterGroup(NamedTuple):

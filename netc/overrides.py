@@ -57,7 +57,7 @@ Place = tuple[int, str]  # the definition's index, and the setting's key or the 
 
 # Settings that a section may have though the file doesn't give them.
 _KNOWN = {"data": ("train", "validation", "test", "transform", "augment", "batch_size", "cache",
-                   "cache_size"),
+                   "cache_size", "split", "balance", "sampler"),
           "train": ("loss", "optimizer", "schedule", "freeze", "epochs", "metrics", "seed", "network")}  # fmt: skip
 
 

@@ -11,17 +11,19 @@ import re
 from typing import TYPE_CHECKING, NamedTuple
 
 from netc import ir
-from netc.backends import training_loss, training_options, training_pictures
+from netc.backends import training_loss, training_options, training_pictures, training_samples, training_split
 from netc.backends import training_text as pieces
 from netc.backends.layout import Text, call
 from netc.backends.training_data import Part, files_to_ship, folders, parts, phrase
-from netc.backends.training_images import Images, function, images, python
+from netc.backends.training_images import NO_IMAGES, Images, function, images, python
 from netc.backends.training_loop import checkpoint_text, criterion, main_text, model_text
+from netc.backends.training_samples import Samples, samples_of
+from netc.catalog.data_fields import ENTRIES
 from netc.catalog.metrics import is_better_high, numbers
 from netc.literals import literal
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
     from pathlib import Path
 
 __all__ = ["emit", "emit_program", "files_to_ship"]
@@ -50,6 +52,12 @@ class Plan(NamedTuple):
     inputs: tuple[ir.Input, ...] = ()
     results: tuple[ir.Output, ...] = ()
     output_class: str = ""
+    samples: Samples | None = None
+
+    @property
+    def noun(self) -> str:
+        """What the script calls its samples."""
+        return "images" if self.samples is None else "samples"
 
     @property
     def accuracy(self) -> bool:
@@ -58,8 +66,14 @@ class Plan(NamedTuple):
 
     @property
     def held_out(self) -> bool:
-        """Whether validation images are a share of those to train."""
-        return isinstance(self.data.validation, (int, float))
+        """Whether a share of the images to train is held out."""
+        return bool(training_split.held_out(self.data))
+
+    @property
+    def mask(self) -> bool:
+        """Whether that is one share of each class, of images, which a mask tells apart."""
+        usual = self.data.split in (None, "stratified") and not isinstance(self.data.test, (int, float))
+        return self.held_out and usual and self.samples is None
 
     @property
     def folders(self) -> dict[str, str]:
@@ -87,6 +101,7 @@ def emit_program(program: ir.Program) -> tuple[str, tuple[tuple[Path, str], ...]
         torchvision=_is_of_torchvision(network.children),
         results=network.outputs,
         output_class=_output_class(network.name, program.classes),
+        looked_up=network.looked_up,
     )
     return text, tuple(files_to_ship(data))
 
@@ -103,18 +118,28 @@ def emit(
     torchvision: bool = False,
     results: tuple[ir.Output, ...] = (),
     output_class: str = "",
+    looked_up: Mapping[str, int] | None = None,
 ) -> str:
     """The text of `train.py`.
 
     Args:
         network: the class in `model.py`; it is called without arguments.
         stem: the name of the .net file without its ending, under which runs are filed.
-        inputs: the network's one input, an image [N, C, H, W].
+        inputs: the network's inputs; for pictures one, [N, C, H, W].
         outputs: how many classes the network tells apart, where the data set does not say it.
         channels_last: whether the network has two-dimensional convolutions, which are faster in that layout.
         torchvision: whether model.py imports it.
         results: the network's outputs, and the class of model.py that holds them where there are several.
+        looked_up: for an input of indices, how many entries the table has that it is looked up in.
     """
+    if data.train.name in ENTRIES:
+        samples = samples_of(data, train, inputs, results[0].type, looked_up or {})
+        return _script(
+            Plan(
+                network, stem, data, train, (), NO_IMAGES, "tensor", outputs, False, torchvision, inputs, results,
+                output_class, samples,
+            )
+        )  # fmt: skip
     found = parts(data)
     sample = found[0].facts.image
     steps = images(data, sample, channels_last)
@@ -168,15 +193,29 @@ def _has_filters(children: Iterable[ir.Child]) -> bool:
 # --- the script -------------------------------------------------------------------------------------------------------
 
 
+def _sample_functions(samples: Samples) -> list[str]:
+    shared = training_split.held_out(samples.data)
+    split = [training_split.split_text(samples.data, samples.split).replace("images", "samples")] if shared else []
+    return [*training_samples.functions(samples), *split, training_samples.load_data(samples)]
+
+
+def _functions(plan: Plan) -> list[str]:
+    """What reads images and prepares them."""
+    found = [*_reading(plan), *_image_functions(plan)]
+    if plan.mask:
+        found.append(_held_out(plan))
+    elif plan.held_out:
+        found.append(training_split.split_text(plan.data, plan.data.split or "stratified"))
+    return [*found, _load_data(plan)]
+
+
 def _script(plan: Plan) -> str:
+    data = plan.data
     before = [
         _constants(plan),
         pieces.FAIL.strip("\n"),
-        *_reading(plan),
-        *_image_functions(plan),
-        *([_held_out(plan)] if plan.held_out else []),
-        _load_data(plan),
-        pieces.SHUFFLED.strip("\n"),
+        *(_sample_functions(plan.samples) if plan.samples is not None else _functions(plan)),
+        training_split.order_text(data),
         *([loss] if (loss := training_loss.function(plan)) else []),
     ]
     model = model_text(plan)
@@ -222,8 +261,10 @@ def _docstring(plan: Plan) -> str:
         best = "the epoch with the lowest loss on the validation images"
     needed = ["torch", *["torchvision"] * plan.torchvision, "tqdm"]
     needed += ["Pillow", *["NumPy"] * training_pictures.cached(plan)] if plan.storage == "files" else []
+    needed += ["NumPy"] * (plan.samples is not None and not plan.samples.table)
     needs = f"{', '.join(needed[:-1])} and {needed[-1]}"
-    data = phrase(plan.data.train)
+    data = phrase(plan.data.train) if plan.samples is None else training_samples.phrase(plan.data.train)
+    best = best.replace("images", plan.noun)
     return f'''"""Train {plan.network} (model.py, beside this file) on {data}.
 
     python train.py                  # on the fastest device that is there
@@ -255,6 +296,7 @@ _IMPORTS = (
     ("re", r"\bre\."),
     ("sys", r"\bsys\."),
     ("time", r"\btime\."),
+    ("zipfile", r"\bzipfile\."),
     ("zlib", r"\bzlib\."),
 )
 
@@ -270,13 +312,17 @@ def _imports(plan: Plan, code: str, name: str) -> str:
         standard.append("from contextlib import suppress")
     if re.search(r"(?<![.\w])copy\(", code):
         standard.append("from copy import copy")
+    if "@dataclass" in code:
+        standard.append("from dataclasses import dataclass, field")
+    if "get_close_matches(" in code:
+        standard.append("from difflib import get_close_matches")
     if "fnmatchcase(" in code:
         standard.append("from fnmatch import fnmatchcase")
     if "(compress(" in code:
         standard.append("from itertools import compress")
-    typing = [name for name in ("Any", "NoReturn", "Self") if re.search(rf"\b{name}\b", code)]
+    typing = [name for name in ("Any", "NamedTuple", "NoReturn", "Self") if re.search(rf"\b{name}\b", code)]
     standard += ["from pathlib import Path", f"from typing import {', '.join(typing)}"]
-    third = ["import torch"]
+    third = ["import numpy as np"] * ("np." in code) + ["import torch"]
     if "Image.open" in code:
         third.append("from PIL import Image")
     third.append("from torch import Tensor, nn")
@@ -287,7 +333,9 @@ def _imports(plan: Plan, code: str, name: str) -> str:
     if re.search(r"\bv2\.", code):
         third.append("from torchvision.transforms import v2")
     third.append("from tqdm import tqdm")
-    third[1:] = sorted(third[1:], key=lambda line: line.split()[1].lower())
+    third = [line for line in third if line.startswith("import")] + sorted(
+        (line for line in third if line.startswith("from")), key=lambda line: line.split()[1].lower()
+    )
     imported = plan.network if name == plan.network else f"{plan.network} as {name}"
     if plan.output_class and re.search(rf"\b{plan.output_class}\b", code):
         imported = f"{imported}, {plan.output_class}"
@@ -303,16 +351,13 @@ def _constants(plan: Plan) -> str:
         f"SEED = {train.seed}  # of the split, the weights, the order and the augmentation",
         f"STEPS = {train.options.steps}  # of the optimizer"
         if train.options.steps is not None
-        else f"EPOCHS = {train.epochs}  # times through the training images",
-        f"BATCH_SIZE = {data.batch_size}  # images in a step",
-        f"EVALUATION_BATCH = {_evaluation_batch(plan)}  # images at once where no gradients are kept",
+        else f"EPOCHS = {train.epochs}  # times through the training {plan.noun}",
+        f"BATCH_SIZE = {data.batch_size}  # {plan.noun} in a step",
+        f"EVALUATION_BATCH = {_evaluation_batch(plan)}  # {plan.noun} at once where no gradients are kept",
     ]
-    if isinstance(data.validation, int):
-        lines.append(f"VALIDATION = {data.validation}  # images held out of training to choose best.pt")
-    elif isinstance(data.validation, float):
-        lines.append(f"VALIDATION = {python(data.validation)}  # share of the images held out to choose best.pt")
+    lines += training_split.constants(data, plan.noun)
     lines += training_options.constants(plan)
-    lines += _data_constants(plan)
+    lines += _data_constants(plan) if plan.samples is None else training_samples.constants(plan.samples)
     lines.append(f'RUNS = Path("runs") / {literal(plan.stem)}  # where each run gets its folder')
     lines += _parameters(plan)
     lines += _settings(plan)
@@ -342,6 +387,8 @@ def _own_settings(plan: Plan, group: ir.ParameterGroup) -> str:
 
 
 def _evaluation_batch(plan: Plan) -> int:
+    if plan.samples is not None:
+        return max(plan.data.batch_size, training_samples.evaluation_batch(plan.samples, _EVALUATION_VALUES))
     image = plan.images.result
     values = (image.channels or 1) * (image.height or 1) * (image.width or 1)
     fitting = _EVALUATION_VALUES // max(values, 1)
@@ -394,7 +441,7 @@ def _names(names: tuple[str, ...]) -> list[str]:
 
 def _settings(plan: Plan) -> list[str]:
     """What a run that goes on must have in common with its beginning."""
-    names = ["SEED", "BATCH_SIZE", *(["VALIDATION"] if plan.held_out else [])]
+    names = ["SEED", "BATCH_SIZE", *map(str.upper, training_split.held_out(plan.data))]
     options = plan.train.options
     names += [("STEPS" if options.steps else "EPOCHS")] if plan.train.schedule is not None else []
     names += ["ACCUMULATE"] if options.accumulate > 1 else []
@@ -541,7 +588,11 @@ def _load_tensors(plan: Plan, names: list[str]) -> list[str]:
             names_of = (f"{prefix}images", f"{prefix}labels")
             lines += [f"    {name} = {name}{part.detail}" for name in names_of]
         entries[part.role] = (f"{prefix}images", f"{prefix}labels")
-    if plan.held_out:
+    if plan.held_out and not plan.mask:
+        lines.append("    parts = split(labels)")
+        for name in ("train", *training_split.held_out(plan.data)):
+            entries[name] = (f'images[parts["{name}"]]', f'labels[parts["{name}"]]')
+    elif plan.held_out:
         lines.append("    held = held_out(labels)")
         entries["validation"] = ("images[held]", "labels[held]")
         entries["train"] = ("images[~held]", "labels[~held]")

@@ -11,7 +11,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from netc.backends import training_samples
 from netc.catalog.data import dataset_facts
+from netc.catalog.data_fields import ENTRIES
 from netc.literals import literal
 
 if TYPE_CHECKING:
@@ -75,7 +77,7 @@ def parts(data: ir.Data) -> tuple[Part, ...]:
     found = [_part("train", data.train)]
     if data.validation is not None and not isinstance(data.validation, (int, float)):
         found.append(_part("validation", data.validation))
-    if data.test is not None:
+    if data.test is not None and not isinstance(data.test, (int, float)):
         found.append(_part("test", data.test))
     return tuple(found)
 
@@ -141,6 +143,8 @@ def files_to_ship(data: ir.Data | None) -> list[tuple[Path, str]]:
 
     Only `Digits` has any: its images and labels, and the README that names their source and licence.
     """
+    if data is not None and data.train.name in ENTRIES:
+        return training_samples.files_to_ship(data)
     if data is None or not any(part.call.name == "Digits" for part in parts(data)):
         return []
     from pathlib import Path

@@ -56,6 +56,10 @@ class Images(NamedTuple):
     result: Image
 
 
+# Of samples that are no pictures: nothing happens to them.
+NO_IMAGES = Images(Body(), None, None, Body(), True, Image(None, None, None, "float32", None, None))
+
+
 def images(data: ir.Data, sample: Image, channels_last: bool) -> Images:
     """The bodies for a pipeline, from the image that the data set gives to what the network takes."""
     conversion = next((i for i, c in enumerate(data.transform) if c.name in CONVERSIONS), len(data.transform))

@@ -26,6 +26,8 @@ from netc.backends.training_main import (
     UPDATE,
     select,
 )
+from netc.backends.training_samples import of_samples, taken, with_encoding
+from netc.backends.training_split import drawn, order_call
 from netc.catalog.metrics import is_better_high, metric_of, numbers, task, threshold
 from netc.catalog.training import BY_LOSS, PER_BATCH
 
@@ -33,6 +35,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from netc.backends.training import Plan
+    from netc.backends.training_samples import Samples
 
 
 def model_text(plan: Plan) -> str:
@@ -43,6 +46,8 @@ def model_text(plan: Plan) -> str:
     pieces = [model, *metric_functions(plan), training_loss.evaluate_text(plan, chosen).strip("\n")]
     text = "\n\n\n".join(pieces).replace("@DTYPE@", dtype(plan))
     text = text.replace("@IMAGES@", "Pictures" if plan.storage == "files" else "Tensor")
+    if plan.samples is not None:
+        text = of_samples(text, plan.samples)
     text = text.replace("@READY@", "raw uint8" if plan.storage == "raw" else "prepared uint8")
     return text.replace("@OUTPUTS@", "" if several else f" {_shape(plan)}")
 
@@ -68,8 +73,19 @@ def _labels(plan: Plan) -> tuple[str, float, bool]:
 
 def checkpoint_text(plan: Plan) -> str:
     """The functions that write and read checkpoints."""
+    if plan.samples is not None and plan.samples.table:
+        return _with_encoding(plan, plan.samples)
     classes = f"class_names({plan.folders['train']})" if plan.storage == "files" else "CLASS_NAMES"
     return select(CHECKPOINT, words(plan)).replace("@CLASSES@", classes).replace("@NETWORK@", plan.network)
+
+
+def _with_encoding(plan: Plan, samples: Samples) -> str:
+    """The same for a table, whose encoding is a part of the checkpoint, and has the names of the classes."""
+    text = select(CHECKPOINT, words(plan)).replace("@NETWORK@", plan.network)
+    if samples.classes:
+        return text.replace("@CLASSES@", 'state["encoding"]["classes"]')
+    text = text.replace(", and the names of the classes", "")
+    return text.replace('        "classes": @CLASSES@,\n', "")
 
 
 def main_text(plan: Plan) -> str:
@@ -82,7 +98,8 @@ def main_text(plan: Plan) -> str:
     }  # fmt: skip
     if plan.train.schedule is not None:
         marks["SCHEDULER"] = _scheduler(plan, plan.train.schedule)
-    return marked(select(MAIN, words(plan)), marks)
+    text = drawn(plan.data, marked(select(MAIN, words(plan)), marks))
+    return text if plan.samples is None else with_encoding(of_samples(text, plan.samples), plan.samples)
 
 
 def marked(text: str, marks: Mapping[str, str]) -> str:
@@ -106,7 +123,7 @@ def evaluated(plan: Plan) -> str:
 def _loop(plan: Plan) -> str:
     """The loop over the batches of an epoch, with the lines of a step."""
     chosen = words(plan)
-    order = "order" if {"midway", "steps"} & chosen else "shuffled(len(labels))"
+    order = "order" if {"midway", "steps"} & chosen else order_call(plan.data)
     order = f"{order}[seen:]" if "midway" in chosen else order
     order += ".to(device)" if "tensor" in chosen else ""
     share = "loss" if "sum" in chosen else "loss * len(index) / len(group)"
@@ -143,7 +160,7 @@ def dtype(plan: Plan) -> str:
 def _parts(plan: Plan) -> str:
     """The dictionary of what a checkpoint holds."""
     chosen = words(plan)
-    names = ["model", "optimizer", *(n for n in ("scheduler", "ema", "scaler") if n in chosen)]
+    names = ["model", "optimizer", *(n for n in ("scheduler", "ema", "scaler", "encoding") if n in chosen)]
     lines = call("{", [Text(f'"{name}": {name}') for name in names], "}").lines(4, "parts = ")
     return "\n".join(f"    {line}" for line in lines)
 
@@ -194,6 +211,7 @@ def words(plan: Plan) -> frozenset[str]:
     """What the lines of the pieces ask for."""
     found = {plan.storage} | training_loss.words(plan)
     found |= {"accuracy"} if plan.accuracy else set()
+    found |= {"encoding"} if plan.samples is not None and plan.samples.table else set()
     found |= {"validation"} if plan.data.validation is not None else set()
     found |= {"test"} if plan.data.test is not None else set()
     found |= {"freeze"} if plan.train.freeze else set()
@@ -276,6 +294,11 @@ def _scheduler(plan: Plan, schedule: ir.Call) -> str:
 
 
 def _batch(plan: Plan) -> str:
+    """The expression for what the network takes in a step."""
+    return taken(plan.samples) if plan.samples is not None else f"preprocess({_images(plan)})"
+
+
+def _images(plan: Plan) -> str:
     """The expression for the uint8 images of a training batch, augmented, on the device."""
     steps = plan.images
     if plan.storage == "files":

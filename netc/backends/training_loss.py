@@ -123,7 +123,10 @@ def _in_step(plan: Plan, name: str) -> str:
     """A tensor of the loss in a step of training."""
     if name in {o.name or OUTPUT for o in plan.results}:
         return f"outputs.{name}" if is_several(plan) else result(plan)
-    return "batch" if name in {i.name for i in plan.inputs} else "target"
+    inputs = [i.name for i in plan.inputs]
+    if name in inputs and len(inputs) > 1:
+        return f"batch[{inputs.index(name)}]"
+    return "batch" if name in inputs else "target"
 
 
 def step_loss(plan: Plan, output: str) -> str:

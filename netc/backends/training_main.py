@@ -139,7 +139,7 @@ def restore(path: Path, **parts: Any) -> dict[str, Any]:
 
 # The lines of a step, which stand deeper where gradients are accumulated or the forward pass has its own precision.
 BATCH = """
-batch = preprocess(@BATCH@)
+batch = @BATCH@
 tensor|labels|target = labels[index]
 !tensor|labels|target = labels[index.to(device)]
 """

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from netc.catalog.data_fields import row_count
 from netc.catalog.data_transforms import (
     CONVERSIONS,
     UNSUITED,
@@ -171,7 +172,7 @@ def sample_count(call_args: Mapping[str, object], name: str, training: bool) -> 
     """How many samples the part has; None where only the disk knows."""
     facts = dataset_facts(call_args, name)
     if facts is None:
-        return None
+        return row_count(name)
     has_parts = bool(facts.test_size)
     return facts.test_size if has_parts and part_of(call_args, name, training) == "test" else facts.train_size
 

@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING, Any
 from netc import ir
 from netc import syntax as s
 from netc.catalog.data import dataset_facts
+from netc.catalog.data_fields import ENTRIES, TABLES, compares_classes
 from netc.catalog.loss_facts import CLASS_LOSSES
+from netc.checker import sample_checks
 from netc.checker.gaps import GAP, attempt
 from netc.checker.graph import classes_row, output_row
 from netc.checker.section_fixes import last_layer
@@ -28,6 +30,14 @@ if TYPE_CHECKING:
 
 def check(data: ir.Data, train: ir.Train, network: ir.Network, file: s.File, report: Report) -> None:
     """Report every disagreement."""
+    for key, part in (("validation", data.validation), ("test", data.test)):
+        if isinstance(part, ir.Call):
+            attempt(sample_checks.same_kind, data.train, part, key, report)
+    if data.train is not GAP and data.train.name in ENTRIES:
+        attempt(sample_checks.check, data, train, network, file, report)
+        if data.train.name in TABLES and train.loss is not GAP and compares_classes(train.loss):
+            attempt(_classes, data, train, network, file, report)
+        return
     attempt(_inputs, data, network, report)
     attempt(_classes, data, train, network, file, report)
     for part in (data.validation, data.test):

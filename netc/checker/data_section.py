@@ -28,22 +28,45 @@ class DataReader(Reader):
     def data(self, section: s.Section, settings: Settings) -> ir.Data | None:
         train = self.required(section, settings, "train", "train = Digits()", self.dataset)
         validation = self.optional(section, settings, "validation", self.held_out)
-        test = self.optional(section, settings, "test", self.dataset)
+        test = self.optional(section, settings, "test", self.held_out)
         transform = self.optional(section, settings, "transform", self.transforms)
         augment = self.optional(section, settings, "augment", self.transforms)
         batch_size = self.required(section, settings, "batch_size", "batch_size = 64", self.count)
         parts = values_of((train, validation, test, transform, augment, batch_size), (None, None, None, (), (), None))
         train, validation, test, transform, augment, batch_size = parts
+        data = ir.Data(train, validation, test, transform, augment, batch_size, section.name.span)
+        return self.drawn(self.cached(data, section, settings), section, settings)
+
+    def cached(self, data: ir.Data, section: s.Section, settings: Settings) -> ir.Data:
+        """Where decoded pictures are kept."""
         cache = self.optional(section, settings, "cache", self.cache)
         cache_size = self.optional(section, settings, "cache_size", self.gibibytes)
         cache, cache_size = values_of((cache, cache_size), (True, CACHE_SIZE))
-        return ir.Data(
-            train, validation, test, transform, augment, batch_size, section.name.span, cache, cache_size
-        )  # fmt: skip
+        return data._replace(cache=cache, cache_size=cache_size)
+
+    def drawn(self, data: ir.Data, section: s.Section, settings: Settings) -> ir.Data:
+        """How samples are shared out, and drawn for an epoch."""
+        from netc.checker import samplers
+
+        split = self.optional(section, settings, "split", lambda key, chain: samplers.split(self, key, chain))
+        balance = self.optional(section, settings, "balance", self.switch)
+        sampler = self.optional(section, settings, "sampler", lambda key, chain: samplers.sampler(self, key, chain))
+        split, balance, sampler = values_of((split, balance, sampler), (None, False, None))
+        return data._replace(split=split, balance=balance, sampler=sampler)
+
+    def switch(self, key: str, chain: s.Chain) -> Any:
+        """True or False."""
+        value = self.value(chain, "True or False")
+        if value is ERROR or isinstance(value, bool):
+            return value
+        self.report.add("E0508", f"`{key}` is True or False", chain.span, f"this is `{value!r}`")
+        return ERROR
 
     def dataset(self, key: str, chain: s.Chain) -> Any:
+        from netc.catalog import data_fields
         from netc.catalog.data import DATASETS, DIGITS, dataset_reject
 
+        known = (*DATASETS, *data_fields.ENTRIES)
         step = self.single(chain, "a data set")
         callee = step.callee if isinstance(step, s.Call) else step
         if step is ERROR or not isinstance(callee, s.Name) or not callee.text[0].isupper():
@@ -51,7 +74,7 @@ class DataReader(Reader):
                 self._no_dataset(key, chain, callee)
             return ERROR
         name = callee.text
-        entry = DIGITS if name == DIGITS.name else catalog.dataset(name)
+        entry = DIGITS if name == DIGITS.name else data_fields.ENTRIES.get(name) or catalog.dataset(name)
         if entry is None and name in self.python:
             return self.evaluator.not_yet(callee.span, "a data set of a Python file")
         if entry is None:
@@ -59,17 +82,17 @@ class DataReader(Reader):
                 "E0507",
                 f"there is no data set `{name}`",
                 callee.span,
-                help=suggestion(name, [*DATASETS, *catalog.datasets()]) or f"netc reads {', '.join(DATASETS)}",
-                fix=spelling(name, callee.span, [*DATASETS, *catalog.datasets()]),
+                help=suggestion(name, [*known, *catalog.datasets()]) or f"netc reads {', '.join(known)}",
+                fix=spelling(name, callee.span, [*known, *catalog.datasets()]),
             )
             return ERROR
-        if name not in DATASETS:
+        if name not in known:
             return self.evaluator.not_yet(callee.span, f"the data set `{name}`")
         call = self.call(entry, step)
         if call is ERROR:
             return ERROR
         values = {n: a.value for n, a in call.args.items()}
-        reject = dataset_reject(values, name)
+        reject = dataset_reject(values, name) or data_fields.reject(values, name)
         if reject is not None:
             where = call.args.get(reject.argument or "")
             self.report.add(
@@ -89,10 +112,10 @@ class DataReader(Reader):
             self.report.add("E0219", f"it goes by its last name: `{last}`", callee.span, help=f"write `{last}`")
             return
         help_text = f"write `{key} = Digits()`"
-        if isinstance(callee, (s.Number, s.Unary)) and key == "test":
-            help_text = "a share of `train` is held out with `validation`; test images are a set of their own"
-        elif isinstance(callee, s.String):
-            help_text = f"write `{key} = ImageFolder({literal(callee.value)})` for a folder, or name a set: `Digits()`"
+        if isinstance(callee, s.String):
+            known = {".csv": "CSV({}, target=…)", ".npz": "Arrays({})"}.get(callee.value[-4:].lower())
+            written = (known or "ImageFolder({})").replace("{}", literal(callee.value))
+            help_text = f"write `{key} = {written}`" + ("" if known else " for a folder, or name a set: `Digits()`")
         self.report.add("E0506", f"`{key}` is a data set", chain.span, help=help_text)
 
     def cache(self, key: str, chain: s.Chain) -> Any:

@@ -34,7 +34,6 @@ if TYPE_CHECKING:
     from netc.checker.values import Formula
 
 
-
 class Pending:
     """A loss that is computed, before the network is known that it is computed of."""
 

@@ -10,6 +10,7 @@ import posixpath
 from typing import TYPE_CHECKING
 
 from netc import ir
+from netc.catalog import data_fields
 from netc.catalog.data import part_of, sample_count
 from netc.checker.training_checks import held_out, training_images
 from netc.diagnostics import Label
@@ -34,9 +35,10 @@ def check(data: ir.Data, settings: Mapping[str, Span], report: Report) -> None:
             _leak(role, call, data.train, how, report)
     if len(sets) == 3 and overlap(sets[1][1], sets[2][1], training=False) == "the same":
         report.add(
-            "W0820", "the images for test are those for validation, which choose the best epoch", sets[2][1].span,
+            "W0820", f"the {_noun(data.train)} for test are those for validation, which choose the best epoch",
+            sets[2][1].span,
             secondary=[Label(sets[1][1].span, "chooses the best epoch")],
-            help="hold a share of the training images out: `validation = 0.1`",
+            help=f"hold a share of the training {_noun(data.train)} out: `validation = 0.1`",
         )  # fmt: skip
     _counts(data, settings, report)
 
@@ -47,6 +49,10 @@ def overlap(one: ir.Call, other: ir.Call, training: bool = True) -> str | None:
         return None
     if one.name == "ImageFolder":
         return _folders(str(one.get("root")), str(other.get("root")))
+    if one.name == "CSV" or (one.name == "Arrays" and one.get("path") is not None):
+        return "the same" if _folders(str(one.get("path")), str(other.get("path"))) == "the same" else None
+    if one.name == "Arrays":
+        return "the same" if one.get("inputs") == other.get("inputs") else None
     if one.name == "FakeData":
         return None  # random images: nothing leaks
     if one.name == "EMNIST" and one.get("split") != other.get("split"):
@@ -60,7 +66,14 @@ def overlap(one: ir.Call, other: ir.Call, training: bool = True) -> str | None:
 
 
 def _part(call: ir.Call, training: bool) -> str:
+    if call.name in data_fields.ENTRIES:
+        return "all"
     return part_of({n: a.value for n, a in call.args.items()}, call.name, training)
+
+
+def _noun(call: ir.Call) -> str:
+    """What its samples are called."""
+    return "rows" if call.name in data_fields.TABLES else "samples" if call.name in data_fields.ENTRIES else "images"
 
 
 def _folders(one: str, other: str) -> str | None:
@@ -80,6 +93,9 @@ def _leak(role: str, call: ir.Call, train: ir.Call, how: str, report: Report) ->
     explicit = call.args.get("train")
     if explicit is not None and explicit.value is True:
         way_out = f"leave `train=True` out: under `{role}`, `{call.name}` means its test part"
+    elif call.name in data_fields.ENTRIES:
+        where = "a file of its own" if call.name in ("CSV", "Arrays") else "nothing of its own"
+        way_out = f"hold a share out, as in `{role} = 0.2`" + f", or give it {where}" * (call.name in ("CSV", "Arrays"))
     elif call.name == "ImageFolder":
         way_out = "give each its own folder" + (", or hold a share out: `validation = 0.1`" if role != "test" else "")
     elif role == "validation":
@@ -87,34 +103,41 @@ def _leak(role: str, call: ir.Call, train: ir.Call, how: str, report: Report) ->
     else:
         way_out = "use another part"
     report.add(
-        "E0521", f"the images for {role} are {share} for training{further}", call.span,
+        "E0521", f"the {_noun(call)} for {role} are {share} for training{further}", call.span,
         secondary=[Label(train.span, "trained on these")],
-        notes=["what was trained on says nothing about other images"], help=way_out,
+        notes=[f"what was trained on says nothing about other {_noun(call)}"], help=way_out,
     )  # fmt: skip
 
 
 def _counts(data: ir.Data, settings: Mapping[str, Span], report: Report) -> None:
     """What is held out, and the batch, against the number of images."""
     values = {n: a.value for n, a in data.train.args.items()}
-    whole = sample_count(values, data.train.name, training=True)
+    whole, noun = sample_count(values, data.train.name, training=True), _noun(data.train)
     if whole is None:
         return
-    if isinstance(data.validation, (int, float)):
-        held = held_out(data.validation, whole)
+    one = {"images": "image", "rows": "row", "samples": "sample"}[noun]
+    for key, value in (("validation", data.validation), ("test", data.test)):
+        if not isinstance(value, (int, float)):
+            continue
+        held = held_out(value, whole)
         if not 0 < held < whole:
             what = (
-                f"{held:,} image{'s' * (held != 1)} can't be held out of {whole:,}"
+                f"{held:,} {noun if held != 1 else one} can't be held out of {whole:,}"
                 if held
-                else (f"{data.validation:g} of {whole:,} images is less than one")
+                else (f"{value:g} of {whole:,} {noun} is less than one")
             )
-            report.add("E0522", what, settings["validation"], secondary=[Label(data.train.span, f"{whole:,} images")],
-                       help="hold fewer out, such as `validation = 0.1`" if held else "hold more out")  # fmt: skip
+            report.add("E0522", what, settings[key], secondary=[Label(data.train.span, f"{whole:,} {noun}")],
+                       help=f"hold fewer out, such as `{key} = 0.1`" if held else "hold more out")  # fmt: skip
             return
     images = training_images(data)
-    if images is not None and data.batch_size > images:
+    if images is not None and images < 1:
+        report.add("E0522", f"nothing is left of {whole:,} {noun} to train on", settings["test"],
+                   secondary=[Label(settings["validation"], "held out too")],
+                   help="hold fewer out, such as `validation = 0.1` and `test = 0.2`")  # fmt: skip
+    elif images is not None and data.batch_size > images:
         report.add(
-            "W0821", f"a batch of {data.batch_size:,} images is more than there are to train on",
+            "W0821", f"a batch of {data.batch_size:,} {noun} is more than there are to train on",
             settings["batch_size"],
-            secondary=[Label(data.train.span, f"{images:,} images" + (", some held out" if images != whole else ""))],
+            secondary=[Label(data.train.span, f"{images:,} {noun}" + (", some held out" if images != whole else ""))],
             help=f"an epoch has one step; choose a `batch_size` below {images:,}",
         )  # fmt: skip

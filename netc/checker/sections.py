@@ -11,7 +11,16 @@ from typing import TYPE_CHECKING
 
 from netc import ir
 from netc import syntax as s
-from netc.checker import crosschecks, loss_checks, overlaps, train_options, training_checks, transforms
+from netc.checker import (
+    crosschecks,
+    loss_checks,
+    overlaps,
+    sample_checks,
+    samplers,
+    train_options,
+    training_checks,
+    transforms,
+)
 from netc.checker.data_section import DataReader
 from netc.checker.gaps import GAP, attempt
 from netc.checker.loss_terms import Pending
@@ -63,6 +72,9 @@ def check(
     if data is not None:
         attempt(overlaps.check, data, {key: value.value.span for key, value in found["data"][1].items()}, report)
         attempt(transforms.check, data, of_data.places, report)
+        values = {key: value.value.span for key, value in found["data"][1].items()}
+        attempt(sample_checks.transforms, data, values, report)
+        attempt(samplers.check, data, values, report)
     if train is not None:
         if trained and not ambiguous:
             attempt(_patterns, train, trained, of_train.places, report)

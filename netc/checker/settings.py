@@ -19,33 +19,18 @@ if TYPE_CHECKING:
 
 # The settings of each section, and those that the language has but this version doesn't compile.
 SETTINGS = {
-    "data": ("train", "validation", "test", "transform", "augment", "batch_size", "cache", "cache_size"),
-    "train": (
-        "loss",
-        "optimizer",
-        "schedule",
-        "freeze",
-        "epochs",
-        "metrics",
-        "seed",
-        "network",
-        "steps",
-        "accumulate",
-        "clip_grad_norm",
-        "clip_grad_value",
-        "precision",
-        "compile",
-        "ema",
-        "early_stop",
-        "checkpoint",
-        "init_from",
-        "deterministic",
-        "unfreeze",
-        "log_every",
+    "data": (
+        "train", "validation", "test", "transform", "augment", "batch_size", "cache", "cache_size", "split", "balance",
+        "sampler",
     ),
-}
+    "train": (
+        "loss", "optimizer", "schedule", "freeze", "epochs", "metrics", "seed", "network", "steps", "accumulate",
+        "clip_grad_norm", "clip_grad_value", "precision", "compile", "ema", "early_stop", "checkpoint", "init_from",
+        "deterministic", "unfreeze", "log_every",
+    ),
+}  # fmt: skip
 LATER = {
-    "data": ("fields", "balance", "sampler", "split", "workers"),
+    "data": ("fields", "workers"),
     "train": ("parallel", "schedule_every"),
 }  # fmt: skip
 

@@ -13,6 +13,7 @@ from netc import ir
 from netc.catalog import training as facts
 from netc.catalog.data import sample_count
 from netc.catalog.entry import REQUIRED
+from netc.checker import samplers
 from netc.checker.gaps import attempt
 from netc.fixes import leave_out, value
 
@@ -73,9 +74,10 @@ def _rejected(call: ir.Call, reject: Reject, places: Places, report: Report) -> 
 def training_images(data: ir.Data) -> int | None:
     """How many images are trained on, those for validation taken off."""
     count = sample_count({n: a.value for n, a in data.train.args.items()}, data.train.name, training=True)
-    if count is None or not isinstance(data.validation, (int, float)):
-        return count
-    return count - held_out(data.validation, count)
+    if count is None:
+        return samplers.drawn(data, None)
+    shares = [value for value in (data.validation, data.test) if isinstance(value, (int, float))]
+    return samplers.drawn(data, count - sum(held_out(value, count) for value in shares))
 
 
 def held_out(validation: float, count: int) -> int:

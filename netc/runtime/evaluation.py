@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from netc.runtime.errors import UserError
-from netc.runtime.script import load_network, script_errors
+from netc.runtime.script import load_network, read_data, script_errors
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -67,7 +67,7 @@ def evaluate(script: ModuleType, weights: Path, device: str = "auto", part: str 
     network, checkpoint = load_network(script, weights, device)
     where = next(network.parameters()).device
     with script_errors():
-        data = script.load_data()
+        data = read_data(script, checkpoint)
         chosen = part or next(name for name in ("test", "validation", "train") if name in data)
         if chosen not in data:
             raise UserError(f"the program has no {chosen} data", help=f"it has {', '.join(data)}")

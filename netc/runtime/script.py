@@ -38,14 +38,14 @@ def load_script(train: str, model: str, folder: Path | None = None, beside: Sequ
     folder = folder or Path(__file__).parents[1]
     network = ModuleType("model")
     with importable(beside):
-        exec(compile(model, "<model.py>", "exec"), network.__dict__)
+        exec(compile(model, "<model.py>", "exec", dont_inherit=True), network.__dict__)
     script = ModuleType("train")
     script.__file__ = str(folder / "train.py")
     vars(script)["_model_text"] = model
     before = sys.modules.get("model")
     sys.modules["model"] = network  # the script's `from model import …` means this one
     try:
-        exec(compile(train, "<train.py>", "exec"), script.__dict__)
+        exec(compile(train, "<train.py>", "exec", dont_inherit=True), script.__dict__)
     finally:
         if before is None:
             del sys.modules["model"]
@@ -93,6 +93,17 @@ def weights_of(checkpoint: dict[str, Any]) -> Any:
         return checkpoint.get("model", checkpoint)
     averaged = checkpoint["ema"]
     return {name.removeprefix("module."): value for name, value in averaged.items() if name != "n_averaged"}
+
+
+def read_data(script: ModuleType, checkpoint: Mapping[str, Any]) -> dict[str, Any]:
+    """The parts of the data as the script reads them; the rows of a table are encoded as the checkpoint says."""
+    given = []
+    if hasattr(script, "Encoding"):
+        given.append(script.Encoding())
+        if isinstance(checkpoint.get("encoding"), dict):
+            given[0].load_state_dict(checkpoint["encoding"])
+    parts: dict[str, Any] = script.load_data(*given)
+    return parts
 
 
 def form_only(text: str) -> contextlib.AbstractContextManager[None]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from netc.backends.training import emit
+from tests.data.tables import compiled, program
 from tests.training.programs import (
     NOWHERE,
     TO_TENSOR,
@@ -155,6 +156,40 @@ def _frozen() -> str:
     return emit("LeNet", "lenet", image_input(1, 32, 32), sections, settings, outputs=10, channels_last=False)
 
 
+def _iris() -> str:
+    return _compiled(program("train = Iris()\n  validation = 0.2\n  test = 30", more="metrics = [accuracy]"))
+
+
+def _table() -> str:
+    columns = 'features=["age", "bmi", "city"], categorical=["city"], missing="mean", delimiter=";"'
+    sets = f'train = CSV("data/people.csv", target="ill", {columns})\n  test = CSV("data/later.csv", target="ill")'
+    return _compiled(program(f"{sets}\n  balance = True", 5, 2))
+
+
+def _rows_in_order() -> str:
+    sets = 'train = CSV("prices.csv", target="up", missing="drop", standardize=False)\n  validation = 500'
+    return _compiled(program(f'{sets}\n  split = "ordered"\n  sampler = SequentialSampler()', 8, 2))
+
+
+def _tokens() -> str:
+    inputs = "input tokens: [N, 32] int64\n  Embedding(1000, 8) -> mean(1)".replace("Embedding", "table: Embedding")
+    sets = 'train = Arrays("text.npz", labels="kind")\n  validation = 0.1'
+    return _compiled(program(f"{sets}\n  sampler = RandomSampler(num_samples=5000, replacement=True)", inputs, 4))
+
+
+def _two_inputs() -> str:
+    inputs = "input left: [N, 8]\n  input right: [N, 8]\n  cat([left, right], 1)"
+    sets = 'train = Arrays(inputs=["left.npy", "right.npy"], labels="same.npy")'
+    test = 'test = Arrays(inputs=["left_test.npy", "right_test.npy"], labels="same_test.npy")'
+    return _compiled(program(f"{sets}\n  {test}", inputs, 2, more="metrics = [accuracy]"))
+
+
+def _compiled(text: str) -> str:
+    files = compiled(text)
+    assert files.train is not None
+    return files.train
+
+
 CONFIGURATIONS = {
     "lenet": _lenet,
     "mnist_mlp": _mnist_mlp,
@@ -168,4 +203,9 @@ CONFIGURATIONS = {
     "fake": _fake,
     "groups": _groups,
     "frozen": _frozen,
+    "iris": _iris,
+    "table": _table,
+    "rows_in_order": _rows_in_order,
+    "tokens": _tokens,
+    "two_inputs": _two_inputs,
 }

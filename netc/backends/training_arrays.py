@@ -1,0 +1,92 @@
+"""The text of `train.py` that reads arrays: npz and npy files, held against what the network takes.
+
+In: nothing. Out: pieces of Python in which a line with `word|` before it belongs to scripts of that word only.
+Guarantees: every line stays within 88 columns; no pickle is read; what is wrong in a file is said before training.
+Leaves the words and the marks to `training_samples`.
+"""
+
+from __future__ import annotations
+
+READ = '''
+npz|def read_arrays(path: Path, names: list[str]) -> list[np.ndarray]:
+npz|    """The arrays of these names in an npz file."""
+npz|    try:
+npz|        with np.load(path, allow_pickle=False) as file:
+npz|            missing = [name for name in names if name not in file.files]
+npz|            if missing:
+npz|                there = ", ".join(sorted(file.files))
+npz|                fail(f"{path} has no array {missing[0]!r}; it has {there}")
+npz|            return [file[name] for name in names]
+npz|    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+npz|        fail(f"{path} cannot be read: {error}")
+npy|def read_array(path: Path) -> np.ndarray:
+npy|    """The array in an npy file."""
+npy|    try:
+npy|        return np.load(path, allow_pickle=False)
+npy|    except (OSError, ValueError, EOFError) as error:
+npy|        fail(f"{path} cannot be read: {error}")
+
+
+def as_input(array: np.ndarray, name: str) -> Tensor:
+    """An array as an input of the network, held against its type and its shape."""
+    dtype, shape = INPUTS[name]
+    found = array.shape[1:]
+    if len(found) != len(shape) or any(
+        size not in (None, other) for size, other in zip(shape, found, strict=True)
+    ):
+        wanted = ", ".join(str(size or "any") for size in shape)
+        fail(f"{name} is {[*array.shape]} in the data, the network takes [N, {wanted}]")
+floats|    if array.dtype.kind not in ("f" if dtype.is_floating_point else "iu"):
+!floats|    if array.dtype.kind not in "iu":
+        fail(f"{name} is {array.dtype} in the data, the network takes {dtype}")
+!floats|!table|    return torch.tensor(array, dtype=dtype)
+floats|    tensor = torch.tensor(array, dtype=dtype)
+!floats|table|    tensor = torch.tensor(array, dtype=dtype)
+floats|    if dtype.is_floating_point and not tensor.isfinite().all():
+floats|        wrong = int((~tensor.flatten(1).isfinite()).any(1).nonzero()[0])
+floats|        fail(f"{name} has NaN or infinity in sample {wrong}, counted from 0")
+table|    entries = ENTRIES.get(name)  # of the table that indices are looked up in
+table|    if entries is not None and ((tensor < 0) | (tensor >= entries)).any():
+table|        there = f"indices from {tensor.min()} to {tensor.max()}"
+table|        fail(f"{name} has {there}, and the network looks up {entries}")
+floats|    return tensor
+!floats|table|    return tensor
+
+
+def as_labels(array: np.ndarray) -> Tensor:
+classes|    """The labels, int64 @LABELS@."""
+classes|    if array.ndim != @AXES@ or array.dtype.kind not in "iu":
+classes|        found = f"{array.dtype} {[*array.shape]}"
+classes|        fail(f"the labels are {found} in the data, and classes are int64 @LABELS@")
+classes|    labels = torch.tensor(array, dtype=torch.int64)
+classes|    wrong = (labels < 0) | (labels >= CLASSES)
+classes|    if wrong.any():
+classes|        first = wrong.nonzero()[0].tolist()
+classes|        label = labels[tuple(first)]
+classes|        fail(f"label {label} at {first} is none of the {CLASSES} classes, from 0 on")
+numbers|    """The numbers to predict, float32 @LABELS@."""
+numbers|    if array.dtype.kind not in "fiub":
+numbers|        fail(f"the labels are {array.dtype} in the data, and should be numbers")
+numbers|    labels = torch.tensor(array, dtype=torch.float32)
+column|    if labels.ndim == 1:
+column|        labels = labels[:, None]  # as the network's output
+numbers|    if @WRONG_SHAPE@:
+numbers|        found = [*array.shape]
+numbers|        fail(f"the labels are {found} in the data, the network gives @LABELS@")
+numbers|    if not labels.isfinite().all():
+numbers|        wrong = (~labels.isfinite()).nonzero()[0].tolist()
+numbers|        fail(f"the label at {wrong} is NaN or infinite")
+    return labels
+
+
+def as_samples(arrays: list[np.ndarray]) -> tuple[@KIND@, Tensor]:
+    """What the network takes, and the labels, from the arrays of a part."""
+    counts = [len(array) if array.ndim else 0 for array in arrays]
+    if min(counts) != max(counts) or not counts[0]:
+        fail(f"the arrays of a part have {counts} samples, and should have as many")
+    *inputs, labels = arrays
+several|    samples = (as_input(x, n) for x, n in zip(inputs, INPUTS, strict=True))
+several|    return tuple(samples), as_labels(labels)
+!several|    (name,) = INPUTS
+!several|    return as_input(inputs[0], name), as_labels(labels)
+'''

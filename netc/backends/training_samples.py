@@ -1,0 +1,351 @@
+"""How `train.py` gets at samples that are no pictures: tables and arrays, their constants, functions and `load_data`.
+
+In: the data section as checked, the inputs and the output of the network, the loss. Out: pieces of Python, and how the
+fixed pieces speak of these samples. Guarantees: what the file says stands in the script as literals only. Leaves the
+text to `training_table` and `training_arrays`, what is held out to `training_split`.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from typing import TYPE_CHECKING, NamedTuple
+
+from netc import ir
+from netc.backends.layout import Text, call
+from netc.backends.training_arrays import READ
+from netc.backends.training_main import select
+from netc.backends.training_split import held_out
+from netc.backends.training_table import ENCODING, LOAD, TABLE
+from netc.catalog.data_fields import SHIPPED, TABLES, compares_classes, features, names_of, targets
+from netc.literals import literal
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from netc.shapes import TensorType
+
+_PREPROCESSED = re.compile(r"preprocess\(((?:[^()]|\([^()]*\))*)\)")
+_LARGEST_BATCH = 2**13  # of small samples: a network makes more of each than it takes
+_MISSING = '{"", "?", "na", "n/a", "nan", "null", "none"}'
+
+
+class Samples(NamedTuple):
+    """What decides the text for samples that are no pictures.
+
+    split: how shares are held out: "stratified", "random" or "ordered".
+    classes: whether labels are classes; numbers otherwise.
+    looked_up: for an input of indices, how many entries the table has that it is looked up in.
+    """
+
+    data: ir.Data
+    inputs: tuple[ir.Input, ...]
+    output: TensorType
+    classes: bool
+    split: str
+    looked_up: Mapping[str, int] = {}
+
+    @property
+    def table(self) -> bool:
+        return self.data.train.name in TABLES
+
+    @property
+    def several(self) -> bool:
+        return len(self.inputs) > 1
+
+    @property
+    def outputs(self) -> int | None:
+        """How many classes the network tells apart."""
+        count = self.output.shape[1] if len(self.output.shape) > 1 else None
+        return count if isinstance(count, int) else None
+
+
+def samples_of(
+    data: ir.Data, train: ir.Train, inputs: tuple[ir.Input, ...], output: TensorType, looked_up: Mapping[str, int]
+) -> Samples:
+    """What decides the text."""
+    classes = compares_classes(train.loss)
+    split = data.split or ("stratified" if classes and len(output.shape) == 2 else "random")
+    return Samples(data, inputs, output, classes, split, looked_up)
+
+
+def phrase(data: ir.Call) -> str:
+    """What the data is, for the docstring of the script."""
+    if data.name in SHIPPED:
+        return f"the table in {SHIPPED[data.name].file.partition('/')[0]}/"
+    return "a table" if data.name == "CSV" else "arrays"
+
+
+def files_to_ship(data: ir.Data) -> list[tuple[Path, str]]:
+    """The tables that have to lie beside the script, each with the README that names its source and licence."""
+    from pathlib import Path
+
+    calls = [c for c in (data.train, data.validation, data.test) if isinstance(c, ir.Call)]
+    folders = {SHIPPED[c.name].file.partition("/")[0] for c in calls if c.name in SHIPPED}
+    package = Path(__file__).parents[1]
+    found = [path for folder in sorted(folders) for path in sorted((package / folder).iterdir())]
+    return [(path, f"{path.parent.name}/{path.name}") for path in found if path.suffix in (".csv", ".md")]
+
+
+def evaluation_batch(samples: Samples, values: int) -> int:
+    """How many samples make up so many values of the inputs, as a power of 2."""
+    count = sum(math.prod(s if isinstance(s, int) else 64 for s in i.type.shape[1:]) for i in samples.inputs)
+    return min(1 << max((values // max(count, 1)).bit_length() - 1, 0), _LARGEST_BATCH)
+
+
+def of_samples(text: str, samples: Samples) -> str:
+    """A fixed piece of the script, which speaks of images that are prepared, of these samples."""
+    text = text.replace(" for @READY@ images", "").replace("images", "samples")
+    text = _PREPROCESSED.sub(r"\1", text)
+    if not samples.several:
+        return text
+    text = text.replace("samples: Tensor", "samples: tuple[Tensor, ...]")
+    text = text.replace(
+        "data = {part: (x.to(device), y.to(device)) for part, (x, y) in load_data().items()}",
+        "data = {}\n    for part, (xs, y) in load_data().items():\n"
+        "        data[part] = tuple(x.to(device) for x in xs), y.to(device)",
+    )
+    text = text.replace(
+        "for batch in samples.split(EVALUATION_BATCH):",
+        "for batch in zip(*(x.split(EVALUATION_BATCH) for x in samples), strict=True):",
+    )
+    text = text.replace("model(batch.to(device))", "model(*(x.to(device) for x in batch))")
+    text = text.replace("ready = batch.to(device)", "ready = [x.to(device) for x in batch]")
+    text = text.replace("samples[index].to(device)", "[x[index].to(device) for x in samples]")
+    text = text.replace("samples.to(labels.device)", "[x.to(labels.device) for x in samples]")
+    return re.sub(r"\b(model|compiled)\((batch|ready)\)", r"\1(*\2)", text)
+
+
+def with_encoding(text: str, samples: Samples) -> str:
+    """The text of `main` for a table, whose encoding goes into checkpoints."""
+    if not samples.table:
+        return text
+    read, loaded = " in load_data().items()}", " in loaded.items()}"
+    first = "    data = {part: (x.to(device), y.to(device)) for part, (x, y)"
+    with_it = "    encoding = Encoding()\n    loaded = load_data(encoding)\n"
+    return text.replace(f"{first}{read}", f"{with_it}{first}{loaded}")
+
+
+def taken(samples: Samples) -> str:
+    """The expression for what the network takes in a step."""
+    return "[x[index] for x in samples]" if samples.several else "samples[index]"
+
+
+def _further(data: ir.Data) -> list[tuple[str, ir.Call]]:
+    named = (("validation", data.validation), ("test", data.test))
+    return [(part, value) for part, value in named if isinstance(value, ir.Call)]
+
+
+def _path(data: ir.Call) -> str:
+    if data.name in SHIPPED:
+        return f'Path(__file__).parent / "{SHIPPED[data.name].file}"'
+    return f"Path({literal(data.get('path'))})"
+
+
+# --- constants --------------------------------------------------------------------------------------------------------
+
+
+def constants(samples: Samples) -> list[str]:
+    """The constants of the data."""
+    found = _table_constants(samples) if samples.table else _array_constants(samples)
+    if samples.classes and samples.outputs is not None:
+        found.append(f"CLASSES = {samples.outputs}  # the network's outputs")
+        if not samples.table:
+            found.append("CLASS_NAMES = [str(i) for i in range(CLASSES)]")
+    return found
+
+
+def _files(samples: Samples) -> list[str]:
+    named = [("DATA", samples.data.train), *((f"{p.upper()}_DATA", c) for p, c in _further(samples.data))]
+    return [f"{name} = {_path(data)}" for name, data in named]
+
+
+def _listed(name: str, values: tuple[str, ...], comment: str = "") -> list[str]:
+    lines = list(call("[", [Text(literal(v)) for v in values], "]").lines(0, f"{name} = "))
+    if comment and len(lines) == 1 and len(lines[0]) + len(comment) + 4 <= 88:
+        return [f"{lines[0]}  # {comment}"]
+    return [f"# {comment.capitalize()}", *lines] if comment else lines
+
+
+def _table_constants(samples: Samples) -> list[str]:
+    data, args = samples.data.train, _values(samples.data.train)
+    predicted = targets(args, data.name)
+    lines = _files(samples)
+    if samples.classes:
+        lines.append(f"TARGET = {literal(predicted[0])}  # the column to predict")
+    else:
+        lines += _listed("TARGETS", predicted, "the columns to predict" if len(predicted) > 1 else "what to predict")
+    given, categorical = args.get("features"), names_of(args.get("categorical"))
+    if given is not None:
+        lines += _listed("FEATURES", names_of(given), "the columns to predict from")
+    if categorical:
+        lines += _listed("CATEGORICAL", categorical, "columns of names, each name a number of its own")
+    size = samples.inputs[0].type.shape[-1]
+    lines.append(f"INPUTS = {size}  # numbers a row, which the network takes")
+    lines.append(f"MISSING = {_MISSING}  # a cell without a number")
+    return lines
+
+
+def _array_constants(samples: Samples) -> list[str]:
+    lines = _files(samples) if samples.data.train.get("path") is not None else []
+    lines.append("# What the network takes: the type of each input, and its shape without the batch")
+    items = []
+    for name, input_ in zip(_input_names(samples), samples.inputs, strict=True):
+        sizes = [str(size) if isinstance(size, int) else "None" for size in input_.type.shape[1:]]
+        shape = f"({sizes[0]},)" if len(sizes) == 1 else f"({', '.join(sizes)})"
+        items.append(Text(f"{literal(name)}: (torch.{input_.type.dtype}, {shape})"))
+    lead = "INPUTS: dict[str, tuple[torch.dtype, tuple[int | None, ...]]] = "
+    lines += call("{", items, "}", broken=True).lines(0, lead)
+    if samples.looked_up:
+        known = {n: samples.looked_up[i.name] for n, i in _named(samples) if i.name in samples.looked_up}
+        lines.append(f"ENTRIES = {literal_dict(known)}  # of tables that are looked up in")
+    return lines
+
+
+def literal_dict(values: Mapping[str, int]) -> str:
+    """A dictionary as Python."""
+    return "{" + ", ".join(f"{literal(k)}: {v}" for k, v in values.items()) + "}"
+
+
+def _named(samples: Samples) -> list[tuple[str, ir.Input]]:
+    return list(zip(_input_names(samples), samples.inputs, strict=True))
+
+
+def _input_names(samples: Samples) -> tuple[str, ...]:
+    """What messages call the inputs: their names in the network."""
+    return tuple(i.name for i in samples.inputs)
+
+
+def _values(data: ir.Call) -> dict[str, object]:
+    return {p.name: data.get(p.name) for p in data.entry.params}
+
+
+# --- functions --------------------------------------------------------------------------------------------------------
+
+
+def functions(samples: Samples) -> list[str]:
+    """The functions that read the data, but for `split` and `load_data`."""
+    pieces = [TABLE, ENCODING] if samples.table else [READ]
+    return [_filled(piece, samples) for piece in pieces]
+
+
+def load_data(samples: Samples) -> str:
+    """The function `load_data`."""
+    return _filled(LOAD, samples) if samples.table else _load_arrays(samples)
+
+
+def words(samples: Samples) -> frozenset[str]:
+    """What the lines of the pieces ask for."""
+    data = samples.data.train
+    found = {"classes" if samples.classes else "numbers"}
+    found |= {"split"} if held_out(samples.data) else set()
+    found |= {"further"} if _further(samples.data) else set()
+    found |= {"several"} if samples.several else set()
+    if samples.classes and samples.outputs is not None:
+        found.add("count_classes")
+    if samples.table:
+        args = _values(data)
+        missing, standardize = args.get("missing", "error"), args.get("standardize", True)
+        found |= {str(missing)} if missing != "error" else set()
+        found |= {"given"} if args.get("features") is not None else set()
+        found |= {"categorical"} if args.get("categorical") else set()
+        found |= {"standardize"} if standardize else set()
+        found |= {"learned"} if standardize or missing == "mean" else set()
+        found |= {"positions"} if samples.classes or args.get("categorical") else set()
+    else:
+        found |= {"npz"} if data.get("path") is not None else {"npy"}
+        found |= {"floats"} if any(i.type.dtype.startswith("float") for i in samples.inputs) else set()
+        found |= {"table"} if samples.looked_up else set()
+        found |= {"column"} if len(samples.output.shape) == 2 and samples.output.shape[1] == 1 else set()
+    return frozenset(found)
+
+
+def _filled(piece: str, samples: Samples) -> str:
+    text = select(piece, words(samples)).rstrip("\n")
+    marks = _table_marks(samples) if samples.table else _array_marks(samples)
+    for mark, word in marks.items():
+        text = text.replace(f"@{mark}@", word)
+    return text
+
+
+def parts_of(data: ir.Data) -> str:
+    """The parts that there are, in words."""
+    names = ["train", *(p for p in ("validation", "test") if getattr(data, p) is not None)]
+    quoted = [f'"{name}"' for name in names]
+    return quoted[0] if len(quoted) == 1 else f"{', '.join(quoted[:-1])} and {quoted[-1]}"
+
+
+def _table_marks(samples: Samples) -> dict[str, str]:
+    data, args = samples.data.train, _values(samples.data.train)
+    delimiter = args.get("delimiter", ",")
+    count = features(args, data.name)
+    given = args.get("features") is not None
+    predicted = "[TARGET]" if samples.classes else "TARGETS"
+    rest = "name != TARGET" if samples.classes else "name not in TARGETS"
+    used = f"[*FEATURES, *{predicted}]" if given else "table.columns"
+    learned = [w for w, k in (("the means", "mean"), ("the scale", "standardize"))
+               if k in words(samples)]  # fmt: skip
+    flat = len(samples.output.shape) == 1
+    further = ", ".join(f'("{part}", {part.upper()}_DATA)' for part, _ in _further(samples.data))
+    return {
+        "DELIMITER": "" if delimiter == "," else f", delimiter={literal(delimiter)}",
+        "FEATURES": "FEATURES" if given else f"[name for name in table.columns if {rest}]",
+        "NAMES": " and ".join(["names of the classes"] * samples.classes or ["categories"]),
+        "COUNT": str(count or "INPUTS"),
+        "LEARNED": " and ".join(learned).capitalize(),
+        "LABELS": "[N]" if flat else f"[N, {len(targets(args, data.name))}]",
+        "FLAT": ".squeeze(1)" if flat else "",
+        "USED": used,
+        "USED_FURTHER": used,
+        "TRAINING": 'rows[parts["train"]]' if held_out(samples.data) else "rows",
+        "PARTS": parts_of(samples.data),
+        "FURTHER": f"[{further}]",
+    }
+
+
+def _array_marks(samples: Samples) -> dict[str, str]:
+    shape = samples.output.shape
+    sizes = [*shape[:1], *shape[2:]] if samples.classes else [*shape]
+    wanted = ", ".join(str(size) for size in sizes)
+    found = [f"labels.ndim != {len(sizes)}"]
+    found += [f"labels.shape[{i}] != {size}" for i, size in enumerate(sizes) if i and isinstance(size, int)]
+    return {
+        "KIND": "tuple[Tensor, ...]" if samples.several else "Tensor",
+        "LABELS": f"[{wanted}]",
+        "AXES": str(len(sizes)),
+        "WRONG_SHAPE": " or ".join(found),
+    }
+
+
+def _arrays(data: ir.Call, samples: Samples, name: str) -> Text:
+    """The call that reads the arrays of a part."""
+    inputs = names_of(data.get("inputs")) or tuple(i.name for i in samples.inputs)
+    if data.get("path") is not None:
+        keys = call("[", [Text(literal(n)) for n in (*inputs, data.get("labels") or "label")], "]")
+        return call("read_arrays(", [Text(name), keys], ")")
+    read = [Text(f"read_array(Path({literal(n)}))") for n in (*inputs, data.get("labels"))]
+    return call("[", read, "]")
+
+
+def _load_arrays(samples: Samples) -> str:
+    kind = "tuple[Tensor, ...]" if samples.several else "Tensor"
+    lines = [
+        f"def load_data() -> dict[str, tuple[{kind}, Tensor]]:",
+        f'    """What the network takes, and labels: {parts_of(samples.data)}."""',
+    ]
+    arrays = _arrays(samples.data.train, samples, "DATA")
+    lines += [f"    {line}" for line in call("as_samples(", [arrays], ")").lines(4, "samples, labels = ")]
+    taken = "tuple(x[i] for x in samples)" if samples.several else "samples[i]"
+    if held_out(samples.data):
+        lines.append("    parts = split(labels)")
+        made = f"{{p: ({taken}, labels[i]) for p, i in parts.items()}}"
+    else:
+        made = '{"train": (samples, labels)}'
+    if not _further(samples.data):
+        return "\n".join([*lines, f"    return {made}"])
+    lines.append(f"    data = {made}")
+    for part, further in _further(samples.data):
+        arrays = _arrays(further, samples, f"{part.upper()}_DATA")
+        lines += [f"    {line}" for line in call("as_samples(", [arrays], ")").lines(4, f'data["{part}"] = ')]
+    return "\n".join([*lines, "    return data"])
