@@ -102,6 +102,10 @@ def of_samples(text: str, samples: Samples) -> str:
         return text
     text = text.replace("samples: Tensor", "samples: tuple[Tensor, ...]")
     text = text.replace(
+        "def evaluate(model: nn.Module, samples: tuple[Tensor, ...], labels: Tensor)",
+        "def evaluate(\n    model: nn.Module,\n    samples: tuple[Tensor, ...],\n    labels: Tensor,\n)",
+    )
+    text = text.replace(
         "data = {part: (x.to(device), y.to(device)) for part, (x, y) in load_data().items()}",
         "data = {}\n    for part, (xs, y) in load_data().items():\n"
         "        data[part] = tuple(x.to(device) for x in xs), y.to(device)",

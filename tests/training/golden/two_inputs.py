@@ -154,7 +154,11 @@ def accuracy(logits: Tensor, labels: Tensor) -> float:
     return correct / labels.numel()
 
 
-def evaluate(model: nn.Module, samples: tuple[Tensor, ...], labels: Tensor) -> dict[str, float]:
+def evaluate(
+    model: nn.Module,
+    samples: tuple[Tensor, ...],
+    labels: Tensor,
+) -> dict[str, float]:
     """The loss and the metrics over all of the samples."""
     logits = predict(model, samples)
     return {
