@@ -296,7 +296,6 @@ _IMPORTS = (
     ("re", r"\bre\."),
     ("sys", r"\bsys\."),
     ("time", r"\btime\."),
-    ("zipfile", r"\bzipfile\."),
     ("zlib", r"\bzlib\."),
 )
 

@@ -11,20 +11,21 @@ READ = '''
 npz|def read_arrays(path: Path, names: list[str]) -> list[np.ndarray]:
 npz|    """The arrays of these names in an npz file."""
 npz|    try:
-npz|        with np.load(path, allow_pickle=False) as file:
+npz|        with path.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
 npz|            missing = [name for name in names if name not in file.files]
 npz|            if missing:
 npz|                there = ", ".join(sorted(file.files))
 npz|                fail(f"{path} has no array {missing[0]!r}; it has {there}")
 npz|            return [file[name] for name in names]
-npz|    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+npz|    except Exception as error:  # of many kinds where a file is damaged
 npz|        fail(f"{path} cannot be read: {error}")
 npy|def read_array(path: Path) -> np.ndarray:
 npy|    """The array in an npy file."""
 npy|    try:
-npy|        return np.load(path, allow_pickle=False)
+npy|        array: np.ndarray = np.load(path, allow_pickle=False)
 npy|    except (OSError, ValueError, EOFError) as error:
 npy|        fail(f"{path} cannot be read: {error}")
+npy|    return array
 
 
 def as_input(array: np.ndarray, name: str) -> Tensor:

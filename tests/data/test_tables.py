@@ -244,3 +244,67 @@ def test_shipped_tables_are_read(name: str) -> None:
     assert encoding.classes == list(facts.classes)
     assert sum(len(x) for x, _ in data.values()) == facts.rows
     assert data["train"][0].mean(0).abs().max() < 1e-6
+
+
+@pytest.mark.parametrize(
+    ("target", "network", "shape"),
+    [
+        ('"b"', "input x: [N, 1]\n  fc1: Linear(4)", (3, 1)),
+        ('["b", "c"]', "input x: [N, 1]\n  fc1: Linear(4)", (3, 2)),
+    ],
+)
+def test_numbers_to_predict(target: str, network: str, shape: tuple[int, int]) -> None:
+    write("t.csv", "a,b,c", "1,10,5", "2,20,6", "3,30,7")
+    sets = f'train = CSV("t.csv", target={target}, features=["a"])'
+    module = script(program(sets, network, shape[1], "MSELoss"))
+    data, encoding = loaded(module)
+    assert data["train"][1].dtype == torch.float32
+    assert data["train"][1].tolist() == [[10, 5][: shape[1]], [20, 6][: shape[1]], [30, 7][: shape[1]]]
+    assert "classes" not in encoding.state_dict()
+    write("t.csv", "a,b,c", "1,10,5", "2,x,6", "3,30,7")
+    assert fails(module) == "error: t.csv, line 3: b is 'x', which is no number"
+    write("t.csv", "a,b,c", "1,10,5", "2,20,6", "3,,7")
+    assert fails(module) == "error: t.csv, line 4: b is missing"
+
+
+def test_a_missing_number_to_predict_is_not_filled() -> None:
+    write("t.csv", "a,b,c", "1,10,5", ",20,6", "3,,7")
+    sets = 'train = CSV("t.csv", target="b", features=["a"], missing="{}")'
+    module = script(program(sets.format("mean"), 1, 1, "MSELoss"))
+    assert fails(module) == "error: t.csv, line 4: b is missing"
+    data, _ = loaded(script(program(sets.format("drop"), 1, 1, "MSELoss")))
+    assert len(data["train"][0]) == 1
+
+
+def test_an_output_without_an_axis_for_it_has_labels_without_one() -> None:
+    write("t.csv", "a,b", "1,10", "2,20", "3,30")
+    text = program('train = CSV("t.csv", target="b")', 1, 1, "MSELoss").replace("Linear(1)", "Linear(1) -> squeeze(1)")
+    data, _ = loaded(script(text))
+    assert data["train"][1].tolist() == [10.0, 20.0, 30.0]
+
+
+def trained(name: str, outputs: int, loss: str, more: str = "") -> tuple[Any, Any]:
+    """A small network trained on a table that ships, and what it gives for the test rows."""
+    sets = f"train = {name}()\n  validation = 0.2\n  test = 0.2"
+    text = program(sets, SHIPPED[name].features, outputs, loss, more).replace("epochs    = 2", "epochs    = 40")
+    module = script(text)
+    module.main(["--device", "cpu", "--run-dir", "run"])
+    state = module.load(Path("run/best.pt"))
+    encoding = module.Encoding()
+    encoding.load_state_dict(state["encoding"])
+    rows, labels = module.load_data(encoding)["test"]
+    model = module.build_model(torch.device("cpu"))
+    model.load_state_dict(state["model"])
+    return module.predict(model, rows), labels
+
+
+@pytest.mark.parametrize(("name", "least"), [("Iris", 0.9), ("Wine", 0.95), ("BreastCancer", 0.93)])
+def test_classes_of_real_data_are_learned(name: str, least: float) -> None:
+    outputs, labels = trained(name, len(SHIPPED[name].classes), "CrossEntropyLoss", "metrics = [accuracy]")
+    assert (outputs.argmax(1) == labels).double().mean() >= least
+
+
+def test_numbers_of_real_data_are_learned() -> None:
+    outputs, labels = trained("Diabetes", 1, "MSELoss")
+    trivial = ((labels - labels.mean()) ** 2).mean()
+    assert ((outputs - labels) ** 2).mean() < 0.65 * trivial

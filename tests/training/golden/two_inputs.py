@@ -58,9 +58,10 @@ def fail(message: str) -> NoReturn:
 def read_array(path: Path) -> np.ndarray:
     """The array in an npy file."""
     try:
-        return np.load(path, allow_pickle=False)
+        array: np.ndarray = np.load(path, allow_pickle=False)
     except (OSError, ValueError, EOFError) as error:
         fail(f"{path} cannot be read: {error}")
+    return array
 
 
 def as_input(array: np.ndarray, name: str) -> Tensor:

@@ -1,0 +1,136 @@
+"""What the script makes of npz and npy files: shapes and types held against the network, and several inputs."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from tests.data.tables import program, script
+
+TOKENS = "input tokens: [N, T] int64\n  words: Embedding(50, 8) -> mean(1)"
+
+
+@pytest.fixture(autouse=True)
+def _in_a_folder_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+def arrays(**values: Any) -> None:
+    np.savez("a.npz", **values)
+
+
+def fails(text: str) -> str:
+    with pytest.raises(SystemExit) as end:
+        script(text).load_data()
+    return str(end.value.code)
+
+
+def test_arrays_go_by_the_names_of_the_inputs() -> None:
+    arrays(x=np.arange(24, dtype=np.float64).reshape(6, 4), label=np.arange(6, dtype=np.int32) % 3, other=np.zeros(1))
+    data = script(program('train = Arrays("a.npz")')).load_data()
+    x, labels = data["train"]
+    assert x.dtype == torch.float32
+    assert x.tolist() == np.arange(24.0).reshape(6, 4).tolist()
+    assert labels.dtype == torch.int64
+    assert labels.tolist() == [0, 1, 2, 0, 1, 2]
+
+
+def test_arrays_by_other_names_in_parts() -> None:
+    arrays(a=np.random.rand(10, 4), b=np.zeros(10, dtype=np.uint8))
+    np.savez("b.npz", a=np.random.rand(4, 4), b=np.ones(4, dtype=np.int64))
+    text = program('train = Arrays("a.npz", inputs="a", labels="b")\n  validation = 0.2\n'
+                   '  test = Arrays("b.npz", inputs="a", labels="b")')  # fmt: skip
+    data = script(text).load_data()
+    assert {part: len(x) for part, (x, _) in data.items()} == {"train": 8, "validation": 2, "test": 4}
+    assert data["test"][1].tolist() == [1] * 4
+
+
+def test_sequences_of_any_length() -> None:
+    arrays(tokens=np.random.randint(0, 50, (6, 11)), label=np.arange(6) % 3)
+    module = script(program('train = Arrays("a.npz")', TOKENS))
+    x, _ = module.load_data()["train"]
+    assert x.shape == (6, 11)
+    assert x.dtype == torch.int64
+    model = module.build_model(torch.device("cpu"))
+    assert module.predict(model, x).shape == (6, 3)
+
+
+def test_several_inputs_in_files_of_their_own() -> None:
+    np.save("l.npy", np.random.rand(8, 3).astype(np.float32))
+    np.save("r.npy", np.random.rand(8, 2).astype(np.float32))
+    np.save("y.npy", np.arange(8) % 3)
+    inputs = "input left: [N, 3]\n  input right: [N, 2]\n  cat([left, right], 1)"
+    text = program('train = Arrays(inputs=["l.npy", "r.npy"], labels="y.npy")\n  validation = 0.25', inputs,
+                   more="metrics = [accuracy]")  # fmt: skip
+    module = script(text)
+    (left, right), labels = module.load_data()["train"]
+    assert (left.shape, right.shape, labels.shape) == ((6, 3), (6, 2), (6,))
+    module.main(["--device", "cpu", "--run-dir", "run"])
+    state = torch.load("run/best.pt", weights_only=True)
+    assert state["epoch"] in (1, 2)
+
+
+@pytest.mark.parametrize(
+    ("outputs", "labels", "shape"),
+    [(1, np.arange(6.0), (6, 1)), (1, np.arange(6).reshape(6, 1), (6, 1)), (3, np.ones((6, 3), bool), (6, 3))],
+)
+def test_numbers_to_predict(outputs: int, labels: Any, shape: tuple[int, ...]) -> None:
+    arrays(x=np.random.rand(6, 4), label=labels)
+    module = script(program('train = Arrays("a.npz")', outputs=outputs, loss="MSELoss"))
+    found = module.load_data()["train"][1]
+    assert found.shape == shape
+    assert found.dtype == torch.float32
+    assert found.flatten().tolist() == labels.astype(float).flatten().tolist()
+
+
+X, Y = np.random.rand(6, 4), np.arange(6) % 3
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"x": X}, "a.npz has no array 'label'; it has x"),
+        ({"y": X, "label": Y}, "a.npz has no array 'x'; it has label, y"),
+        ({"x": X[:, :3], "label": Y}, "x is [6, 3] in the data, the network takes [N, 4]"),
+        ({"x": X[:, 0], "label": Y}, "x is [6] in the data, the network takes [N, 4]"),
+        ({"x": X.astype(int), "label": Y}, "x is int64 in the data, the network takes torch.float32"),
+        ({"x": X[:4], "label": Y}, "the arrays of a part have [4, 6] samples, and should have as many"),
+        ({"x": X[:0], "label": Y[:0]}, "the arrays of a part have [0, 0] samples, and should have as many"),
+        ({"x": X, "label": Y + 1}, "label 3 at [2] is none of the 3 classes, from 0 on"),
+        ({"x": X, "label": Y - 1}, "label -1 at [0] is none of the 3 classes, from 0 on"),
+        ({"x": X, "label": X[:, :1]}, "the labels are float64 [6, 1] in the data, and classes are int64 [N]"),
+        ({"x": np.where(X[3, 2] == X, math.nan, X), "label": Y}, "x has NaN or infinity in sample 3, counted from 0"),
+    ],
+)
+def test_what_does_not_fit_is_said(values: dict[str, Any], message: str) -> None:
+    arrays(**values)
+    assert fails(program('train = Arrays("a.npz")')) == f"error: {message}"
+
+
+def test_indices_beyond_the_table() -> None:
+    arrays(tokens=np.array([[1, 50]] * 3), label=np.arange(3))
+    said = "error: tokens has indices from 1 to 50, and the network looks up 50"
+    assert fails(program('train = Arrays("a.npz")', TOKENS)) == said
+
+
+def test_numbers_of_another_shape() -> None:
+    arrays(x=X, label=np.ones((6, 2)))
+    said = "error: the labels are [6, 2] in the data, the network gives [N, 1]"
+    assert fails(program('train = Arrays("a.npz")', outputs=1, loss="MSELoss")) == said
+    arrays(x=X, label=np.full((6, 1), math.inf))
+    said = "error: the label at [0, 0] is NaN or infinite"
+    assert fails(program('train = Arrays("a.npz")', outputs=1, loss="MSELoss")) == said
+
+
+def test_pickles_are_not_read() -> None:
+    arrays(x=np.array([{}, {}], dtype=object), label=np.arange(2))
+    assert "Object arrays cannot be loaded when allow_pickle=False" in fails(program('train = Arrays("a.npz")'))
+    Path("a.npz").write_bytes(b"PK\x03\x04 cut short")
+    assert fails(program('train = Arrays("a.npz")')).startswith("error: a.npz cannot be read: ")
+    Path("a.npz").unlink()
+    assert "No such file" in fails(program('train = Arrays("a.npz")'))
