@@ -511,6 +511,7 @@ def _image_functions(plan: Plan) -> list[str]:
         about = "The same for training images, whose size is the affair of `augment`."
         found.append(function("prepare_training", about, steps.training))
     if steps.augment is not None:
+        found += steps.augment.functions
         parameter = "images: Tensor" if steps.stacked else "pictures: list[Tensor]"
         about = "Change uint8 training images by chance."
         found.append(function("augment", about, steps.augment, parameter))

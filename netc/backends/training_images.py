@@ -11,6 +11,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from netc.backends.layout import Text, call
+from netc.backends.training_augments import Lines, on_batch, on_pictures
 from netc.backends.training_text import CENTER_CROP
 from netc.catalog.data import CONVERSIONS, Image, dtype_name, training_chain, transform_image
 from netc.catalog.data_transforms import ENUMERATIONS, pair, sides
@@ -26,12 +27,16 @@ _TENSOR_ONLY = frozenset({"ToImage", "PILToTensor", "ToPureTensor", "Identity"})
 
 
 class Body(NamedTuple):
-    """The statements of a function, and what they use: constants, helper functions, torch's F, torchvision's v2."""
+    """The statements of a function, and what they use: constants, helper functions, torchvision's v2.
+
+    Helpers are names of pieces of `training_text`; functions are texts.
+    """
 
     lines: tuple[str, ...] = ()
     constants: tuple[str, ...] = ()
     helpers: frozenset[str] = frozenset()
     v2: bool = False
+    functions: tuple[str, ...] = ()
 
     def __add__(self, other: Body) -> Body:  # type: ignore[override]
         return Body(
@@ -39,6 +44,7 @@ class Body(NamedTuple):
             self.constants + other.constants,
             self.helpers | other.helpers,
             self.v2 or other.v2,
+            self.functions + tuple(text for text in other.functions if text not in self.functions),
         )
 
 
@@ -96,8 +102,9 @@ def preparation(calls: Sequence[ir.Call], channels: int) -> str:
 def function(name: str, about: str, body: Body, parameter: str = "images: Tensor") -> str:
     """A function of images; the last assignment is what it returns."""
     lines = list(body.lines)
-    if lines and lines[-1].startswith("images = "):
-        lines[-1] = "return " + lines[-1].removeprefix("images = ")
+    last = max((i for i, line in enumerate(lines) if line[0] not in " )"), default=0)
+    if lines and lines[last].startswith("images = "):
+        lines[last] = "return " + lines[last].removeprefix("images = ")
     else:
         lines.append("return images")
     text = "\n".join(f"    {line}" for line in lines)
@@ -245,9 +252,11 @@ _FIXED = {"Resize": _resize, "CenterCrop": _center_crop, "Pad": _pad, "Grayscale
 def _random_steps(calls: Sequence[ir.Call], image: Image) -> Body:
     """Statements of `augment`: `images` is a batch, or a list where the images still differ in size."""
     body, waiting = Body(), list[str]()
-    stacked = image.height is not None
+    stacked = threads = image.height is not None
     for step in calls:
-        own = _in_one(step, image) if stacked else None
+        own = _in_one(step, image, not threads) if stacked else None
+        if not stacked and not waiting:
+            own = _written(step, on_pictures(step))
         image = _next(step, image)
         if own is None:
             waiting.append(_constructed(step))
@@ -255,16 +264,28 @@ def _random_steps(calls: Sequence[ir.Call], image: Image) -> Body:
                 body, waiting, stacked = body + _one_by_one(waiting, len(body.constants), stacked), [], True
             continue
         body += _one_by_one(waiting, len(body.constants), stacked) + own
-        waiting = []
+        waiting, stacked = [], True
     return body + _one_by_one(waiting, len(body.constants), stacked)
 
 
-def _in_one(step: ir.Call, image: Image) -> Body | None:
+def _in_one(step: ir.Call, image: Image, threads: bool) -> Body | None:
     """A step on a whole batch, where it has a form of its own here."""
     if step.name in _RANDOM:
         return _RANDOM[step.name](step, image)
-    own = _fixed(step, image)
-    return None if own.v2 else own
+    own = _written(step, on_batch(step, image, threads))
+    if own is not None:
+        return own
+    fixed = _fixed(step, image)
+    return None if fixed.v2 else fixed
+
+
+def _written(step: ir.Call, found: Lines | None) -> Body | None:
+    """The lines of a step, and above them the step as the file has it."""
+    if found is None or not found.lines:
+        return None if found is None else Body()
+    comment = f"# {written(step)}"
+    lines = (comment if len(comment) <= 84 else f"# {step.name}", *found.lines)
+    return Body(lines, functions=tuple(text.strip("\n") for text in found.functions))
 
 
 def _one_by_one(steps: list[str], number: int, stacked: bool) -> Body:

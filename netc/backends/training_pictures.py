@@ -69,7 +69,6 @@ cached|        steps: str,
         self.files = files
         self.prepare = prepare
         self.rows = list(range(len(files)))
-        self.threads = ThreadPoolExecutor()
         self.kept: dict[int, Tensor] = {}
         self.free = MEMORY
 cached|        self.pixels = torch.empty(0)  # of all pictures, where there is a file
@@ -102,14 +101,14 @@ cached|            CACHE.mkdir(parents=True, exist_ok=True)
 cached|            with bar, unfinished.open("wb") as file:
 cached|                file.seek(12 * len(self.files))  # three int32 for each shape
 cached|                for rows in torch.arange(len(self.files)).split(64):
-cached|                    for picture in self.threads.map(self.decode, rows.tolist()):
+cached|                    for picture in THREADS.map(self.decode, rows.tolist()):
 cached|                        shapes.append(tuple(picture.shape[1:]))
-cached|                        file.write(picture.permute(0, 2, 3, 1).numpy())
+cached|                        file.write(picture.permute(0, 2, 3, 1).numpy().tobytes())
 cached|                        bar.update()
 cached|                    whole = file.tell() * len(self.files) // len(shapes)
 cached|                    make_room(whole, unfinished)  # a disk fills up slowly
 cached|                file.seek(0)
-cached|                file.write(torch.tensor(shapes, dtype=torch.int32).numpy())
+cached|                file.write(torch.tensor(shapes, dtype=torch.int32).numpy().tobytes())
 cached|                file.flush()
 cached|                os.fsync(file.fileno())
 cached|            os.replace(unfinished, path)
@@ -152,7 +151,7 @@ cached|            return pixels.view(1, height, width, channels).permute(0, 3, 
 
     def batch(self, index: Tensor) -> list[Tensor]:
         """The pictures of a batch."""
-        return list(self.threads.map(self.read, index.tolist()))
+        return list(THREADS.map(self.read, index.tolist()))
 held_out|
 held_out|    def part(self, mask: Tensor) -> Self:
 held_out|        """Those of the pictures that a mask chooses."""
@@ -181,6 +180,7 @@ def constants(plan: Plan) -> list[str]:
 
     lines = call("(", [Text(f'"{s}"') for s in _SUFFIXES], ")").lines(0, "SUFFIXES = ")
     found = [*lines, f"MEMORY = {MEMORY // 1024**3} * 1024**3  # bytes of pictures that are kept in memory"]
+    found.append("THREADS = ThreadPoolExecutor()  # which decode pictures at the same time")
     if cached(plan):
         found += _cache_constants(plan)
     if plan.outputs is not None:

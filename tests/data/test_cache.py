@@ -212,7 +212,13 @@ def test_more_than_the_limit_is_not_begun(cache: Path, capsys: pytest.CaptureFix
     module.__dict__["CACHE_SIZE"] = 199 * (12 + 3 * 20 * 20)
     decoded = []
     read_picture = module.read_picture
-    module.__dict__["read_picture"] = lambda path: decoded.append(path) or read_picture(path)
+
+    def counted(path: Path) -> torch.Tensor:
+        decoded.append(path)
+        picture: torch.Tensor = read_picture(path)
+        return picture
+
+    module.__dict__["read_picture"] = counted
     module.load_data()
     assert "bytes are more than CACHE_SIZE" in capsys.readouterr().err
     assert len(decoded) == 64

@@ -62,7 +62,7 @@ def _cifar100() -> str:
         dataset("CIFAR100", root="data", download=True),
         validation=dataset("CIFAR100", root="data"),
         transform=(transform("ToImage"), transform("ToDtype", "float32", scale=True), normalize(0.5)),
-        augment=(transform("RandomRotation", 15),),
+        augment=(transform("RandomRotation", 15), transform("RandomAutocontrast"), transform("RandomGrayscale")),
     )
     settings = train(schedule=call("scheduler", "ReduceLROnPlateau", patience=2), metrics=())
     return emit("Path", "odd name", image_input(3, 32, 32), sections, settings, outputs=100)
@@ -85,12 +85,29 @@ def _folder() -> str:
     return emit("Flowers", "flowers", image_input(3, 224, 224), sections, train(seed=7), outputs=102)
 
 
+def _augments() -> str:
+    sections = data(
+        dataset("ImageFolder", "pictures"),
+        transform=(transform("Resize", 40), transform("CenterCrop", 32), TO_TENSOR),
+        augment=(
+            transform("RandomCrop", 32),
+            transform("ColorJitter", brightness=0.4, contrast=0.4, saturation=(0.5, 1.5), hue=0.1),
+            transform("RandomSolarize", threshold=200.5, p=0.1),
+            transform("RandomPosterize", bits=4),
+            transform("RandomErasing", value=[124, 116, 104]),
+            transform("RandomResizedCrop", 32, scale=[0.5, 1.0], interpolation="nearest"),
+        ),
+    )
+    return emit("Net", "pictures", image_input(3, 32, 32), sections._replace(cache="kept"), train(), outputs=3)
+
+
 def _folder_grey() -> str:
     sections = data(
         dataset("ImageFolder", "pictures", allow_empty=True),
         transform=(transform("Grayscale"), transform("Resize", [64, 48]), TO_TENSOR),
         augment=(transform("RandomVerticalFlip", p=0.3),),
     )
+    sections = sections._replace(cache=False)
     return emit("Net", "pictures", image_input(1, 64, 48), sections, train(), outputs=3)
 
 
@@ -196,6 +213,7 @@ CONFIGURATIONS = {
     "cifar": _cifar,
     "cifar100": _cifar100,
     "folder": _folder,
+    "augments": _augments,
     "folder_grey": _folder_grey,
     "mnist_large": _mnist_large,
     "emnist": _emnist,

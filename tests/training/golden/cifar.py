@@ -24,14 +24,13 @@ import os
 import pickle
 import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, NoReturn
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
-from torchvision.transforms import v2
 from tqdm import tqdm
 
 # isort: split
@@ -76,12 +75,6 @@ SETTINGS = {
     "epochs": EPOCHS,
 }
 
-AUGMENT = v2.Compose(
-    [
-        v2.ColorJitter(brightness=0.2, contrast=0.2),
-        v2.RandomErasing(p=0.25),
-    ]
-)
 MEAN = torch.tensor([0.4914, 0.4822, 0.4465])
 STD = torch.tensor([0.247, 0.2435, 0.2616])
 
@@ -137,6 +130,72 @@ def prepare(images: Tensor) -> Tensor:
     return images
 
 
+def blend(images: Tensor, others: Tensor, factor: Tensor) -> Tensor:
+    """Mix uint8 images with others, also beyond them."""
+    mixed = torch.addcmul(images * factor, others, 1 - factor)
+    return mixed.clamp_(0, 255).to(torch.uint8)
+
+
+def grey(images: Tensor) -> Tensor:
+    """How bright each pixel is [N, 1, H, W], whole numbers as float32."""
+    red, green, blue = images.unbind(1)
+    values = red.mul(0.2989).add_(green, alpha=0.587).add_(blue, alpha=0.114)
+    return values.floor_().unsqueeze(1)
+
+
+def adjust_brightness(images: Tensor, factor: Tensor) -> Tensor:
+    return images.mul(factor).clamp_(0, 255).to(torch.uint8)
+
+
+def adjust_contrast(images: Tensor, factor: Tensor) -> Tensor:
+    return blend(images, grey(images).mean((1, 2, 3), keepdim=True), factor)
+
+
+def jitter(
+    images: Tensor,
+    *changes: tuple[Callable[[Tensor, Tensor], Tensor], tuple[float, float]],
+) -> Tensor:
+    """ColorJitter: change each image by factors of its own, in an order of its own."""
+    images = images.clone()
+    orders = torch.rand(len(images), len(changes)).argsort(1)
+    factors = [torch.empty(len(images)).uniform_(*limits) for _, limits in changes]
+    for step in orders.unbind(1):
+        for number, (change, _) in enumerate(changes):
+            rows = (step == number).nonzero().flatten()
+            factor = factors[number][rows].view(-1, 1, 1, 1).to(images.device)
+            images[rows] = change(images[rows], factor)
+    return images
+
+
+def erase(
+    images: Tensor,
+    p: float,
+    scale: tuple[float, float],
+    ratio: tuple[float, float],
+    value: Tensor,
+) -> Tensor:
+    """RandomErasing: in some images a window of random area and shape gets a value.
+
+    Ten windows are drawn, the first that fits counts; if none does, nothing is erased.
+    """
+    images = images.clone()
+    count, _, height, width = images.shape
+    shape = torch.empty(count, 10).uniform_(*map(math.log, ratio)).exp()
+    area = torch.empty(count, 10).uniform_(*scale).double() * (height * width)
+    rows, columns = (area * shape).sqrt().round(), (area / shape).sqrt().round()
+    fits = (rows < height) & (columns < width)
+    first = fits.int().argmax(1, keepdim=True)
+    rows, columns = rows.gather(1, first), columns.gather(1, first)
+    tops = (torch.rand(count, 1).double() * (height - rows + 1)).floor()
+    lefts = (torch.rand(count, 1).double() * (width - columns + 1)).floor()
+    windows = torch.cat([tops, tops + rows, lefts, lefts + columns], dim=1).int()
+    chosen = fits.any(1) & (torch.rand(count) < p)
+    for i in chosen.nonzero().flatten().tolist():
+        top, bottom, left, right = windows[i].tolist()
+        images[i, :, top:bottom, left:right] = value.to(images.device)
+    return images
+
+
 def augment(images: Tensor) -> Tensor:
     """Change uint8 training images by chance."""
     # RandomCrop(32, padding=4): one of all the windows of an image
@@ -147,8 +206,20 @@ def augment(images: Tensor) -> Tensor:
     # RandomHorizontalFlip
     flip = torch.rand(len(images), 1, 1, 1) < 0.5
     images = torch.where(flip.to(images.device), images.flip(3), images)
-    # one image at a time
-    return torch.stack([AUGMENT(image) for image in images])
+    # ColorJitter(brightness=0.2, contrast=0.2)
+    images = jitter(
+        images,
+        (adjust_brightness, (0.8, 1.2)),
+        (adjust_contrast, (0.8, 1.2)),
+    )
+    # RandomErasing(p=0.25)
+    return erase(
+        images,
+        p=0.25,
+        scale=(0.02, 0.33),
+        ratio=(0.3, 3.3),
+        value=torch.tensor(0, dtype=torch.uint8),
+    )
 
 
 def preprocess(images: Tensor) -> Tensor:

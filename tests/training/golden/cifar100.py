@@ -65,7 +65,12 @@ RUNS = Path("runs") / "odd name"  # where each run gets its folder
 # A run goes on only with the same settings
 SETTINGS = {"seed": SEED, "batch_size": BATCH_SIZE, "epochs": EPOCHS}
 
-AUGMENT = v2.RandomRotation(15)
+AUGMENT = v2.Compose(
+    [
+        v2.RandomRotation(15),
+        v2.RandomAutocontrast(),
+    ]
+)
 
 loss_function = nn.CrossEntropyLoss()
 
@@ -129,7 +134,12 @@ def prepare(images: Tensor) -> Tensor:
 def augment(images: Tensor) -> Tensor:
     """Change uint8 training images by chance."""
     # one image at a time
-    return torch.stack([AUGMENT(image) for image in images])
+    images = torch.stack([AUGMENT(image) for image in images])
+    # RandomGrayscale
+    chosen = (torch.rand(len(images), 1, 1, 1) < 0.1).to(images.device)
+    red, green, blue = images.unbind(1)
+    bright = red.mul(0.2989).add_(green, alpha=0.587).add_(blue, alpha=0.114)
+    return torch.where(chosen, bright.to(torch.uint8).unsqueeze(1), images)
 
 
 def preprocess(images: Tensor) -> Tensor:

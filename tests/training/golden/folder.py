@@ -36,7 +36,6 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 from torch.nn import functional as F
-from torchvision.transforms import v2
 from tqdm import tqdm
 
 # isort: split
@@ -51,6 +50,7 @@ TRAIN_DATA = Path("flowers/train")  # a folder for each class
 TEST_DATA = Path("flowers/test")  # a folder for each class
 SUFFIXES = (".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif", ".tiff", ".webp")
 MEMORY = 2 * 1024**3  # bytes of pictures that are kept in memory
+THREADS = ThreadPoolExecutor()  # which decode pictures at the same time
 # Where decoded pictures are kept
 USER_CACHE = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache") / "netc"
 CACHE = Path(os.environ.get("NETC_CACHE") or USER_CACHE).expanduser() / "pictures"
@@ -62,7 +62,6 @@ RUNS = Path("runs") / "flowers"  # where each run gets its folder
 # A run goes on only with the same settings
 SETTINGS = {"seed": SEED, "batch_size": BATCH_SIZE, "validation": VALIDATION}
 
-AUGMENT = v2.RandomResizedCrop(224)
 MEAN = torch.tensor([0.485, 0.456, 0.406])
 STD = torch.tensor([0.229, 0.224, 0.225])
 
@@ -160,7 +159,6 @@ class Pictures:
         self.files = files
         self.prepare = prepare
         self.rows = list(range(len(files)))
-        self.threads = ThreadPoolExecutor()
         self.kept: dict[int, Tensor] = {}
         self.free = MEMORY
         self.pixels = torch.empty(0)  # of all pictures, where there is a file
@@ -191,14 +189,14 @@ class Pictures:
             with bar, unfinished.open("wb") as file:
                 file.seek(12 * len(self.files))  # three int32 for each shape
                 for rows in torch.arange(len(self.files)).split(64):
-                    for picture in self.threads.map(self.decode, rows.tolist()):
+                    for picture in THREADS.map(self.decode, rows.tolist()):
                         shapes.append(tuple(picture.shape[1:]))
-                        file.write(picture.permute(0, 2, 3, 1).numpy())
+                        file.write(picture.permute(0, 2, 3, 1).numpy().tobytes())
                         bar.update()
                     whole = file.tell() * len(self.files) // len(shapes)
                     make_room(whole, unfinished)  # a disk fills up slowly
                 file.seek(0)
-                file.write(torch.tensor(shapes, dtype=torch.int32).numpy())
+                file.write(torch.tensor(shapes, dtype=torch.int32).numpy().tobytes())
                 file.flush()
                 os.fsync(file.fileno())
             os.replace(unfinished, path)
@@ -241,7 +239,7 @@ class Pictures:
 
     def batch(self, index: Tensor) -> list[Tensor]:
         """The pictures of a batch."""
-        return list(self.threads.map(self.read, index.tolist()))
+        return list(THREADS.map(self.read, index.tolist()))
 
     def part(self, mask: Tensor) -> Self:
         """Those of the pictures that a mask chooses."""
@@ -278,10 +276,46 @@ def prepare_training(images: Tensor) -> Tensor:
     return images
 
 
+def resized_crops(
+    pictures: list[Tensor],
+    size: tuple[int, int],
+    scale: tuple[float, float] = (0.08, 1.0),
+    ratio: tuple[float, float] = (3 / 4, 4 / 3),
+    **options: Any,
+) -> Tensor:
+    """RandomResizedCrop: of each picture a window of random area and shape, resized.
+
+    Ten windows are drawn, the first that fits counts; if none does, it is the middle.
+    """
+    sizes = torch.tensor([picture.shape[-2:] for picture in pictures]).double()
+    heights, widths = sizes[:, :1], sizes[:, 1:]
+    shape = torch.empty(len(sizes), 10).uniform_(*map(math.log, ratio)).exp()
+    area = torch.empty(len(sizes), 10).uniform_(*scale) * heights * widths
+    middle = heights.minimum((widths / ratio[0]).round())
+    height = torch.cat([(area / shape).sqrt().round(), middle], dim=1)
+    middle = widths.minimum((heights * ratio[1]).round())
+    width = torch.cat([(area * shape).sqrt().round(), middle], dim=1)
+    fits = (0 < height) & (height <= heights) & (0 < width) & (width <= widths)
+    first = fits.int().argmax(1, keepdim=True)
+    height, width = height.gather(1, first), width.gather(1, first)
+    top = torch.rand(len(sizes), 1).double() * (heights - height + 1)
+    top = torch.where(first < 10, top, (heights - height) / 2).floor()
+    left = torch.rand(len(sizes), 1).double() * (widths - width + 1)
+    left = torch.where(first < 10, left, (widths - width) / 2).floor()
+
+    def resize(picture: Tensor, window: list[int]) -> Tensor:
+        top, bottom, left, right = window
+        part = picture[..., top:bottom, left:right]
+        return F.interpolate(part, size=size, **options)
+
+    windows = torch.cat([top, top + height, left, left + width], dim=1).int().tolist()
+    return torch.cat(list(THREADS.map(resize, pictures, windows)))
+
+
 def augment(pictures: list[Tensor]) -> Tensor:
     """Change uint8 training images by chance."""
-    # one image at a time
-    images = torch.cat([AUGMENT(picture) for picture in pictures])
+    # RandomResizedCrop(224)
+    images = resized_crops(pictures, (224, 224), mode="bilinear", antialias=True)
     # RandomHorizontalFlip
     flip = torch.rand(len(images), 1, 1, 1) < 0.5
     return torch.where(flip.to(images.device), images.flip(3), images)
