@@ -468,16 +468,19 @@ def predict(model: nn.Module, images: Pictures) -> Tensor:
     return torch.cat(outputs)
 
 
-def evaluate(
-    model: nn.Module,
-    images: Pictures,
-    labels: Tensor,
-) -> tuple[float, float]:
-    """The loss and the accuracy over all of the images."""
+def accuracy(logits: Tensor, labels: Tensor) -> float:
+    """The share of the labels that have the highest output."""
+    correct: int = (logits.argmax(1) == labels).sum().item()
+    return correct / labels.numel()
+
+
+def evaluate(model: nn.Module, images: Pictures, labels: Tensor) -> dict[str, float]:
+    """The loss and the metrics over all of the images."""
     logits = predict(model, images)
-    loss: float = loss_function(logits, labels).item()
-    correct = (logits.argmax(1) == labels).sum().item()
-    return loss, correct / len(labels)
+    return {
+        "loss": loss_function(logits, labels).item(),
+        "accuracy": accuracy(logits, labels),
+    }
 
 
 def new_run() -> Path:
@@ -715,8 +718,8 @@ def main(arguments: list[str] | None = None) -> None:
             history = rows
             mark = "  best" if best is row else ""
             bar.write(
-                f"{epoch:5}  {train_loss:10.4f}  {train_accuracy:14.2%}  "
-                f"{lr:9.3g}  {seconds:7.1f}{mark}",
+                f"{epoch:5}  {train_loss:10.4f}  {train_accuracy:14.2%}  {lr:9.3g}  "
+                f"{seconds:7.1f}{mark}",
             )
             sys.stdout.flush()
     except KeyboardInterrupt:
