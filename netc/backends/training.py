@@ -19,7 +19,7 @@ from netc.backends.training_images import NO_IMAGES, Images, function, images, p
 from netc.backends.training_loop import checkpoint_text, criterion, main_text, model_text
 from netc.backends.training_samples import Samples, samples_of
 from netc.catalog.data_fields import ENTRIES
-from netc.catalog.metrics import is_better_high, numbers
+from netc.catalog.metrics import is_better_high, numbers, task
 from netc.literals import literal
 
 if TYPE_CHECKING:
@@ -62,7 +62,9 @@ class Plan(NamedTuple):
     @property
     def accuracy(self) -> bool:
         """Whether the right answers of training are counted."""
-        return "accuracy" in self.train.metrics and all(len(o.type.shape) < 3 for o in self.results)
+        binary = not isinstance(self.train.loss, ir.Call) or task(self.train.loss.name) == "binary"
+        one = all(len(o.type.shape) < 3 and (not binary or o.type.shape[1:] in ((), (1,))) for o in self.results)
+        return "accuracy" in self.train.metrics and (one or isinstance(self.train.loss, ir.Computed))
 
     @property
     def held_out(self) -> bool:
@@ -220,7 +222,7 @@ def _script(plan: Plan) -> str:
     ]
     model = model_text(plan)
     behind = [
-        pieces.RUN_FOLDERS.strip("\n"),
+        _run_folders(plan),
         checkpoint_text(plan),
         *training_options.functions(plan),
         pieces.CHOOSE_DEVICE.strip("\n"),
@@ -231,6 +233,13 @@ def _script(plan: Plan) -> str:
     name = "Network" if re.search(rf"\b{plan.network}\b", code) else plan.network
     body = "\n\n\n".join([*before, model.replace("@CLASS@", name), *behind])
     return f"{_docstring(plan)}\n\n{_imports(plan, code, name)}\n\n{body}\n"
+
+
+def _run_folders(plan: Plan) -> str:
+    text = pieces.RUN_FOLDERS.strip("\n")
+    if "confusion_matrix" in plan.train.metrics:  # whose rows begin with a name
+        text = text.replace("rows: list[dict[str, float]]", "rows: list[dict[str, Any]]")
+    return text
 
 
 def _without_strings(text: str) -> str:
@@ -265,6 +274,9 @@ def _docstring(plan: Plan) -> str:
     needs = f"{', '.join(needed[:-1])} and {needed[-1]}"
     data = phrase(plan.data.train) if plan.samples is None else training_samples.phrase(plan.data.train)
     best = best.replace("images", plan.noun)
+    matrix = ""
+    if "confusion_matrix" in plan.train.metrics:
+        matrix = "    confusion_matrix.csv  what best.pt takes each class for\n"
     return f'''"""Train {plan.network} (model.py, beside this file) on {data}.
 
     python train.py                  # on the fastest device that is there
@@ -276,7 +288,7 @@ Each run gets a folder of its own, {place}/001 and so on, with these files:
     best.pt      {best}
     last.pt      {last}
 {more}    metrics.csv  a row for each epoch
-
+{matrix}
 Needs {needs}.
 """
 

@@ -90,11 +90,12 @@ def _with_encoding(plan: Plan, samples: Samples) -> str:
 
 def main_text(plan: Plan) -> str:
     """The function `main` and its call."""
-    heading = "  ".join(title for title, _ in _columns(plan))
     marks = {
-        "LOOP": _loop(plan), "HEADING": heading, "ROW": _row(plan), "OPTIMIZER": _optimizer(plan),
+        "LOOP": _loop(plan), "HEADING": _heading(plan), "ROW": _row(plan), "OPTIMIZER": _optimizer(plan),
         "PARTS": _parts(plan), "BEST": _best(plan), "STEP_SIZE": step_size(plan), "EVALUATED": evaluated(plan),
         "WATCHED": _watched(plan).replace("_", " "), "TEST": _test(plan),
+        "MATRIX_OF": "test" if plan.data.test is not None else "validation",
+        "MATRIX": training_loss.all_predictions(plan, evaluated(plan)),
     }  # fmt: skip
     if plan.train.schedule is not None:
         marks["SCHEDULER"] = _scheduler(plan, plan.train.schedule)
@@ -346,6 +347,15 @@ def _test(plan: Plan) -> str:
         f'        f"{found[-1]}",',
     ]
     return "\n".join(["    print(", *parts, "    )"])
+
+
+def _heading(plan: Plan) -> str:
+    """The statement that prints the heads of the columns."""
+    whole = "  ".join(title for title, _ in _columns(plan))
+    if len(whole) <= 75:
+        return f'    print("{whole}")'
+    lines = [f'        "{whole[at : at + 76]}"' for at in range(0, len(whole), 76)]
+    return "\n".join(["    print(", *lines[:-1], f"{lines[-1]},", "    )"])
 
 
 def _row(plan: Plan) -> str:

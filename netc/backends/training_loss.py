@@ -16,7 +16,6 @@ from netc.backends.training_images import python
 from netc.backends.training_main import select
 from netc.backends.training_metrics import calls
 from netc.catalog.loss_facts import OUTPUT, scale
-from netc.catalog.metrics import numbers
 from netc.identifiers import python_name
 from netc.node import replace
 from netc.shapes import TensorType
@@ -285,7 +284,7 @@ def words(plan: Plan) -> set[str]:
     """What the lines of the pieces ask for, as far as the loss and the metrics decide."""
     loss = plan.train.loss
     found = {"metrics"} if plan.train.metrics else set()
-    found |= {"measured"} if numbers(plan.train.metrics) else set()
+    found |= {"matrix"} if "confusion_matrix" in plan.train.metrics else set()
     found |= {"outputs"} if sum(not o.training for o in plan.results) > 1 else set()
     found |= {"sum"} if is_sum(plan) else set()
     found |= {"computed"} if isinstance(loss, ir.Computed) else set()
@@ -329,6 +328,13 @@ def evaluate_text(plan: Plan, chosen: frozenset[str]) -> str:
     return _wrapped(
         text.replace("@SCORES@", _scores(plan, value, (logits, "labels") if batched else (prediction, target)))
     )
+
+
+def all_predictions(plan: Plan, network: str) -> str:
+    """What metrics compare, of all images of a set."""
+    name = compared(plan)[0].partition(".")[2]
+    several = sum(not o.training for o in plan.results) > 1
+    return f"predict({network}, images){f'.{name}' if several else ''}"
 
 
 def _all_inputs(plan: Plan) -> str:

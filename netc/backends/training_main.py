@@ -244,7 +244,7 @@ midway|        history, position = state["history"], state["position"]
 
     print(f"{len(labels)} images to train with, on {device}; files in {run}")
 !validation|    print("no validation images: best.pt is the epoch with the lowest train loss")
-    print("@HEADING@")
+@HEADING@
     sys.stdout.flush()
     bar = tqdm(
 !steps|        total=EPOCHS * len(labels),
@@ -350,6 +350,15 @@ test|metrics|    scores = evaluate(@EVALUATED@, *data["test"])
 test|metrics|@TEST@
 test|!metrics|    test_loss = evaluate(@EVALUATED@, *data["test"])
 test|!metrics|    print(f"test loss {test_loss:.4f}")
+matrix|!test|!ema|    model.load_state_dict(state["model"])
+matrix|!test|ema|    ema.load_state_dict(state["ema"])
+matrix|    images, labels = data["@MATRIX_OF@"]
+matrix|    matrix = confusion(@MATRIX@, labels).long().tolist()
+matrix|    names = state["classes"]
+matrix|    counts = [dict(zip(names, row, strict=True)) for row in matrix]
+matrix|    named = zip(names, counts, strict=True)
+matrix|    table = [{"true class": name, **row} for name, row in named]
+matrix|    write_table(run / "confusion_matrix.csv", table)
 
 
 if __name__ == "__main__":

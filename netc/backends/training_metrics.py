@@ -34,7 +34,7 @@ def top_accuracy(logits: Tensor, labels: Tensor, count: int) -> float:
 ''',
     "precision": '''
 def precision@_AVERAGE@(logits: Tensor, labels: Tensor) -> float:
-    """Of the samples that are called a class, the share that are: @OVER@."""
+    """The share that are of a class of those called it, @OVER@."""
     matrix = confusion(logits, labels)
 @CLASSES@
 !micro|    score = hits / called.clamp(min=1)
@@ -42,7 +42,7 @@ def precision@_AVERAGE@(logits: Tensor, labels: Tensor) -> float:
 ''',
     "recall": '''
 def recall@_AVERAGE@(logits: Tensor, labels: Tensor) -> float:
-    """Of the samples of a class, the share that are called it: @OVER@."""
+    """The share of a class that is called it, @OVER@."""
     matrix = confusion(logits, labels)
 @CLASSES@
 !micro|    score = hits / there.clamp(min=1)
@@ -50,7 +50,7 @@ def recall@_AVERAGE@(logits: Tensor, labels: Tensor) -> float:
 ''',
     "f1": '''
 def f1@_AVERAGE@(logits: Tensor, labels: Tensor) -> float:
-    """The harmonic mean of precision and recall: @OVER@."""
+    """The harmonic mean of precision and recall, @OVER@."""
     matrix = confusion(logits, labels)
 @CLASSES@
 !micro|    score = 2 * hits / (called + there).clamp(min=1)
@@ -61,8 +61,8 @@ def auroc(logits: Tensor, labels: Tensor) -> float:
     """The area under the ROC curve of each class against the others, their mean."""
     scores = logits@SCORES@
     areas = [area(scores[:, i], labels == i) for i in range(scores.shape[1])]
-    areas = [a for a in areas if not math.isnan(a)]  # without classes that are not there
-    return sum(areas) / len(areas) if areas else math.nan
+    there = [a for a in areas if not math.isnan(a)]  # without absent classes
+    return sum(there) / len(there) if there else math.nan
 ''',
 }
 _BINARY = {
@@ -98,8 +98,8 @@ def auroc(logits: Tensor, labels: Tensor) -> float:
     """The area under the ROC curve; of several outputs their mean."""
     scores, truth = logits.view(len(logits), -1), labels.view(len(labels), -1) > 0.5
     areas = [area(scores[:, i], truth[:, i]) for i in range(scores.shape[1])]
-    areas = [a for a in areas if not math.isnan(a)]  # without those of one kind alone
-    return sum(areas) / len(areas) if areas else math.nan
+    there = [a for a in areas if not math.isnan(a)]  # without those of one kind
+    return sum(there) / len(there) if there else math.nan
 ''',
 }
 _COUNTS = '''
@@ -112,7 +112,7 @@ def counts(logits: Tensor, labels: Tensor) -> tuple[Tensor, Tensor, Tensor]:
 '''
 _AREA = '''
 def area(scores: Tensor, positive: Tensor) -> float:
-    """The share of pairs of a positive and another that are in order; ties count half."""
+    """The share of pairs of a positive and another in order; ties count half."""
     _, place, count = scores.unique(return_inverse=True, return_counts=True)
     hits = place[positive].bincount(minlength=len(count))
     others = count - hits
@@ -151,7 +151,7 @@ def r2(outputs: Tensor, targets: Tensor) -> float:
 ''',
 }
 _MEANS = {
-    "macro": "    seen = called + there > 0  # without classes that are not there\n"
+    "macro": "    seen = called + there > 0  # without absent classes\n"
     "    mean: float = score[seen].mean().item()\n    return mean",
     "weighted": "    mean: float = ((score * there).sum() / there.sum()).item()\n    return mean",
 }
@@ -163,9 +163,9 @@ _MICRO = {
 }
 _TAKEN = {"hits": "matrix.diagonal()", "called": "matrix.sum(0)", "there": "matrix.sum(1)"}
 _OVER = {
-    "macro": "the mean over the classes",
-    "micro": "over all classes at once",
-    "weighted": "the mean over the classes, each by its samples",
+    "macro": "the mean of classes",
+    "micro": "of all at once",
+    "weighted": "the mean by samples",
 }
 
 

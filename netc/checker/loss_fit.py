@@ -286,16 +286,11 @@ _INSTEAD = {
     **dict.fromkeys(("MSELoss", "L1Loss", "SmoothL1Loss", "HuberLoss", "GaussianNLLLoss"), _NO_QUANTITY),
 }
 _MEASURES = {
-    **dict.fromkeys("mse rmse mae mape msle r2 mean_squared_error mean_absolute_error".split(), "predicted numbers"),
     **dict.fromkeys("iou miou mean_iou dice jaccard".split(), "segmented pixels"),
     **dict.fromkeys("bleu rouge perplexity wer cer".split(), "text"),
     **dict.fromkeys("psnr ssim lpips fid".split(), "generated images"),
     **dict.fromkeys("map mean_average_precision".split(), "detected objects"),
 }
-_LATER = frozenset(
-    "f1 precision recall specificity auroc auc roc_auc average_precision confusion_matrix balanced_accuracy kappa "
-    "cohen_kappa mcc top5 top5_accuracy top_k".split()
-)
 
 
 def instead_of(loss: str) -> str | None:
@@ -304,9 +299,9 @@ def instead_of(loss: str) -> str | None:
 
 
 def measures(metric: str) -> str | None:
-    """What a metric measures that is not for classes; "" for one of classes that is not compiled yet."""
+    """What a metric measures that netc hasn't: segmented pixels, text, and others."""
     name = metric.lower().removesuffix("_score")
-    return "" if name in _LATER else _MEASURES.get(name)
+    return _MEASURES.get(name)
 
 
 __all__ = ["check", "instead_of", "measures"]

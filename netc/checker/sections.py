@@ -14,6 +14,7 @@ from netc import syntax as s
 from netc.checker import (
     crosschecks,
     loss_checks,
+    metric_settings,
     overlaps,
     sample_checks,
     samplers,
@@ -68,7 +69,9 @@ def check(
         loss = loss_checks.computed(pending, data, trained, session, unit, report) if known else GAP
         train = train._replace(loss=loss)
     if data is not None and train is not None:
-        attempt(loss_checks.check, data, train, trained if not ambiguous else None, report)
+        network = trained if not ambiguous else None
+        attempt(loss_checks.check, data, train, network, report)
+        attempt(metric_settings.check, train, data, network, of_train.measured, report)
     if data is not None:
         attempt(overlaps.check, data, {key: value.value.span for key, value in found["data"][1].items()}, report)
         attempt(transforms.check, data, of_data.places, report)

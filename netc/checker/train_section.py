@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any
 from netc import catalog, ir
 from netc import syntax as s
 from netc.catalog import loss_facts
-from netc.checker import section_fixes
+from netc.checker import metric_settings
 from netc.checker.expressions import ERROR
 from netc.checker.habits import first_of_torch
 from netc.checker.section_reader import values_of
 from netc.checker.train_options import OptionsReader
 from netc.diagnostics import Label, suggestion
-from netc.fixes import rewrite, spelling
+from netc.fixes import spelling
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from netc.diagnostics import Report
     from netc.source import Span
 
-METRICS = ("accuracy",)
 # Schedulers that take functions or other schedulers, and optimizers that need more than gradients.
 _LATER_SCHEDULERS = {"LambdaLR", "MultiplicativeLR", "SequentialLR", "ChainedScheduler"}
 _LATER_OPTIMIZERS = {"LBFGS", "SparseAdam", "Muon"}
@@ -40,6 +39,7 @@ class TrainReader(OptionsReader):
         super().__init__(report, constants, python)
         self.groups: Any = ()
         self.epochs: Any = None
+        self.measured: dict[str, Span] = {}  # where each metric stands
 
     def train(self, section: s.Section, settings: Settings, data: ir.Data | None) -> ir.Train | None:
         loss = self.required(section, settings, "loss", "loss = CrossEntropyLoss", self.loss)
@@ -140,46 +140,7 @@ class TrainReader(OptionsReader):
         return self.call(entry, step, filled)
 
     def metrics(self, key: str, chain: s.Chain) -> Any:
-        step = self.single(chain, "a list of metrics")
-        if not isinstance(step, s.List):
-            fix = rewrite(chain.span, f"[{step.text}]") if isinstance(step, s.Name) and step.text in METRICS else None
-            self.report.add("E0602", "`metrics` is a list", chain.span, help="write `metrics = [accuracy]`", fix=fix)
-            return ERROR
-        out: list[str] = []
-        ok = True
-        for item in step.items:
-            if isinstance(item, s.Name) and item.text in METRICS:
-                out.append(item.text)
-                continue
-            ok = False
-            if isinstance(item, s.Call) and isinstance(item.callee, s.Name) and item.callee.text == "topk":
-                self.evaluator.not_yet(item.span, "the metric `topk`")
-                continue
-            name = item.text if isinstance(item, s.Name) else None
-            if name is not None and self._other_metric(name, item.span):
-                continue
-            self.report.add(
-                "E0603",
-                f"there is no metric `{name}`" if name else "a metric is a name",
-                item.span,
-                help=(suggestion(name, METRICS) if name else None) or _metric_help(item),
-                fix=spelling(name, item.span, METRICS) if name else section_fixes.without_quotes(item, METRICS),
-            )
-        return tuple(dict.fromkeys(out)) if ok else ERROR
-
-    def _other_metric(self, name: str, span: Span) -> bool:
-        """Report a metric that there is elsewhere; False where the name means none."""
-        from netc.checker.loss_fit import measures
-
-        what = measures(name)
-        if what:
-            self.report.add(
-                "E0610", f"`{name}` measures {what}, and the labels here are classes", span,
-                help=f"this version has `{'`, `'.join(METRICS)}`",
-            )  # fmt: skip
-        elif what is not None:
-            self.evaluator.not_yet(span, f"the metric `{name}`")
-        return what is not None
+        return metric_settings.read(self, chain, self.measured)
 
     def seed(self, key: str, chain: s.Chain) -> Any:
         value = self.value(chain, "an integer")
@@ -217,8 +178,3 @@ class TrainReader(OptionsReader):
             )
             return None, True
         return (networks[0], False) if networks and complete else (None, True)
-
-
-def _metric_help(item: s.Expr) -> str:
-    word = item.value.lower() if isinstance(item, s.String) else ""
-    return f"write `{word}`, without quotes" if word in METRICS else "this version has `accuracy`"
