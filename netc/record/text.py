@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from netc.record.reading import Run
 
+_NAMES = {"f1": "F1", "mae": "MAE", "mse": "MSE", "rmse": "RMSE", "auroc": "AUROC", "r2": "R²"}
 _OLD = 180 * 86400  # seconds after which the year says more than the hour
 
 
@@ -67,8 +68,8 @@ def state(run: Run) -> str:
 
 
 def head(column: str) -> str:
-    """`validation accuracy`."""
-    return column.replace("_", " ")
+    """`validation accuracy`, `validation F1`."""
+    return " ".join(_NAMES.get(word, word) for word in column.split("_"))
 
 
 def short(column: str) -> str:

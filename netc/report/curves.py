@@ -12,6 +12,7 @@ from html import escape
 from typing import TYPE_CHECKING, NamedTuple
 
 from netc.record.reading import is_share, lower_is_better
+from netc.record.text import head
 from netc.record.text import value as written
 from netc.report import axes
 
@@ -73,7 +74,7 @@ def picture(chart: Chart, run: Run, *, x: float = 0, y: float = 0) -> str:
 
 
 def _title(name: str) -> str:
-    return "learning rate" if name == "lr" else name.replace("_", " ")
+    return "learning rate" if name == "lr" else head(name)
 
 
 def _told(chart: Chart, run: Run) -> str:

@@ -20,10 +20,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from netc.record.reading import Run
-    from netc.report.results import Result
+    from netc.report.results import ClassRow, Result
 
 REFRESH = 5  # seconds
 _MOST_ROWS = 500
+_FEW, _WORST = 20, 10  # classes
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'"
 
 
@@ -202,18 +203,31 @@ def _result(content: Content) -> list[str]:
 def _classes(result: Result) -> list[str]:
     if not result.classes:
         return []
-    rows = [
-        [c.name, f"{c.samples:,}", *(_percent(share) for share in (c.precision, c.recall, c.f1))]
-        for c in result.classes[:_MOST_ROWS]
-    ]
-    out = _table(["class", "samples", "precision", "recall", "F1"], rows, numbers=range(1, 5), head=True)
+    out = _class_table(result.classes) if len(result.classes) <= _FEW else _many_classes(result.classes)
     pairs = matrix.confused(result)
     if pairs:
         out += ["<h3>Most often taken for another class</h3>"]
         out += _table(["true", "predicted", "times"], [[a, b, f"{n:,}"] for n, a, b in pairs], numbers=(2,))
-    if len(result.classes) > _MOST_ROWS:
-        out.append(f'<p class="note">The first {_MOST_ROWS} of {len(result.classes):,} classes.</p>')
     return out
+
+
+def _class_table(classes: Sequence[ClassRow]) -> list[str]:
+    rows = [[c.name, f"{c.samples:,}", *map(_percent, (c.precision, c.recall, c.f1))] for c in classes]
+    return _table(["class", "samples", "precision", "recall", "F1"], rows, numbers=range(1, 5), head=True)
+
+
+def _many_classes(classes: Sequence[ClassRow]) -> list[str]:
+    """Those that do worst, and the others for who asks."""
+    worst = sorted((c for c in classes if c.samples), key=lambda c: c.f1 if c.f1 is not None else 0.0)[:_WORST]
+    count = len(classes)
+    said = f"All {count:,} classes" if count <= _MOST_ROWS else f"The first {_MOST_ROWS} of {count:,} classes"
+    return [
+        f"<h3>The {len(worst)} with the lowest F1</h3>",
+        *_class_table(worst),
+        f"<details><summary>{said}</summary>",
+        *_class_table(classes[:_MOST_ROWS]),
+        "</details>",
+    ]
 
 
 def _percent(share: float | None) -> str:

@@ -187,6 +187,17 @@ def test_the_matrix() -> None:
     assert matrix.confusion(result(tuple(f"a long name {i}" for i in range(30)), tuple(r[:30] for r in many[:30])))
 
 
+def test_of_many_classes_the_worst_are_shown(tmp_path: Path) -> None:
+    names = tuple(f"class {i}" for i in range(30))
+    counts = tuple(tuple(9 * int(i == j) for j in range(30)) for i in range(30))
+    found = result(names, counts)
+    classes = (*found.classes[:29], found.classes[29]._replace(precision=0.1, recall=0.1))
+    text = page.page(page.Content(a_run(tmp_path), result=found._replace(classes=classes)))
+    Page(text)
+    assert text.index("class 29</th>") < text.index("class 0</th>")
+    assert "All 30 classes" in text
+
+
 def test_points_of_a_regression() -> None:
     pairs = tuple((float(i), i + 0.5) for i in range(9))
     found = result()._replace(classes=(), confusion=(), points=pairs)
