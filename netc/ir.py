@@ -614,6 +614,7 @@ class Options(NamedTuple):
     precision: "float32", "tf32", "bf16" or "fp16"; the last two by autocast.
     ema: the share of the average of the weights that each step keeps.
     unfreeze: the epoch from which on frozen parameters learn.
+    tensorboard: what is written for TensorBoard, of "scalars", "images" and "graph".
     """
 
     steps: int | None = None
@@ -629,6 +630,7 @@ class Options(NamedTuple):
     deterministic: bool = False
     unfreeze: int | None = None
     log_every: int | None = None
+    tensorboard: tuple[str, ...] = ()
 
 
 class Train(NamedTuple):

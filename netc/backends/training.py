@@ -258,6 +258,7 @@ def _docstring(plan: Plan) -> str:
     every = kept.every_epochs if kept is not None else None
     named = "every epoch" if every == 1 else f"every {every} epochs"
     more = f"    epoch0001.pt the state after {named}\n" if every else ""
+    board = "    events.*     for TensorBoard: tensorboard --logdir runs\n" if plan.train.options.tensorboard else ""
     column, end = criterion(plan)
     if kept is not None and kept.monitor is not None:
         best = f"the epoch with the {'lowest' if end == 'min' else 'highest'} {column.replace('_', ' ')}"
@@ -269,6 +270,7 @@ def _docstring(plan: Plan) -> str:
     else:
         best = "the epoch with the lowest loss on the validation images"
     needed = ["torch", *["torchvision"] * plan.torchvision, "tqdm"]
+    needed += ["tensorboard"] * bool(plan.train.options.tensorboard)
     needed += ["Pillow", *["NumPy"] * training_pictures.cached(plan)] if plan.storage == "files" else []
     needed += ["NumPy"] * (plan.samples is not None and not plan.samples.table)
     needs = f"{', '.join(needed[:-1])} and {needed[-1]}"
@@ -288,7 +290,7 @@ Each run gets a folder of its own, {place}/001 and so on, with these files:
     best.pt      {best}
     last.pt      {last}
 {more}    metrics.csv  a row for each epoch
-{matrix}
+{matrix}{board}
 Needs {needs}.
 """
 
@@ -308,6 +310,7 @@ _IMPORTS = (
     ("re", r"\bre\."),
     ("sys", r"\bsys\."),
     ("time", r"\btime\."),
+    ("warnings", r"\bwarnings\."),
     ("zlib", r"\bzlib\."),
 )
 

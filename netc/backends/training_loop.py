@@ -93,7 +93,7 @@ def main_text(plan: Plan) -> str:
     marks = {
         "LOOP": _loop(plan), "HEADING": _heading(plan), "ROW": _row(plan), "OPTIMIZER": _optimizer(plan),
         "PARTS": _parts(plan), "BEST": _best(plan), "STEP_SIZE": step_size(plan), "EVALUATED": evaluated(plan),
-        "WATCHED": _watched(plan).replace("_", " "), "TEST": _test(plan),
+        "WATCHED": _watched(plan).replace("_", " "), "TEST": _test(plan), "BATCH": _batch(plan),
         "MATRIX_OF": "test" if plan.data.test is not None else "validation",
         "MATRIX": training_loss.all_predictions(plan, evaluated(plan)),
     }  # fmt: skip
@@ -248,6 +248,9 @@ def _option_words(options: ir.Options) -> set[str]:
         "deterministic": options.deterministic,
         "unfreeze": options.unfreeze is not None,
         "log": options.log_every is not None,
+        **{f"board_{part}": part in options.tensorboard for part in ("scalars", "images", "graph")},
+        "board_sample": bool({"images", "graph"} & set(options.tensorboard)),
+        "board": bool(options.tensorboard),
     }
     found = {word for word, holds in there.items() if holds}
     return found | ({"counted"} if found & {"steps", "midway", "log"} else set())

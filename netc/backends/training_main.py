@@ -191,6 +191,7 @@ AFTER = """
 log|if step % LOG_EVERY == 0:
 log|    mean = torch.stack(recent).mean()
 log|    bar.write(f"step {step:6}  train loss {mean:.4f}")
+log|board_scalars|    board.add_scalar("steps/loss", mean, step)
 log|    recent.clear()
 midway|if step % SAVE_EVERY == 0 and seen < len(order):
 midway|    here = {
@@ -208,6 +209,8 @@ midway|    save(run / "last.pt", history, here, **parts)
 MAIN = """
 def main(arguments: list[str] | None = None) -> None:
     options = parse_options(arguments)
+board|    from torch.utils.tensorboard import SummaryWriter  # takes seconds to import
+board|
     device = choose_device(options.device)
 deterministic|    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
 deterministic|    torch.use_deterministic_algorithms(True)
@@ -217,6 +220,8 @@ tensor|    data = {part: (x.to(device), y.to(device)) for part, (x, y) in load_d
 !tensor|    data = {part: (x, y.to(device)) for part, (x, y) in load_data().items()}
     images, labels = data["train"]
 
+board_sample|    index = torch.arange(min(16, len(labels)))  # to show; drawn before the seed is set
+board_sample|    sample = preprocess(@BATCH@)
     torch.manual_seed(SEED)
     model = build_model(device)
 init_from|    if options.resume is None:
@@ -241,6 +246,15 @@ midway|        state = restore(run / "last.pt", **parts)
 midway|        history, position = state["history"], state["position"]
     else:
         save(run / "last.pt", history, **parts)  # a disk that is full shows at once
+board|counted|    told = len(history) * steps
+board|midway|    told += math.ceil(position["seen"] / @STEP_SIZE@) if position else 0
+board|counted|    board = SummaryWriter(run, purge_step=told + 1)
+board|!counted|    board = SummaryWriter(run, purge_step=len(history) + 1)
+board_sample|    if options.resume is None:
+board_images|        pixels = (sample - sample.min()) / (sample.max() - sample.min())
+board_images|        board.add_images("training images", pixels)
+board_graph|        with warnings.catch_warnings(action="ignore"):  # torch.jit's, which follows it
+board_graph|            board.add_graph(model.eval(), sample[:1])
 
     print(f"{len(labels)} images to train with, on {device}; files in {run}")
 !validation|    print("no validation images: best.pt is the epoch with the lowest train loss")
@@ -314,6 +328,10 @@ validation|!metrics|                "validation_loss": validation_loss,
                 "seconds": seconds,
             }
             rows = [*history, row]
+board_scalars|            for name in list(row)[1:]:
+board_scalars|counted|                board.add_scalar(name.replace("_", "/", 1), row[name], step)
+board_scalars|!counted|                board.add_scalar(name.replace("_", "/", 1), row[name], epoch)
+board_scalars|            board.flush()
 @BEST@
             if best is row:
                 save(run / "best.pt", rows, **parts)
@@ -341,6 +359,7 @@ midway|            f"{SAVE_EVERY} steps old. To go on: --resume {run}",
         )
         sys.exit(130)
     bar.close()
+board|    board.close()
 
     state = load(run / "best.pt")
     print(f"best.pt is of epoch {state['epoch']}")

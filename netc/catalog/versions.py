@@ -91,7 +91,7 @@ def explain_import_error(error: BaseException) -> str | None:
     text = str(error)
     if "torchvision::" in text and "does not exist" in text:
         return operators_missing(installed("torch") or "(unknown)", installed("torchvision") or "(unknown)")
-    if isinstance(error, ModuleNotFoundError) and error.name in ("torch", "torchvision"):
+    if isinstance(error, ModuleNotFoundError) and error.name in ("torch", "torchvision", "tensorboard"):
         return f"{error.name} is not installed; install it with `pip install {error.name}`"
     return None
 

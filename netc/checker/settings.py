@@ -26,7 +26,7 @@ SETTINGS = {
     "train": (
         "loss", "optimizer", "schedule", "freeze", "epochs", "metrics", "seed", "network", "steps", "accumulate",
         "clip_grad_norm", "clip_grad_value", "precision", "compile", "ema", "early_stop", "checkpoint", "init_from",
-        "deterministic", "unfreeze", "log_every",
+        "deterministic", "unfreeze", "log_every", "tensorboard",
     ),
 }  # fmt: skip
 LATER = {

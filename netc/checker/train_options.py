@@ -12,6 +12,7 @@ from netc import ir
 from netc import syntax as s
 from netc.catalog.entry import REQUIRED, Entry, Param
 from netc.catalog.metrics import is_better_high, numbers
+from netc.checker import tensorboard
 from netc.checker.expressions import ERROR
 from netc.checker.habits import number_help
 from netc.checker.section_reader import Reader, values_of
@@ -39,7 +40,7 @@ CHECKPOINT = Entry("Checkpoint", "netc", (
 ))  # fmt: skip
 NAMES = (
     "steps", "accumulate", "clip_grad_norm", "clip_grad_value", "precision", "compile", "ema", "early_stop",
-    "checkpoint", "init_from", "deterministic", "unfreeze", "log_every",
+    "checkpoint", "init_from", "deterministic", "unfreeze", "log_every", "tensorboard",
 )  # fmt: skip
 
 
@@ -54,6 +55,7 @@ class OptionsReader(Reader):
             **dict.fromkeys(("compile", "deterministic"), self.truth),
             "precision": self.precision, "ema": self.decay, "early_stop": self.early_stop,
             "checkpoint": self.checkpoint, "init_from": self.weights_file,
+            "tensorboard": lambda key, chain: tensorboard.read(self, chain),
         }  # fmt: skip
         read = [self.optional(section, settings, name, readers[name]) for name in NAMES]
         defaults = ir.Options()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from netc import ir
 from netc.backends.training import emit
 from tests.data.tables import compiled, program
 from tests.training.programs import (
@@ -207,6 +208,18 @@ def _compiled(text: str) -> str:
     return files.train
 
 
+def _board() -> str:
+    sections, settings = lenet(epochs=30, options=ir.Options(tensorboard=("scalars", "images", "graph")))
+    return emit("LeNet", "lenet", image_input(1, 32, 32), sections, settings, outputs=10)
+
+
+def _board_steps() -> str:
+    kept = ir.Checkpoints(None, None, None, 50, NOWHERE)
+    options = ir.Options(tensorboard=("scalars",), log_every=100, checkpoint=kept, accumulate=2)
+    sections, settings = lenet(epochs=30, options=options)
+    return emit("LeNet", "lenet", image_input(1, 32, 32), sections, settings, outputs=10)
+
+
 CONFIGURATIONS = {
     "lenet": _lenet,
     "mnist_mlp": _mnist_mlp,
@@ -226,4 +239,6 @@ CONFIGURATIONS = {
     "rows_in_order": _rows_in_order,
     "tokens": _tokens,
     "two_inputs": _two_inputs,
+    "board": _board,
+    "board_steps": _board_steps,
 }

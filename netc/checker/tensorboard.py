@@ -1,0 +1,42 @@
+"""The setting `tensorboard`: what the script writes for TensorBoard.
+
+In: the setting as parsed. Out: the parts that are wanted, in their order; mistakes in the report.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from netc import syntax as s
+from netc.checker.expressions import ERROR
+from netc.diagnostics import suggestion
+from netc.fixes import spelling
+
+if TYPE_CHECKING:
+    from netc.checker.section_reader import Reader
+
+PARTS = ("scalars", "images", "graph")
+
+
+def read(reader: Reader, chain: s.Chain) -> Any:
+    """The parts: `True` is the scalars, a list says which."""
+    step = reader.single(chain, "True or a list")
+    if step is ERROR:
+        return ERROR
+    if isinstance(step, s.Literal) and step.value in (True, False):
+        return PARTS[:1] if step.value else ()
+    if not isinstance(step, s.List):
+        reader.report.add(
+            "E0508", "`tensorboard` is True or a list of what is written", chain.span,
+            help=f"write `tensorboard = [{', '.join(PARTS)}]`",
+        )  # fmt: skip
+        return ERROR
+    names = [item.text if isinstance(item, s.Name) else None for item in step.items]
+    for name, item in zip(names, step.items, strict=True):
+        if name not in PARTS:
+            shown = ", ".join(f"`{part}`" for part in PARTS)
+            reader.report.add(
+                "E0508", "what is written for TensorBoard is one of " + shown, item.span,
+                help=suggestion(name or "", PARTS), fix=spelling(name, item.span, PARTS) if name else None,
+            )  # fmt: skip
+    return tuple(p for p in PARTS if p in names) if set(names) <= set(PARTS) else ERROR
