@@ -221,7 +221,7 @@ tensor|    data = {part: (x.to(device), y.to(device)) for part, (x, y) in load_d
     images, labels = data["train"]
 
 board_sample|    index = torch.arange(min(16, len(labels)))  # to show; drawn before the seed is set
-board_sample|    sample = preprocess(@BATCH@)
+board_sample|    sample = @BATCH@
     torch.manual_seed(SEED)
     model = build_model(device)
 init_from|    if options.resume is None:
@@ -254,7 +254,7 @@ board_sample|    if options.resume is None:
 board_images|        pixels = (sample - sample.min()) / (sample.max() - sample.min())
 board_images|        board.add_images("training images", pixels)
 board_graph|        with warnings.catch_warnings(action="ignore"):  # torch.jit's, which follows it
-board_graph|            board.add_graph(model.eval(), sample[:1])
+board_graph|            board.add_graph(model.eval(), sample)
 
     print(f"{len(labels)} images to train with, on {device}; files in {run}")
 !validation|    print("no validation images: best.pt is the epoch with the lowest train loss")

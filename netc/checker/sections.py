@@ -18,6 +18,7 @@ from netc.checker import (
     overlaps,
     sample_checks,
     samplers,
+    tensorboard,
     train_options,
     training_checks,
     transforms,
@@ -84,6 +85,8 @@ def check(
         training_checks.check(data, train, trained, of_train.places, report)
     if data and train and trained and not ambiguous:
         crosschecks.check(data, train, trained, file, report)
+        if "tensorboard" in found["train"][1]:
+            attempt(tensorboard.check, train, trained, found["train"][1]["tensorboard"].value.span, report)
     if data and train:
         attempt(train_options.check, train, data, found["train"][1], report)
     return data, train, trained

@@ -1,6 +1,7 @@
 """The setting `tensorboard`: what the script writes for TensorBoard.
 
-In: the setting as parsed. Out: the parts that are wanted, in their order; mistakes in the report.
+In: the setting as parsed. Out: the parts that are wanted, in their order; mistakes in the report. `check` holds them
+against the network.
 """
 
 from __future__ import annotations
@@ -9,11 +10,14 @@ from typing import TYPE_CHECKING, Any
 
 from netc import syntax as s
 from netc.checker.expressions import ERROR
-from netc.diagnostics import suggestion
+from netc.diagnostics import Label, suggestion
 from netc.fixes import spelling
 
 if TYPE_CHECKING:
+    from netc import ir
     from netc.checker.section_reader import Reader
+    from netc.diagnostics import Report
+    from netc.source import Span
 
 PARTS = ("scalars", "images", "graph")
 
@@ -40,3 +44,15 @@ def read(reader: Reader, chain: s.Chain) -> Any:
                 help=suggestion(name or "", PARTS), fix=spelling(name, item.span, PARTS) if name else None,
             )  # fmt: skip
     return tuple(p for p in PARTS if p in names) if set(names) <= set(PARTS) else ERROR
+
+
+def check(train: ir.Train, network: ir.Network, place: Span, report: Report) -> None:
+    """Report `images` where what the network sees are no pictures that can be shown."""
+    shape = network.inputs[0].type.shape
+    if "images" not in train.options.tensorboard or (len(shape) == 4 and shape[1] in (1, 3)):
+        return
+    report.add(
+        "E0690", "TensorBoard shows pictures of 1 or 3 channels, and the network sees none", place,
+        secondary=[Label(network.inputs[0].span, f"these are {network.inputs[0].type}")],
+        help="leave out `images`",
+    )  # fmt: skip

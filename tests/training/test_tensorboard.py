@@ -31,6 +31,26 @@ print(json.dumps({
 """
 
 
+TWO = """network Net {
+  input left: [N, 8]
+  input right: [N, 8]
+  cat([left, right], 1) -> fc: Linear(2)
+}
+
+data {
+  train      = Arrays(inputs=["left.npy", "right.npy"], labels="same.npy")
+  batch_size = 10
+}
+
+train {
+  loss        = CrossEntropyLoss
+  optimizer   = SGD(lr=0.05)
+  epochs      = 1
+  tensorboard = [graph]
+}
+"""
+
+
 def events(run: Path) -> dict[str, Any]:
     done = subprocess.run([sys.executable, "-c", READ, str(run)], capture_output=True, text=True, check=True)
     found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
@@ -94,3 +114,21 @@ def scalars_of_a_whole_run(project: Any) -> dict[str, Any]:
     assert project.run("--device", "cpu", "--run-dir", "whole", cwd=project.folder)[0] == 0
     found: dict[str, Any] = events(run)["scalars"]
     return found
+
+
+def test_the_graph_of_a_network_with_two_inputs(tmp_path: Path) -> None:
+    import numpy
+
+    from netc.compiler import analyse, emit
+
+    for name in ("left", "right"):
+        numpy.save(tmp_path / f"{name}.npy", numpy.random.default_rng(0).normal(size=(20, 8)).astype("float32"))
+    numpy.save(tmp_path / "same.npy", numpy.arange(20) % 2)
+    checked = analyse(TWO, "net.net", "net")
+    assert checked.program is not None, checked.diagnostics
+    files = emit(checked.program)
+    (tmp_path / "model.py").write_text(files.model)
+    (tmp_path / "train.py").write_text(files.train or "")
+    command = [sys.executable, "train.py", "--device", "cpu", "--run-dir", "run"]
+    subprocess.run(command, cwd=tmp_path, check=True, capture_output=True)
+    assert any("fc" in name for name in events(tmp_path / "run")["nodes"])

@@ -364,7 +364,7 @@ def main(arguments: list[str] | None = None) -> None:
         pixels = (sample - sample.min()) / (sample.max() - sample.min())
         board.add_images("training images", pixels)
         with warnings.catch_warnings(action="ignore"):  # torch.jit's, which follows it
-            board.add_graph(model.eval(), sample[:1])
+            board.add_graph(model.eval(), sample)
 
     print(f"{len(labels)} images to train with, on {device}; files in {run}")
     print("epoch  train loss  validation loss  accuracy         lr  seconds")
