@@ -49,7 +49,8 @@ def read(reader: Reader, chain: s.Chain) -> Any:
 def check(train: ir.Train, network: ir.Network, place: Span, report: Report) -> None:
     """Report `images` where what the network sees are no pictures that can be shown."""
     shape = network.inputs[0].type.shape
-    if "images" not in train.options.tensorboard or (len(shape) == 4 and shape[1] in (1, 3)):
+    pictures = len(shape) == 4 and (shape[1] in (1, 3) or not isinstance(shape[1], int))
+    if "images" not in train.options.tensorboard or pictures:
         return
     report.add(
         "E0690", "TensorBoard shows pictures of 1 or 3 channels, and the network sees none", place,
