@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from netc.backends.layout import WIDTH, Text, call
 from netc.backends.training_images import written
 from netc.backends.training_main import select
+from netc.backends.training_split import held_out
 from netc.catalog.data import CONVERSIONS, training_chain
 from netc.literals import literal
 
@@ -153,11 +154,11 @@ cached|            return pixels.view(1, height, width, channels).permute(0, 3, 
         """The pictures of a batch."""
         return list(THREADS.map(self.read, index.tolist()))
 held_out|
-held_out|    def part(self, mask: Tensor) -> Self:
-held_out|        """Those of the pictures that a mask chooses."""
-held_out|        chosen = copy(self)
-held_out|        chosen.rows = list(compress(self.rows, mask.tolist()))
-held_out|        return chosen
+held_out|    def part(self, chosen: Tensor) -> Self:
+held_out|        """Those of the pictures that a mask or indices choose."""
+held_out|        part = copy(self)
+held_out|        part.rows = torch.tensor(self.rows)[chosen].tolist()
+held_out|        return part
 '''
 
 _SUFFIXES = (".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif", ".tiff", ".webp")  # torchvision's IMG_EXTENSIONS
@@ -233,9 +234,13 @@ def load_lines(plan: Plan) -> list[str]:
         lines.append(f"    {prefix}files, {prefix}labels = find_pictures({plan.folders[part.role]}, classes)")
     own = plan.images.training is not None
     lines += [f"    {line}" for line in _pictures(plan, "files", own).lines(4, "pictures = ")]
-    if plan.held_out:
+    if plan.mask:
         lines.append("    held = held_out(labels)")
         lines += ["    held_files = list(compress(files, held.tolist()))"] * own
+    elif plan.held_out:
+        lines.append("    parts = split(labels)")
+        for name in held_out(plan.data) if own else ():
+            lines.append(f'    {name}_files = [files[i] for i in parts["{name}"].tolist()]')
     return lines + [f"    {line}" for line in call("{", _items(plan), "}", broken=True).lines(4, "return ")]
 
 
@@ -248,11 +253,17 @@ def _pictures(plan: Plan, files: str, training: bool = False) -> Text:
 def _items(plan: Plan) -> list[Text]:
     """The parts that `load_data` returns."""
     items = [Text('"train": (pictures, labels)')]
-    if plan.held_out:
-        own = plan.images.training is not None
+    own = plan.images.training is not None
+    if plan.mask:
         held = _pictures(plan, "held_files").flat if own else "pictures.part(held)"
         items = [Text('"train": (pictures.part(~held), labels[~held])')]
         items.append(_pair("validation", held, "labels[held]"))
+    elif plan.held_out:
+        items = [_pair("train", 'pictures.part(parts["train"])', 'labels[parts["train"]]')]
+        for name in held_out(plan.data):
+            part = f'parts["{name}"]'
+            held = _pictures(plan, f"{name}_files").flat if own else f"pictures.part({part})"
+            items.append(_pair(name, held, f"labels[{part}]"))
     for part in plan.parts:
         if part.role != "train":
             items.append(_pair(part.role, _pictures(plan, f"{part.role}_files").flat, f"{part.role}_labels"))

@@ -277,3 +277,24 @@ def test_no_pictures_at_all() -> None:
     sections = sections._replace(transform=flowers().transform)
     with pytest.raises(SystemExit, match="error: flowers has no pictures"):
         script(sections, (3, 20, 20), 2).load_data()
+
+
+@pytest.mark.parametrize(
+    "augment", [(), (transform("RandomResizedCrop", 20),)], ids=["one size", "pictures of many sizes"]
+)
+@pytest.mark.parametrize("how", ["random", "stratified", None])
+def test_shares_of_the_pictures(augment: tuple[ir.Call, ...], how: str | None) -> None:
+    write_pictures(Path("flowers"), FLOWERS)
+    sections = flowers(augment=augment, validation=3, test=0.2, split=how)
+    module = script(sections, (3, 20, 20), 3)
+    parts = module.load_data()
+    assert {name: len(pictures) for name, (pictures, _) in parts.items()} == {"train": 7, "validation": 3, "test": 3}
+    whole = script(flowers(augment=augment), (3, 20, 20), 3).load_data()["train"]
+    fixed = script(flowers(), (3, 20, 20), 3).load_data()["train"][0]
+    order = module.split(whole[1])
+    assert sorted(torch.cat(list(order.values())).tolist()) == list(range(13))
+    for name, (pictures, labels) in parts.items():
+        assert torch.equal(labels, whole[1][order[name]])
+        source = whole[0] if name == "train" else fixed
+        for i, row in enumerate(order[name].tolist()):
+            assert torch.equal(pictures.read(i), source.read(row))

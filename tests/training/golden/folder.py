@@ -241,11 +241,11 @@ class Pictures:
         """The pictures of a batch."""
         return list(THREADS.map(self.read, index.tolist()))
 
-    def part(self, mask: Tensor) -> Self:
-        """Those of the pictures that a mask chooses."""
-        chosen = copy(self)
-        chosen.rows = list(compress(self.rows, mask.tolist()))
-        return chosen
+    def part(self, chosen: Tensor) -> Self:
+        """Those of the pictures that a mask or indices choose."""
+        part = copy(self)
+        part.rows = torch.tensor(self.rows)[chosen].tolist()
+        return part
 
 
 def center_crop(images: Tensor, height: int, width: int) -> Tensor:
