@@ -11,7 +11,14 @@ import re
 from typing import TYPE_CHECKING, NamedTuple
 
 from netc import ir
-from netc.backends import training_loss, training_options, training_pictures, training_samples, training_split
+from netc.backends import (
+    training_loss,
+    training_mixing,
+    training_options,
+    training_pictures,
+    training_samples,
+    training_split,
+)
 from netc.backends import training_text as pieces
 from netc.backends.layout import Text, call
 from netc.backends.training_data import Part, files_to_ship, folders, parts, phrase
@@ -340,6 +347,8 @@ def _imports(plan: Plan, code: str, name: str) -> str:
     if "Image.open" in code:
         third.append("from PIL import Image")
     third.append("from torch import Tensor, nn")
+    if re.search(r"\bBeta\(", code):
+        third.append("from torch.distributions import Beta")
     if "AveragedModel(" in code:
         third.append("from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn")
     if re.search(r"\bF\.", code):
@@ -533,6 +542,7 @@ def _image_functions(plan: Plan) -> list[str]:
     shape = f"[N, {steps.result.channels}, {steps.result.height}, {steps.result.width}]"
     about = f"What the network takes, {steps.result.dtype} {shape}, from uint8 images."
     found.append(function("preprocess", about, steps.preprocess))
+    found += training_mixing.function(plan.data, plan.outputs or 0)
     return [text for text in found if text]
 
 

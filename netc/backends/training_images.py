@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from netc.backends.layout import Text, call
 from netc.backends.training_augments import Lines, on_batch, on_pictures
 from netc.backends.training_text import CENTER_CROP
-from netc.catalog.data import CONVERSIONS, Image, dtype_name, training_chain, transform_image
+from netc.catalog.data import CONVERSIONS, MIXING, Image, dtype_name, training_chain, transform_image
 from netc.catalog.data_transforms import ENUMERATIONS, pair, sides
 from netc.literals import literal
 from netc.shapes import Reject
@@ -78,10 +78,11 @@ def images(data: ir.Data, sample: Image, channels_last: bool) -> Images:
         trained = [c for i, c in enumerate(fixed) if i in kept]
         training, before = fixed_steps(trained, sample), after(trained, sample)
     ready = after(fixed, sample)
+    augment = [c for c in data.augment if c.name not in MIXING]
     return Images(
         fixed_steps(fixed, sample),
         training,
-        _random_steps(data.augment, before) if data.augment else None,
+        _random_steps(augment, before) if augment else None,
         _conversion(rest, ready, channels_last),
         before.height is not None,
         after(rest, ready),

@@ -26,6 +26,7 @@ from netc.backends.training_main import (
     UPDATE,
     select,
 )
+from netc.backends.training_mixing import mixing, with_shares
 from netc.backends.training_samples import of_samples, taken, with_encoding
 from netc.backends.training_split import drawn, order_call
 from netc.catalog.metrics import is_better_high, metric_of, numbers, task, threshold
@@ -133,7 +134,7 @@ def _loop(plan: Plan) -> str:
         "BATCH": _batch(plan), "CALLED": "compiled" if plan.train.options.compile else "model",
         "LOSS": f"({share})" if several and share != "loss" else "loss", "SCALED": share if several else "loss",
         "RESULT": training_loss.result(plan), "CORRECT": _correct(plan),
-        "COMPUTED": training_loss.step_loss(plan, training_loss.result(plan)),
+        "COMPUTED": with_shares(training_loss.step_loss(plan, training_loss.result(plan)), plan.data),
     }  # fmt: skip
     batch, forward, backward, update, count, recent, after = (
         marked(select(piece, chosen), marks) for piece in (BATCH, FORWARD, BACKWARD, UPDATE, COUNT, RECENT, AFTER)
@@ -215,6 +216,7 @@ def words(plan: Plan) -> frozenset[str]:
     found |= {"encoding"} if plan.samples is not None and plan.samples.table else set()
     found |= {"validation"} if plan.data.validation is not None else set()
     found |= {"test"} if plan.data.test is not None else set()
+    found |= {"mix"} if mixing(plan.data) else set()
     found |= {"freeze"} if plan.train.freeze else set()
     found |= {"groups"} if plan.train.groups else set()
     found |= {"channels_last"} if plan.channels_last else set()

@@ -142,6 +142,7 @@ BATCH = """
 batch = @BATCH@
 tensor|labels|target = labels[index]
 !tensor|labels|target = labels[index.to(device)]
+mix|batch, shares = mix(batch, target)
 """
 
 FORWARD = """

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from netc.catalog.data_fields import row_count
 from netc.catalog.data_transforms import (
     CONVERSIONS,
+    MIXING,
     UNSUITED,
     Image,
     dtype_name,
@@ -33,6 +34,7 @@ __all__ = [
     "CONVERSIONS",
     "DATASETS",
     "DIGITS",
+    "MIXING",
     "UNSUITED",
     "DatasetFacts",
     "Image",

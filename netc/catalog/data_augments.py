@@ -190,6 +190,16 @@ def _aug_mix(args: Args, image: Image) -> Reject | None:
     return _number(args, "severity", 1, 10) or _number(args, "mixture_width", 1)
 
 
+def _mixing(args: Args, image: Image) -> Reject | None:
+    alpha = args["alpha"]
+    assert isinstance(alpha, (int, float))
+    if alpha <= 0:
+        return Reject("alpha", "a number above 0", repr(alpha), "it shapes a Beta distribution")
+    if args["labels_getter"] != "default":
+        return Reject("labels_getter", "nothing", repr(args["labels_getter"]), "the labels are those of the data")
+    return None
+
+
 def _jpeg(args: Args, image: Image) -> Reject | None:
     quality = _values(args["quality"])
     pair = [*quality, *quality][:2]
@@ -249,6 +259,8 @@ _RULES: Mapping[str, Callable[[Args, Image], Reject | None]] = {
     "TrivialAugmentWide": _trivial,
     "AugMix": _aug_mix,
     "JPEG": _jpeg,
+    "MixUp": _mixing,
+    "CutMix": _mixing,
     "GaussianNoise": _noise,
     "RandomZoomOut": _zoom_out,
     "RandomResize": _random_resize,

@@ -43,6 +43,8 @@ _FIXED = frozenset(
 # Strings that the generated code has to write as a member of an enumeration of torchvision.transforms.v2.
 ENUMERATIONS = {("AutoAugment", "policy"): "AutoAugmentPolicy"}
 
+MIXING = frozenset({"CutMix", "MixUp"})  # they act on batches of what the network takes, and on the labels
+
 # Transforms of torchvision that have nothing to work on here, each with the reason.
 UNSUITED: Mapping[str, str] = {
     **dict.fromkeys(
@@ -50,7 +52,6 @@ UNSUITED: Mapping[str, str] = {
         "it is for bounding boxes",
     ),
     **dict.fromkeys(("ClampKeyPoints", "SanitizeKeyPoints", "SetClampingMode"), "it is for key points and boxes"),
-    **dict.fromkeys(("CutMix", "MixUp"), "it mixes labels too, and works on batches"),
     **dict.fromkeys(("FiveCrop", "TenCrop"), "it makes several images of one"),
     **dict.fromkeys(("Lambda", "LinearTransformation"), "its argument is not a value that a .net file can write"),
     **dict.fromkeys(

@@ -14,7 +14,7 @@ from netc import syntax as s
 from netc.catalog.data import dataset_facts
 from netc.catalog.data_fields import ENTRIES, TABLES, compares_classes
 from netc.catalog.loss_facts import CLASS_LOSSES
-from netc.checker import sample_checks
+from netc.checker import mixing, sample_checks
 from netc.checker.gaps import GAP, attempt
 from netc.checker.graph import classes_row, output_row
 from netc.checker.section_fixes import last_layer
@@ -40,6 +40,7 @@ def check(data: ir.Data, train: ir.Train, network: ir.Network, file: s.File, rep
         return
     attempt(_inputs, data, network, report)
     attempt(_classes, data, train, network, file, report)
+    attempt(mixing.check, data, train, network, report)
     for part in (data.validation, data.test):
         if isinstance(part, ir.Call):
             attempt(_same_kind, data.train, part, report)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from netc.catalog.data import CONVERSIONS, dataset_facts, is_random, training_chain, transform_image
+from netc.checker import mixing
 from netc.diagnostics import Label
 from netc.fixes import leave_out
 from netc.shapes import Reject
@@ -39,6 +40,7 @@ def check(data: ir.Data, places: Places, report: Report) -> None:
                 "E0524", f"`{call.name}` stands in `augment`, which works on uint8 images", call.span,
                 help=_where(call, data),
             )  # fmt: skip
+    mixing.order(data, report)
     facts = dataset_facts({n: a.value for n, a in data.train.args.items()}, data.train.name)
     if facts is None or len(report.errors) > before:
         return

@@ -19,8 +19,9 @@ from netc.shapes import Reject
 if TYPE_CHECKING:
     from netc.catalog.entry import Param
 
-# Those whose sizes have draws of their own in test_facts, and ElasticTransform, whose kernel follows from sigma.
-ELSEWHERE = {"RandomCrop", "GaussianBlur", "RandomShortestSize", "ElasticTransform"}
+# Those whose sizes have draws of their own in test_facts, ElasticTransform, whose kernel follows from sigma, and what
+# takes batches.
+ELSEWHERE = {"RandomCrop", "GaussianBlur", "RandomShortestSize", "ElasticTransform", "MixUp", "CutMix"}
 NAMES = [n for n in catalog.transforms() if is_random(n) and n not in UNSUITED and n not in ELSEWHERE]
 NUMBERS = (-0.6, -0.1, 0, 0.3, 0.5, 0.6, 1, 1.5, 7.0, 30)
 PAIRS = (

@@ -97,6 +97,8 @@ def _augments() -> str:
             transform("RandomPosterize", bits=4),
             transform("RandomErasing", value=[124, 116, 104]),
             transform("RandomResizedCrop", 32, scale=[0.5, 1.0], interpolation="nearest"),
+            transform("MixUp", alpha=0.2),
+            transform("CutMix"),
         ),
     )
     return emit("Net", "pictures", image_input(3, 32, 32), sections._replace(cache="kept"), train(), outputs=3)

@@ -14,7 +14,7 @@ from netc import ir
 from netc.backends.training import emit
 from netc.runtime.script import load_script
 from tests.training.programs import TO_TENSOR, data, dataset, image_input, train, transform
-from tests.training.scripts import tiny
+from tests.training.scripts import lenet_project, tiny
 from tests.training.test_images import SHAPE, official, pictures, script
 
 
@@ -295,3 +295,58 @@ def test_layouts_give_the_same() -> None:
         torch.manual_seed(0)
         results.append(module.augment(pictures().contiguous(memory_format=layout)))
     assert torch.equal(*results)
+
+
+# --- mixing -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "steps",
+    [
+        (transform("MixUp"),),
+        (transform("MixUp", alpha=0.2, num_classes=3),),
+        (transform("CutMix"),),
+        (transform("CutMix", alpha=0.5),),
+        (transform("MixUp", alpha=0.2), transform("CutMix")),
+    ],
+    ids=lambda steps: "-".join(f"{s.name}({s.arguments})" for s in steps),
+)
+def test_batches_are_mixed_as_by_torchvision(steps: tuple[ir.Call, ...]) -> None:
+    module = script((TO_TENSOR,), (transform("RandomHorizontalFlip"), *steps), SHAPE)
+    assert "v2" not in vars(module)
+    official_steps = []
+    for step in steps:
+        values = {n: a.value for n, a in step.args.items()} | {"num_classes": 3}
+        official_steps.append(getattr(v2, step.name)(**values))
+    for seed in range(30):
+        batch = module.preprocess(pictures(7))
+        labels = torch.randint(3, (7,))
+        torch.manual_seed(seed)
+        expected = batch, labels
+        for step in official_steps:
+            expected = step(*expected)
+        torch.manual_seed(seed)
+        found = module.mix(batch.clone(memory_format=torch.preserve_format), labels)
+        assert torch.equal(found[0], expected[0])
+        assert torch.equal(found[1], expected[1])
+        assert found[0].is_contiguous(memory_format=torch.channels_last)
+
+
+def test_training_with_mixed_batches(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    project = lenet_project(tmp_path / "project", augment=(transform("MixUp", alpha=0.4), transform("CutMix")))
+    module = project.module()
+    seen = []
+    loss_function = module.loss_function
+
+    def recorded(logits: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+        seen.append(target)
+        loss: torch.Tensor = loss_function(logits, target)
+        return loss
+
+    module.__dict__["loss_function"] = recorded
+    module.main(["--device", "cpu"])
+    trained = [target for target in seen if target.is_floating_point()]
+    assert len(trained) == 2 * 21
+    assert all(target.shape[1] == 10 and torch.allclose(target.sum(1), torch.ones(len(target))) for target in trained)
+    assert len(seen) - len(trained) == 3  # two evaluations, and the test

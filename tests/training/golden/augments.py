@@ -33,6 +33,7 @@ from typing import Any, NoReturn
 import torch
 from PIL import Image
 from torch import Tensor, nn
+from torch.distributions import Beta
 from torch.nn import functional as F
 from tqdm import tqdm
 
@@ -432,6 +433,27 @@ def preprocess(images: Tensor) -> Tensor:
     return images.to(torch.float32, memory_format=torch.channels_last).div_(255)
 
 
+def mix(batch: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+    """The images mixed with each other, and the share of each class [N, 3]."""
+    shares = F.one_hot(target, 3).float()
+    # MixUp: each image with the one before it
+    kept = float(Beta(torch.tensor([0.2]), torch.tensor([0.2])).sample(()))
+    batch = batch.roll(1, 0).mul_(1 - kept).add_(batch * kept)
+    shares = shares.roll(1, 0).mul_(1 - kept).add_(shares * kept)
+    # CutMix: a window of each image is that of the one before it
+    kept = float(Beta(torch.tensor([1.0]), torch.tensor([1.0])).sample(()))
+    height, width = batch.shape[-2:]
+    x, y = int(torch.randint(width, (1,))), int(torch.randint(height, (1,)))
+    half = 0.5 * math.sqrt(1 - kept)
+    left, right = max(x - int(half * width), 0), min(x + int(half * width), width)
+    top, bottom = max(y - int(half * height), 0), min(y + int(half * height), height)
+    former = batch.roll(1, 0)[..., top:bottom, left:right]
+    batch[..., top:bottom, left:right] = former
+    kept = 1 - (right - left) * (bottom - top) / (width * height)
+    shares = shares.roll(1, 0).mul_(1 - kept).add_(shares * kept)
+    return batch, shares
+
+
 def load_data() -> dict[str, tuple[Pictures, Tensor]]:
     """Images, prepared, and labels: "train"."""
     classes = class_names(DATA)
@@ -681,8 +703,9 @@ def main(arguments: list[str] | None = None) -> None:
             for index in shuffled(len(labels)).split(BATCH_SIZE):
                 batch = preprocess(augment(images.batch(index)).to(device))
                 target = labels[index.to(device)]
+                batch, shares = mix(batch, target)
                 logits = model(batch)
-                loss = loss_function(logits, target)
+                loss = loss_function(logits, shares)
                 optimizer.zero_grad()
                 loss.backward()
                 optimizer.step()
