@@ -261,9 +261,9 @@ def _items(plan: Plan) -> list[Text]:
     elif plan.held_out:
         items = [_pair("train", 'pictures.part(parts["train"])', 'labels[parts["train"]]')]
         for name in held_out(plan.data):
-            part = f'parts["{name}"]'
-            held = _pictures(plan, f"{name}_files").flat if own else f"pictures.part({part})"
-            items.append(_pair(name, held, f"labels[{part}]"))
+            chosen = f'parts["{name}"]'
+            held = _pictures(plan, f"{name}_files").flat if own else f"pictures.part({chosen})"
+            items.append(_pair(name, held, f"labels[{chosen}]"))
     for part in plan.parts:
         if part.role != "train":
             items.append(_pair(part.role, _pictures(plan, f"{part.role}_files").flat, f"{part.role}_labels"))
