@@ -55,18 +55,14 @@ def _problem(report: Report, message: str, help_text: str) -> None:
 
 Place = tuple[int, str]  # the definition's index, and the setting's key or the parameter's name ("" for a constant)
 
-# Settings that a section may have though the file doesn't give them.
-_KNOWN = {"data": ("train", "validation", "test", "transform", "augment", "batch_size", "cache",
-                   "cache_size", "split", "balance", "sampler"),
-          "train": ("loss", "optimizer", "schedule", "freeze", "epochs", "metrics", "seed", "network")}  # fmt: skip
-
-
 def _all_places(file: s.File) -> list[tuple[int, str, str]]:
     """Every place that a setting can go to: the definition, the whole key, the last part."""
+    from netc.checker.settings import SETTINGS  # which files without --set don't need here
+
     out: list[tuple[int, str, str]] = []
     for i, d in enumerate(file.definitions):
         if isinstance(d, s.Section):
-            keys = {e.key.text for e in d.entries if not isinstance(e, s.Broken)} | set(_KNOWN.get(d.name.text, ()))
+            keys = {e.key.text for e in d.entries if not isinstance(e, s.Broken)} | set(SETTINGS.get(d.name.text, ()))
             out += [(i, f"{d.name.text}.{key}", key) for key in sorted(keys)]
         elif isinstance(d, (s.Network, s.Module)):
             out += [(i, f"{d.name.text}.{p.name.text}", p.name.text) for p in d.params]
