@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from netc import syntax as s
+from netc.catalog.settings import SETTINGS
 from netc.diagnostics import Report, nearest
 from netc.node import replace
 from netc.parser import parse_expression
@@ -55,10 +56,9 @@ def _problem(report: Report, message: str, help_text: str) -> None:
 
 Place = tuple[int, str]  # the definition's index, and the setting's key or the parameter's name ("" for a constant)
 
+
 def _all_places(file: s.File) -> list[tuple[int, str, str]]:
     """Every place that a setting can go to: the definition, the whole key, the last part."""
-    from netc.checker.settings import SETTINGS  # which files without --set don't need here
-
     out: list[tuple[int, str, str]] = []
     for i, d in enumerate(file.definitions):
         if isinstance(d, s.Section):

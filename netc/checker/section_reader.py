@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 from netc import ir
 from netc import syntax as s
+from netc.catalog.settings import SETTINGS
 from netc.checker import section_fixes
 from netc.checker.arguments import bind, ordered
 from netc.checker.expressions import ERROR, Evaluator, kind_of
 from netc.checker.gaps import GAP
 from netc.checker.habits import number_help, setting, torch_name
 from netc.checker.python_text import names, text
-from netc.checker.settings import SETTINGS
 from netc.checker.values import DType
 from netc.diagnostics import nearest
 from netc.fixes import rewrite

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from netc import syntax as s
+from netc.catalog.settings import LATER, SETTINGS
 from netc.checker.expressions import Evaluator
 from netc.checker.habits import setting, setting_help
 from netc.diagnostics import Label, suggestion
@@ -16,23 +17,6 @@ from netc.fixes import rewrite, spelling
 
 if TYPE_CHECKING:
     from netc.diagnostics import Fix, Report
-
-# The settings of each section, and those that the language has but this version doesn't compile.
-SETTINGS = {
-    "data": (
-        "train", "validation", "test", "transform", "augment", "batch_size", "cache", "cache_size", "split", "balance",
-        "sampler",
-    ),
-    "train": (
-        "loss", "optimizer", "schedule", "freeze", "epochs", "metrics", "seed", "network", "steps", "accumulate",
-        "clip_grad_norm", "clip_grad_value", "precision", "compile", "ema", "early_stop", "checkpoint", "init_from",
-        "deterministic", "unfreeze", "log_every", "tensorboard",
-    ),
-}  # fmt: skip
-LATER = {
-    "data": ("fields", "workers"),
-    "train": ("parallel", "schedule_every"),
-}  # fmt: skip
 
 Settings = dict[str, s.Setting]
 Sections = dict[str, tuple[s.Section, Settings]]

@@ -17,7 +17,7 @@ import pytest
 
 from netc import catalog, cli, cli_run
 from netc.catalog.data import DATASETS
-from netc.checker.settings import LATER, SETTINGS
+from netc.catalog.settings import LATER, SETTINGS
 from netc.compiler import analyse, emit
 from netc.files import imported
 from netc.render import render

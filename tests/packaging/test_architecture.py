@@ -44,9 +44,9 @@ ORDER = (
     "netc.parser",
     "netc.formatting",
     "netc.formatter",
-    "netc.overrides",
     "netc.digits",
     "netc.catalog",
+    "netc.overrides",
     "netc.foreign",
     "netc.ir",
     "netc.summary",
@@ -67,6 +67,7 @@ ORDER = (
     "netc.cli_fmt",
     "netc.cli_runs",
     "netc.cli_report",
+    "netc.cli_cache",
     "netc.cli_run",
     "netc.__main__",
 )
