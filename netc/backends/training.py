@@ -71,6 +71,8 @@ class Plan(NamedTuple):
         """Whether the right answers of training are counted."""
         binary = not isinstance(self.train.loss, ir.Call) or task(self.train.loss.name) == "binary"
         one = all(len(o.type.shape) < 3 and (not binary or o.type.shape[1:] in ((), (1,))) for o in self.results)
+        if self.train.optimizer.name == "LBFGS":  # whose steps keep the outputs to themselves
+            return False
         return "accuracy" in self.train.metrics and (one or isinstance(self.train.loss, ir.Computed))
 
     @property
@@ -339,6 +341,8 @@ def _imports(plan: Plan, code: str, name: str) -> str:
         standard.append("from difflib import get_close_matches")
     if "fnmatchcase(" in code:
         standard.append("from fnmatch import fnmatchcase")
+    if "partial(" in code:
+        standard.append("from functools import partial")
     if "(compress(" in code:
         standard.append("from itertools import compress")
     typing = [name for name in ("Any", "NamedTuple", "NoReturn", "Self") if re.search(rf"\b{name}\b", code)]

@@ -74,7 +74,7 @@ def _labels(plan: Plan) -> tuple[str, float, bool]:
 
 def checkpoint_text(plan: Plan) -> str:
     """The functions that write and read checkpoints."""
-    if plan.samples is not None and plan.samples.table:
+    if plan.samples is not None and (plan.samples.table or not plan.samples.classes):
         return _with_encoding(plan, plan.samples)
     classes = f"class_names({plan.folders['train']})" if plan.storage == "files" else "CLASS_NAMES"
     return select(CHECKPOINT, words(plan)).replace("@CLASSES@", classes).replace("@NETWORK@", plan.network)
@@ -95,6 +95,7 @@ def main_text(plan: Plan) -> str:
         "LOOP": _loop(plan), "HEADING": _heading(plan), "ROW": _row(plan), "OPTIMIZER": _optimizer(plan),
         "PARTS": _parts(plan), "BEST": _best(plan), "STEP_SIZE": step_size(plan), "EVALUATED": evaluated(plan),
         "WATCHED": _watched(plan).replace("_", " "), "TEST": _test(plan), "BATCH": _batch(plan),
+        "CLOSURE": _closure(plan) if "closure" in words(plan) else "",
         "MATRIX_OF": "test" if plan.data.test is not None else "validation",
         "MATRIX": training_loss.all_predictions(plan, evaluated(plan)),
     }  # fmt: skip
@@ -141,6 +142,10 @@ def _loop(plan: Plan) -> str:
     )
     if "autocast" in chosen:
         forward = f"with torch.autocast(device.type, dtype={dtype(plan)}):\n{indent(forward, '    ')}"
+    if "closure" in chosen:
+        given = ", ".join(["closure", "batch", *(["target"] if "labels" in chosen else [])])
+        step = _joined(batch, f"loss = optimizer.step(partial({given}))", update, count, recent, after)
+        return indent(f"for index in {order}.split(BATCH_SIZE):\n{indent(step, '    ')}", " " * 12)
     if not several:
         step = _joined(batch, forward, backward, update, count, recent, after)
         return indent(f"for index in {order}.split(BATCH_SIZE):\n{indent(step, '    ')}", " " * 12)
@@ -148,6 +153,23 @@ def _loop(plan: Plan) -> str:
     inner = f"optimizer.zero_grad()\nfor index in group.split(BATCH_SIZE):\n{indent(part, '    ')}"
     step = _joined(inner, update, after)
     return indent(f"for group in {order}.split(STEP_SIZE):\n{indent(step, '    ')}", " " * 12)
+
+
+def _closure(plan: Plan) -> str:
+    """The function that LBFGS calls for the loss of a batch, several times in a step."""
+    chosen = words(plan)
+    result = training_loss.result(plan)
+    marks = {"CALLED": "compiled" if plan.train.options.compile else "model", "RESULT": result, "LOSS": "loss",
+             "COMPUTED": training_loss.step_loss(plan, result)}  # fmt: skip
+    forward, backward = (marked(select(piece, chosen), marks) for piece in (FORWARD, BACKWARD))
+    if "autocast" in chosen:
+        forward = f"with torch.autocast(device.type, dtype={dtype(plan)}):\n{indent(forward, '    ')}"
+    taken = "tuple[Tensor, ...]" if len(plan.inputs) > 1 else "Tensor"
+    parameters = f"batch: {taken}" + (", target: Tensor" if "labels" in chosen else "")
+    backward = backward.replace("optimizer.zero_grad()\n", "")
+    body = _joined("optimizer.zero_grad()", forward, f"{backward}\nreturn loss")
+    about = '"""The loss of a batch, which the optimizer asks for several times."""'
+    return indent(f"\ndef closure({parameters}) -> Tensor:\n{indent(f'{about}{chr(10)}{body}', '    ')}", "    ")
 
 
 def _joined(*pieces: str) -> str:
@@ -221,6 +243,7 @@ def words(plan: Plan) -> frozenset[str]:
     found |= {"groups"} if plan.train.groups else set()
     found |= {"channels_last"} if plan.channels_last else set()
     found |= _option_words(plan.train.options)
+    found |= {"closure"} if plan.train.optimizer.name == "LBFGS" else set()
     if plan.train.schedule is not None:
         name = plan.train.schedule.name
         often = name in PER_BATCH or ("steps" in found and name not in BY_LOSS)

@@ -160,7 +160,7 @@ UPDATE = """
 scaler|clip|scaler.unscale_(optimizer)
 clip_norm|nn.utils.clip_grad_norm_(model.parameters(), CLIP_GRAD_NORM)
 clip_value|nn.utils.clip_grad_value_(model.parameters(), CLIP_GRAD_VALUE)
-!scaler|optimizer.step()
+!scaler|!closure|optimizer.step()
 scaler|scaler.step(optimizer)
 scaler|scaler.update()
 ema|ema.update_parameters(model)
@@ -236,6 +236,7 @@ ema|    average = get_ema_multi_avg_fn(EMA)
 ema|    ema = AveragedModel(model, multi_avg_fn=average, use_buffers=True)
 scaler|    scaler = torch.amp.GradScaler(device.type)
 @PARTS@
+closure|@CLOSURE@
 
     run = choose_run(options)
     history: list[dict[str, float]] = []  # a row for each epoch

@@ -96,7 +96,31 @@ def _own_optimizer(name: str, args: Args) -> Reject | None:
         return Reject("rho", "a number from 0 to 1", repr(args["rho"]), "`rho` is the share of the old average")
     if name == "Rprop":
         return _rprop(args)
+    if name in ("SparseAdam", "LBFGS", "Muon"):
+        return _less_usual(name, args)
     return _adafactor(args) if name == "Adafactor" else None
+
+
+def _less_usual(name: str, args: Args) -> Reject | None:
+    """SparseAdam, LBFGS and Muon."""
+    for argument in ("lr", "eps") if name == "SparseAdam" else ():
+        if not _number(args[argument]) > 0:
+            return Reject(argument, "a number above 0", repr(args[argument]), "SparseAdam needs one")
+    for argument, choices in (("line_search_fn", _SEARCHES), ("adjust_lr_fn", _ADJUSTMENTS)):
+        if args.get(argument) is not None and args[argument] not in choices:
+            listed = " or ".join(f'"{choice}"' for choice in choices)
+            return Reject(argument, listed, repr(args[argument]), f"torch has {listed} alone")
+    if name == "LBFGS" and not _number(args["history_size"]) > 0:
+        return Reject("history_size", "a positive integer", repr(args["history_size"]), "it keeps so many steps")
+    if name == "Muon" and len(_numbers(args["ns_coefficients"])) != 3:
+        return Reject("ns_coefficients", "three numbers", repr(args["ns_coefficients"]), "the polynomial has three")
+    if name == "Muon" and not _number(args["ns_steps"]) < 100:
+        return Reject("ns_steps", "a number below 100", repr(args["ns_steps"]), "torch takes no more")
+    return None
+
+
+_SEARCHES = ("strong_wolfe",)
+_ADJUSTMENTS = ("original", "match_rms_adamw", "spectral_unclamped")
 
 
 def _rprop(args: Args) -> Reject | None:

@@ -15,6 +15,7 @@ from netc.checker import (
     crosschecks,
     loss_checks,
     metric_settings,
+    optimizer_fit,
     overlaps,
     sample_checks,
     samplers,
@@ -82,6 +83,7 @@ def check(
     if train is not None:
         if trained and not ambiguous:
             attempt(_patterns, train, trained, of_train.places, report)
+        optimizer_fit.check(train, trained if not ambiguous else None, found["train"][1], report)
         training_checks.check(data, train, trained, of_train.places, report)
     if data and train and trained and not ambiguous:
         crosschecks.check(data, train, trained, file, report)

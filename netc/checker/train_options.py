@@ -202,7 +202,8 @@ def check(train: ir.Train, data: ir.Data, settings: Settings, report: Report) ->
 def monitored(train: ir.Train, data: ir.Data) -> dict[str, str]:
     """The columns of metrics.csv that can be watched, each with its better end, "min" or "max"."""
     found = {"train_loss": "min"}
-    found |= {"train_accuracy": "max"} if "accuracy" in train.metrics else {}
+    counted = "accuracy" in train.metrics and train.optimizer.name != "LBFGS"
+    found |= {"train_accuracy": "max"} if counted else {}
     if data.validation is not None:
         names = ("loss", *numbers(train.metrics))
         found |= {f"validation_{name}": "max" if is_better_high(name) else "min" for name in names}

@@ -29,7 +29,6 @@ if TYPE_CHECKING:
 
 # Schedulers that take functions or other schedulers, and optimizers that need more than gradients.
 _LATER_SCHEDULERS = {"LambdaLR", "MultiplicativeLR", "SequentialLR", "ChainedScheduler"}
-_LATER_OPTIMIZERS = {"LBFGS", "SparseAdam", "Muon"}
 
 
 class TrainReader(OptionsReader):
@@ -104,9 +103,7 @@ class TrainReader(OptionsReader):
 
                 self.groups = read_groups(step.edits, call.entry, self.evaluator, self.code, self.places)
             return call
-        return self.torch_call(
-            chain, "an optimizer", "optimizer", catalog.optimizer, catalog.optimizers, _LATER_OPTIMIZERS
-        )
+        return self.torch_call(chain, "an optimizer", "optimizer", catalog.optimizer, catalog.optimizers, set())
 
     def schedule(self, key: str, chain: s.Chain) -> Any:
         return self.torch_call(
