@@ -95,6 +95,7 @@ TYPES = {
 
 MODES = ("nearest", "linear", "bilinear", "bicubic", "trilinear", "area", "nearest-exact")
 CHOICES = {
+    "KLDivLoss.reduction": ("none", "batchmean", "mean", "sum"),
     "reduction": ("none", "mean", "sum"), "approximate": ("none", "tanh"), "Upsample.mode": MODES,
     "interpolate.mode": MODES, "pad.mode": ("constant", "reflect", "replicate", "circular"),
     "EmbeddingBag.mode": ("sum", "mean", "max"), "RNN.nonlinearity": ("tanh", "relu"),

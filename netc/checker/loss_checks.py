@@ -59,9 +59,20 @@ def _named(loss: ir.Computed, network: ir.Network) -> ir.Call | None:
     return loss.losses[0][1] if given == [*loss.outputs, *loss.labels] and len(loss.labels) == 1 else None
 
 
+def _divisor(loss: ir.Call | ir.Computed, report: Report) -> None:
+    """KLDivLoss, whose mean is over samples and classes; torch means to change that."""
+    for call in (loss,) if isinstance(loss, ir.Call) else (c for _, c in loss.losses):
+        if call.name == "KLDivLoss" and call.get("reduction") == "mean":
+            report.add(
+                "W0837", "the mean of `KLDivLoss` is over samples and classes, which is no divergence", call.span,
+                help='add `reduction="batchmean"`, the mean over samples',
+            )  # fmt: skip
+
+
 def check(data: ir.Data, train: ir.Train, network: ir.Network | None, report: Report) -> None:
     """Report a loss that doesn't compare an output with such labels."""
     loss = train.loss
+    _divisor(loss, report)
     if not isinstance(loss, ir.Call):
         return
     name = Span(loss.span.start, loss.span.start + len(loss.name))

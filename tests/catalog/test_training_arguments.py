@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from netc.catalog.entry import Entry, Param
 
 OPTIMIZERS = ("SGD", "Adam", "AdamW", "Adamax", "NAdam", "RAdam", "RMSprop", "Rprop", "Adagrad", "Adadelta",
-              "Adafactor", "ASGD")  # fmt: skip
+              "Adafactor", "ASGD", "Muon")  # fmt: skip
 SCHEDULERS = ("StepLR", "MultiStepLR", "ExponentialLR", "ConstantLR", "LinearLR", "PolynomialLR", "CosineAnnealingLR",
               "CosineAnnealingWarmRestarts", "ReduceLROnPlateau", "OneCycleLR", "CyclicLR")  # fmt: skip
 FLOATS = (-1.0, -0.1, 0, 0.0, 1e-3, 0.1, 0.5, 1, 1.0, 1.5, 30.0)
