@@ -69,7 +69,8 @@ def fmt(files: tuple[str, ...], only_check: bool, diff: bool, quiet: bool) -> No
 
 def _results(files: tuple[str, ...]) -> tuple[list[_Result], bool]:
     """What becomes of each file, and whether there was one that can't be read or parsed."""
-    names = [name for given in files or (".",) for name in _named(given)]
+    own = [str(path) for path in find_programs(Path())] if not files else []
+    names = own + [name for given in files for name in _named(given)]
     found = [_formatted(name) for name in dict.fromkeys(names)]
     results = [result for result in found if result is not None]
     return results, len(results) < len(found)
@@ -78,7 +79,7 @@ def _results(files: tuple[str, ...]) -> tuple[list[_Result], bool]:
 def _named(given: str) -> list[str]:
     if given == "-" or not Path(given).is_dir():
         return [given]
-    return [str(path) for path in find_programs(Path(given))]
+    return [str(path) for path in find_programs(Path(given), below=True)]
 
 
 def _formatted(name: str) -> _Result | None:

@@ -19,6 +19,7 @@ from netc.resources import resource
 from netc.runtime.errors import UserError
 from netc.source import Source
 
+WRITTEN = ("runs", "build")  # folders in which copies of programs lie as they were
 _LONGEST_PATH = 200
 _BOMS = {b"\xff\xfe": "UTF-16", b"\xfe\xff": "UTF-16"}
 
@@ -36,9 +37,11 @@ def find_program(given: str | None) -> Path:
     raise UserError(f"this folder has {len(found)} .net files: {names}", help=f"name one, as in `{found[0]}`")
 
 
-def find_programs(folder: Path) -> list[Path]:
-    """The .net files of a folder, not of those in it."""
-    found = sorted(folder.glob("*.net"))
+def find_programs(folder: Path, below: bool = False) -> list[Path]:
+    """The .net files of a folder; with those `below`, but for hidden folders and those that netc writes itself."""
+    found = sorted(folder.rglob("*.net") if below else folder.glob("*.net"))
+    own = len(folder.parts)
+    found = [p for p in found if not any(n.startswith(".") or n in WRITTEN for n in p.parts[own:-1])]
     if not found:
         place = "this folder" if folder == Path() else f"the folder `{folder}`"
         raise UserError(f"{place} has no .net file", help="name one, or a folder that holds some")

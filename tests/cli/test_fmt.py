@@ -58,6 +58,13 @@ def test_without_files_those_of_the_folder(folder: Path, capsys: pytest.CaptureF
     assert fmt(capsys, "-q") == ("", "")
 
 
+def test_a_folder_with_those_below(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for name in ("all/a.net", "all/one/b.net", "all/.hidden/c.net", "all/runs/a/001/a.net", "all/build/a/d.net"):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(UGLY)
+    assert fmt(capsys, "all")[0] == "formatted all/a.net\nformatted all/one/b.net\n"
+
+
 def test_a_folder_without_programs(capsys: pytest.CaptureFixture[str]) -> None:
     assert "has no .net file" in fmt(capsys, code=1)[1]
 
