@@ -137,7 +137,8 @@ def _keeper(
 
     facts: dict[str, Any] = {"netc": __version__, "program": {"file": path.name, "sha256": digest(text)}}
     if program.train is not None:
-        facts |= {"seed": program.train.seed, "epochs": program.train.epochs}
+        epochs = {"epochs": program.train.epochs} if program.train.options.steps is None else {}
+        facts |= {"seed": program.train.seed, **epochs}
     facts["settings"] = settings
     command = shlex.join(["netc", *sys.argv[1:]])
     return Keeper(run, facts, command, device, lambda: data_digests(program, script.shipped),
@@ -446,8 +447,10 @@ def evaluate(
 
 
 def _evaluation_data(result: Evaluation) -> dict[str, Any]:
+    data = result._asdict()
+    del data["points"]  # they are for pictures
     return {
-        **result._asdict(),
+        **data,
         "classes": [c._asdict() for c in result.classes],
         "confusion": [list(r) for r in result.confusion],
     }

@@ -31,9 +31,11 @@ def value(number: float | None, column: str) -> str:
 
 
 def duration(seconds: float | None) -> str:
-    """`0.8 s`, `1:02 min`, `3:20 h`."""
+    """`7 ms`, `0.8 s`, `1:02 min`, `3:20 h`."""
     if seconds is None:
         return "-"
+    if 0 < seconds < 0.05:
+        return f"{seconds * 1000:.0f} ms"
     if seconds < 59.95:
         return f"{seconds:.1f} s"
     minutes = round(seconds / 60) if seconds >= 3600 else int(round(seconds) // 60)

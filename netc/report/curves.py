@@ -42,6 +42,8 @@ def charts(run: Run) -> list[Chart]:
         part, _, rest = column.partition("_")
         known = part in _PARTS and rest != ""
         groups.setdefault(rest if known else column, []).append((part if known else "", column))
+    if len({row.get("lr") for row in run.rows}) < 2:  # which a number says as well
+        groups.pop("lr", None)
     order = sorted(groups, key=lambda name: (name.startswith("lr"), name != "loss"))
     return [Chart(name, tuple(sorted(groups[name], key=lambda line: line[0] != "train"))) for name in order]
 

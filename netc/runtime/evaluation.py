@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
 
+_MOST_POINTS = 1500
+
+
 class ClassResult(NamedTuple):
     """One class: how many of those called so are (precision), how many that are were found (recall), its images.
 
@@ -39,6 +42,7 @@ class Evaluation(NamedTuple):
     metrics: those that the program declares, by the names of their columns.
     accuracy, correct: None where the labels are no classes; then there are no `classes` and no `confusion` either.
     confusion: a row for each true class, a column for each predicted one.
+    points: where the labels are measured values, pairs of a true and a predicted one, evenly chosen where they are many.
     """
 
     part: str
@@ -50,6 +54,7 @@ class Evaluation(NamedTuple):
     classes: tuple[ClassResult, ...]
     confusion: tuple[tuple[int, ...], ...]
     metrics: dict[str, float]
+    points: tuple[tuple[float, float], ...] = ()
 
 
 def evaluate(script: ModuleType, weights: Path, device: str = "auto", part: str | None = None) -> Evaluation:
@@ -73,6 +78,7 @@ def evaluate(script: ModuleType, weights: Path, device: str = "auto", part: str 
             raise UserError(f"the program has no {chosen} data", help=f"it has {', '.join(data)}")
         images, labels = data[chosen]
         confusion = _confusion(script, network, images, labels)
+        points = _points(script, network, images, labels)
         found = script.evaluate(network, images, labels.to(where))
     scores = dict(found) if isinstance(found, dict) else {"loss": found}
     loss = scores.pop("loss")
@@ -91,6 +97,7 @@ def evaluate(script: ModuleType, weights: Path, device: str = "auto", part: str 
         tuple(_class(str(names[i]), i, confusion) for i in range(count)),
         tuple(map(tuple, confusion)),
         scores,
+        points,
     )
 
 
@@ -110,6 +117,17 @@ def _confusion(script: ModuleType, network: nn.Module, images: Any, labels: Tens
     pairs = (labels * count + outputs.argmax(1)).bincount(minlength=count * count)
     table: list[list[int]] = pairs.view(count, count).tolist()
     return table
+
+
+def _points(script: ModuleType, network: nn.Module, images: Any, labels: Tensor) -> tuple[tuple[float, float], ...]:
+    """True and predicted values; none where the labels are classes, or only 0 and 1, or the outputs are others."""
+    if not labels.is_floating_point() or bool(((labels == 0) | (labels == 1)).all()):
+        return ()
+    outputs = script.predict(network, images)
+    if isinstance(outputs, tuple) or outputs.numel() != labels.numel():
+        return ()
+    pairs = list(zip(labels.flatten().tolist(), outputs.flatten().tolist(), strict=True))
+    return tuple(pairs[:: -(-len(pairs) // _MOST_POINTS)])
 
 
 def _class(name: str, i: int, confusion: list[list[int]]) -> ClassResult:

@@ -35,4 +35,4 @@ def evaluated(script: ModuleType, folder: Path, device: str) -> Result:
     classes = tuple(ClassRow(c.name, c.precision, c.recall, c.images) for c in found.classes)
     named = {"loss": found.loss} | ({} if found.accuracy is None else {"accuracy": found.accuracy}) | found.metrics
     metrics = tuple(named.items())
-    return Result(weights.name, found.epoch, found.part, found.images, metrics, classes, found.confusion, ())
+    return Result(weights.name, found.epoch, found.part, found.images, metrics, classes, found.confusion, found.points)

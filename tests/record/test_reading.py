@@ -139,7 +139,7 @@ def test_nothing_in_a_checkpoint_is_executed(tmp_path: Path, monkeypatch: pytest
 @pytest.mark.parametrize(
     ("seconds", "said"),
     [
-        (0.04, "0.0 s"),
+        (0.04, "40 ms"),
         (59.94, "59.9 s"),
         (59.96, "1:00 min"),
         (3599, "59:59 min"),

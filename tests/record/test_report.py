@@ -20,6 +20,13 @@ from tests.cli.test_mistakes import PROGRAM, netc
 from tests.record.test_reading import TABLE, run_folder, session
 
 HOSTILE = "</title><script>alert(1)</script><img src=x onerror=alert(1)>\"'&"
+SUGAR = """network Sugar {
+  input x: [N, 10]
+  fc: Linear(1) -> flatten(0)
+}
+data { train = Diabetes(); test = 80; batch_size = 32 }
+train { loss = MSELoss; optimizer = Adam(lr=0.01); epochs = 2; metrics = [mae] }
+"""
 VOID = {"meta"}
 
 
@@ -312,3 +319,15 @@ def test_a_page_of_a_script_that_ran_alone(
     assert netc_run(["report", str(run)]) == 0
     assert "no net.net here" in (run / "report.html").read_text()
     (trained / "gone.net").rename(trained / "net.net")
+
+
+def test_a_regression_shows_predicted_against_true(tmp_path: Path) -> None:
+    (tmp_path / "sugar.net").write_text(SUGAR)
+    netc("train", "--device", "cpu", cwd=tmp_path)
+    run = tmp_path / "runs" / "sugar" / "001"
+    found = Page((run / "report.html").read_text())
+    assert "predicted up, true across" in found.text
+    assert "learning rate" not in found.text  # it stays as it is
+    picture = ElementTree.fromstring((run / "predicted.svg").read_text())
+    assert sum(e.tag.endswith("circle") for e in picture.iter()) == 80
+    assert not (run / "confusion.svg").exists()
