@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from netc import compiler
+from netc import __version__, compiler
 from netc.cli import cli, device_option, no_use_option, quiet_option, use_refused, verbose_option
 from netc.cli_runs import find, folder_option
 from netc.files import imported, imported_without_python
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from netc import ir
+    from netc.record.keeping import Keeper
     from netc.record.reading import Run
 
 
@@ -107,3 +109,22 @@ def finish(
     except Exception as problem:
         click.echo(f"note: the report can't be made: {getattr(problem, 'message', None) or problem!r}", err=True)
         return None
+
+
+def keeper(
+    run: Path, program: ir.Program, text: str, path: Path, script: compiler.Files, settings: dict[str, str], device: str
+) -> Keeper:  # fmt: skip
+    """Keeps the record of the run while the script works."""
+    import shlex
+
+    from netc.record.environment import data_digests, digest
+    from netc.record.keeping import Keeper
+
+    facts: dict[str, Any] = {"netc": __version__, "program": {"file": path.name, "sha256": digest(text)}}
+    if program.train is not None:
+        epochs = {"epochs": program.train.epochs} if program.train.options.steps is None else {}
+        facts |= {"seed": program.train.seed, **epochs}
+    facts["settings"] = settings
+    command = shlex.join(["netc", *sys.argv[1:]])
+    return Keeper(run, facts, command, device, lambda: data_digests(program, script.shipped),
+                  lambda: make(run, program.trained, text))  # fmt: skip

@@ -37,11 +37,12 @@ from netc.cli import (
 )
 from netc.cli_cache import cache as cache  # which registers itself
 from netc.cli_fmt import fmt as fmt  # which registers itself
-from netc.cli_report import finish as finish_report  # whose module registers `report` and `runs`
+from netc.cli_profile import profiled
+from netc.cli_report import finish as finish_report
+from netc.cli_report import keeper  # whose module registers `report` and `runs`
 from netc.diagnostics import Label, Report
 from netc.files import find_program, write_text
 from netc.render import visible
-from netc.report.making import make as make_page
 from netc.runtime.errors import UserError
 from netc.source import Source
 
@@ -53,7 +54,6 @@ if TYPE_CHECKING:
 
     from netc import ir
     from netc.diagnostics import Diagnostic
-    from netc.record.keeping import Keeper
     from netc.runtime.evaluation import Evaluation
     from netc.runtime.nonfinite import Origin
     from netc.runtime.prediction import Prediction
@@ -73,11 +73,19 @@ if TYPE_CHECKING:
     metavar="[RUN]",
     help="Go on with a run (runs/lenet/003, or 3); with the newest if none is named.",
 )
+@click.option(
+    "--profile",
+    type=click.IntRange(1),
+    metavar="STEPS",
+    help="Train for so many steps, keep nothing, and tell where their time goes.",
+)
 @set_option
 @no_use_option
 @quiet_option
 @verbose_option
-def train(file: str | None, device: str, resume: str | None, settings: dict[str, str], quiet: bool) -> None:
+def train(
+    file: str | None, device: str, resume: str | None, profile: int | None, settings: dict[str, str], quiet: bool
+) -> None:
     """Train: run the script that `build` writes, in a folder of its own.
 
     \b
@@ -85,7 +93,10 @@ def train(file: str | None, device: str, resume: str | None, settings: dict[str,
       netc train lenet.net --device cuda
       netc train lenet.net --set train.epochs=3 --set data.batch_size=256
       netc train lenet.net --resume
+      netc train lenet.net --profile 20
     """
+    if resume is not None and profile is not None:
+        raise click.UsageError("--profile keeps nothing that --resume could go on with: use one of them")
     if resume is not None and resume.endswith(".net") and file is None:
         file, resume = resume, "newest"
     path = find_program(file)
@@ -96,6 +107,11 @@ def train(file: str | None, device: str, resume: str | None, settings: dict[str,
             f"`{path}` has no `data` and `train` sections", help="add both, or use `netc build` for the model alone"
         )
     _look_for_data(program, text, path)
+    if profile is not None:
+        with _program_errors(program, text, path, script):
+            modules = [Path(t).stem for _, t in script.shipped]
+            profiled(program, text, script, device, profile, lambda s, a: _run_script(s, a, False, modules))
+        return
     arguments = ["--device", device]
     if resume is None:
         run = runs.new(path.stem)
@@ -111,7 +127,7 @@ def train(file: str | None, device: str, resume: str | None, settings: dict[str,
         with _program_errors(program, text, path, script, lambda: _origin(run, device)):
             import torch as torch  # which the script needs anyway; the record names its device and threads
 
-            with _keeper(run, program, text, path, script, settings, device):
+            with keeper(run, program, text, path, script, settings, device):
                 _run_script(run / "train.py", arguments, quiet, [Path(t).stem for _, t in script.shipped])
             well = True
     finally:
@@ -124,25 +140,6 @@ def train(file: str | None, device: str, resume: str | None, settings: dict[str,
         if page is not None:
             click.echo(f"report: {page}")
         click.echo(f"next: netc eval {path}, netc export --onnx {path}")
-
-
-def _keeper(
-    run: Path, program: ir.Program, text: str, path: Path, script: compiler.Files, settings: dict[str, str], device: str
-) -> Keeper:  # fmt: skip
-    """Keeps the record of the run while the script works."""
-    import shlex
-
-    from netc.record.environment import data_digests, digest
-    from netc.record.keeping import Keeper
-
-    facts: dict[str, Any] = {"netc": __version__, "program": {"file": path.name, "sha256": digest(text)}}
-    if program.train is not None:
-        epochs = {"epochs": program.train.epochs} if program.train.options.steps is None else {}
-        facts |= {"seed": program.train.seed, **epochs}
-    facts["settings"] = settings
-    command = shlex.join(["netc", *sys.argv[1:]])
-    return Keeper(run, facts, command, device, lambda: data_digests(program, script.shipped),
-                  lambda: make_page(run, program.trained, text))  # fmt: skip
 
 
 def _same_program(run: Path, path: Path, text: str, script: compiler.Files, settings: dict[str, str]) -> None:

@@ -7,10 +7,14 @@ from typing import TYPE_CHECKING
 from netc.catalog.metrics import metric_of
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     from netc.backends.onnx import ExportReport
     from netc.runtime.evaluation import Evaluation
+    from netc.runtime.profile import Profile
 
 _WIDTH = 80
+_PARTS = 12  # of a step, and operations, that are shown
 _PAIRS = 10  # of classes taken for each other, where the whole matrix is too wide
 
 
@@ -71,3 +75,49 @@ def export_text(report: ExportReport, weights: str) -> str:
 
 def _size(count: int) -> str:
     return f"{count / 2**20:.1f} MiB" if count >= 2**20 else f"{count / 2**10:.1f} KiB"
+
+
+def profile_text(found: Profile, places: Mapping[str, tuple[str, int]], title: str, memory: int | None) -> str:
+    """The parts of a step and its operations, the most expensive ones.
+
+    Args:
+        found: what was seen.
+        places: what each layer is, and its line in the file, by its path.
+        title: what was run.
+        memory: the most bytes that were held at once, where that is known.
+    """
+    whole = sum(part.total for part in found.parts) or 1.0
+    lines = [
+        f"{title}: {found.steps} steps of {found.step:.2f} ms (median)",
+        "",
+        f"{found.unit} time of a step, in ms",
+    ]
+    rows = [("", "line", "", "forward", "backward", "share")]
+    for part in found.parts[:_PARTS]:
+        kind, line = places.get(part.name, ("", 0))
+        rows.append((part.name, str(line or ""), kind, f"{part.forward:.2f}", f"{part.backward:.2f}",
+                     f"{part.total / whole:.1%}"))  # fmt: skip
+    rest = found.parts[_PARTS:]
+    if rest:
+        forward, backward = sum(p.forward for p in rest), sum(p.backward for p in rest)
+        rows.append(
+            (f"{len(rest)} more", "", "", f"{forward:.2f}", f"{backward:.2f}", f"{(forward + backward) / whole:.1%}")
+        )
+    lines += _columns(rows, (1, 3, 4, 5))
+    operations = [
+        (o.name, f"{o.time:.2f}", f"{o.calls:.1f}", f"{o.time / whole:.1%}") for o in found.operations[:_PARTS]
+    ]
+    lines += ["", *_columns([("operation", "ms", "calls", "share"), *operations], (1, 2, 3))]
+    if memory is not None:
+        lines += ["", f"peak memory {_size(memory)}{'' if found.unit == 'gpu' else ', of the whole process'}"]
+    return "\n".join(lines)
+
+
+def _columns(rows: Sequence[tuple[str, ...]], right: tuple[int, ...]) -> list[str]:
+    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+    return [
+        "  ".join(
+            c.rjust(w) if i in right else c.ljust(w) for i, (c, w) in enumerate(zip(row, widths, strict=True))
+        ).rstrip()
+        for row in rows
+    ]

@@ -42,7 +42,7 @@ class Evaluation(NamedTuple):
     metrics: those that the program declares, by the names of their columns.
     accuracy, correct: None where the labels are no classes; then there are no `classes` and no `confusion` either.
     confusion: a row for each true class, a column for each predicted one.
-    points: where the labels are measured values, pairs of a true and a predicted one, evenly chosen where they are many.
+    points: where the labels are measured values, pairs of a true and a predicted one, of many an even choice.
     """
 
     part: str

@@ -66,6 +66,7 @@ ORDER = (
     "netc.cli",
     "netc.cli_fmt",
     "netc.cli_runs",
+    "netc.cli_profile",
     "netc.cli_report",
     "netc.cli_cache",
     "netc.cli_run",

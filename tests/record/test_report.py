@@ -284,7 +284,7 @@ def test_training_leaves_a_page(trained: Path) -> None:
     run = trained / "runs" / "net" / "001"
     found = Page((run / "report.html").read_text())
     assert "Evaluation on the validation data" in found.text
-    assert found.tags.count("svg") == 4
+    assert found.tags.count("svg") == 3  # after one epoch the rate has one value
     assert (run / "curves.svg").exists()
     counts = json.loads((run / "evaluation.json").read_text())["confusion"]
     assert sum(map(sum, counts)) == 144
