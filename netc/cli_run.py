@@ -481,19 +481,18 @@ def predict(
     program, text = analysed(path, settings)
     chosen = _weights(weights, path.stem)
     with _program_errors(program, text, path):
-        from netc.catalog.data_fields import ENTRIES, TABLES
         from netc.runtime.prediction import predict as run
 
         script = _script(program, path)
         assert program.data is not None
-        if program.data.train.name in TABLES:
+        if program.data.kind == "table":
             from netc.runtime.rows import predict_rows
 
             rows = predict_rows(script, chosen, pictures, device)
             click.echo(_rows_json(rows) if as_json else visible(_rows_text(rows)))
             return
-        if program.data.train.name in ENTRIES:
-            raise UserError("`netc predict` takes pictures and tables, and this network takes arrays",
+        if program.data.kind:
+            raise UserError("`netc predict` takes pictures and tables, and this network takes samples of another kind",
                             help="use the functions of train.py: `predict(model, samples)`")  # fmt: skip
         found = run(script, program.data, chosen, pictures, device, top)
     click.echo(_predictions_json(found) if as_json else visible(_predictions_text(found)))

@@ -176,4 +176,4 @@ def emit(program: Program, networks: Sequence[Network] | None = None) -> Files:
     from netc.backends import training
 
     train, shipped = training.emit_program(program)
-    return Files(text, train, (*shipped, *python))
+    return Files(text, train, tuple(dict.fromkeys((*shipped, *python))))

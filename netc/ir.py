@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
+from netc.catalog.data_fields import sample_kind
 from netc.node import node
 
 if TYPE_CHECKING:
@@ -525,7 +526,8 @@ class Data(NamedTuple):
 
     `cache` is the folder for decoded pictures, True for the usual one, False for none; `cache_size` its limit in GiB.
     `split` says how that is shared out: "stratified", "random" or "ordered"; None where the file doesn't. `sampler` is
-    what draws the training samples of an epoch, and with `balance` each class comes equally often.
+    what draws the training samples of an epoch, and with `balance` each class comes equally often. `fields`
+    names the parts of a sample of a Python data set, where they aren't the network's inputs and `label` in this order.
     """
 
     train: Call
@@ -540,6 +542,12 @@ class Data(NamedTuple):
     split: str | None = None
     balance: bool = False
     sampler: Call | None = None
+    fields: tuple[str, ...] = ()
+
+    @property
+    def kind(self) -> str:
+        """What the data sets are: "table", "arrays" or "python"; "" for pictures."""
+        return sample_kind(self.train.name, self.train.entry.home)
 
 
 class ParameterGroup(NamedTuple):

@@ -25,7 +25,6 @@ from netc.backends.training_data import Part, files_to_ship, folders, parts, phr
 from netc.backends.training_images import NO_IMAGES, Images, function, images, python
 from netc.backends.training_loop import checkpoint_text, criterion, main_text, model_text
 from netc.backends.training_samples import Samples, samples_of
-from netc.catalog.data_fields import ENTRIES
 from netc.catalog.metrics import is_better_high, numbers, task
 from netc.literals import literal
 
@@ -143,7 +142,7 @@ def emit(
         results: the network's outputs, and the class of model.py that holds them where there are several.
         looked_up: for an input of indices, how many entries the table has that it is looked up in.
     """
-    if data.train.name in ENTRIES:
+    if data.kind:
         samples = samples_of(data, train, inputs, results[0].type, looked_up or {})
         return _script(
             Plan(
@@ -238,10 +237,13 @@ def _script(plan: Plan) -> str:
         pieces.OPTIONS.strip("\n"),
         main_text(plan),
     ]
+    data_sets, marks = training_samples.imports(data, _without_strings("\n".join([*before, model, *behind])))
+    for mark, alias in marks.items():
+        before = [text.replace(mark, alias) for text in before]
     code = _without_strings("\n".join([*before, model, *behind]))
     name = "Network" if re.search(rf"\b{plan.network}\b", code) else plan.network
     body = "\n\n\n".join([*before, model.replace("@CLASS@", name), *behind])
-    return f"{_docstring(plan)}\n\n{_imports(plan, code, name)}\n\n{body}\n"
+    return f"{_docstring(plan)}\n\n{_imports(plan, code, name, data_sets)}\n\n{body}\n"
 
 
 def _run_folders(plan: Plan) -> str:
@@ -324,7 +326,7 @@ _IMPORTS = (
 )
 
 
-def _imports(plan: Plan, code: str, name: str) -> str:
+def _imports(plan: Plan, code: str, name: str, data_sets: list[str]) -> str:
     standard = ["import argparse", *(f"import {name}" for name, use in _IMPORTS if re.search(use, code))]
     abstract = [name for name in ("Callable", "Iterable") if re.search(rf"\b{name}\b", code)]
     if abstract:
@@ -360,13 +362,16 @@ def _imports(plan: Plan, code: str, name: str) -> str:
     if re.search(r"\bv2\.", code):
         third.append("from torchvision.transforms import v2")
     third.append("from tqdm import tqdm")
+    if "default_collate(" in code:
+        third.append("from torch.utils.data import default_collate")
     third = [line for line in third if line.startswith("import")] + sorted(
         (line for line in third if line.startswith("from")), key=lambda line: line.split()[1].lower()
     )
     imported = plan.network if name == plan.network else f"{plan.network} as {name}"
     if plan.output_class and re.search(rf"\b{plan.output_class}\b", code):
         imported = f"{imported}, {plan.output_class}"
-    return "\n".join([*standard, "", *third, "", "# isort: split", f"from model import {imported}"])
+    own = sorted([*data_sets, f"from model import {imported}"], key=lambda line: line.lower())
+    return "\n".join([*standard, "", *third, "", "# isort: split", *own])
 
 
 # --- constants --------------------------------------------------------------------------------------------------------

@@ -19,6 +19,29 @@ npz|                fail(f"{path} has no array {missing[0]!r}; it has {there}")
 npz|            return [file[name] for name in names]
 npz|    except Exception as error:  # of many kinds where a file is damaged
 npz|        fail(f"{path} cannot be read: {error}")
+python|def collated(samples: list[Any]) -> list[Tensor]:
+python|    """The fields of samples, each field as one tensor."""
+python|    fields = default_collate(samples)
+python|    return [*fields] if isinstance(fields, list | tuple) else [fields]
+python|
+python|
+python|def read_dataset(dataset: Any) -> list[np.ndarray]:
+python|    """The inputs and the label of a data set, whose samples are asked for once."""
+python|    name = type(dataset).__name__
+python|    if not len(dataset):
+python|        fail(f"{name} has no samples")
+python|    once, again = collated([dataset[0]]), collated([dataset[0]])
+python|    kinds = [type(field).__name__ for field in once]
+python|exact|    if len(kinds) != @FIELDS@ or any(kinds[i] != "Tensor" for i in @CHOSEN@):
+python|!exact|    if len(kinds) < @FIELDS@ or any(kinds[i] != "Tensor" for i in @CHOSEN@):
+python|        fail(f"a sample of {name} should have @FIELDS@ tensors or numbers: {kinds}")
+python|    if not all(torch.equal(once[i], again[i]) for i in @CHOSEN@):
+python|        fail(f"{name} gives another sample 0 each time, and is asked once only")
+python|    try:
+python|        fields = collated([dataset[i] for i in range(len(dataset))])
+python|    except (TypeError, RuntimeError) as error:
+python|        fail(f"the samples of {name} do not make up one tensor: {error}")
+python|    return [fields[i].numpy() for i in @CHOSEN@]
 npy|def read_array(path: Path) -> np.ndarray:
 npy|    """The array in an npy file."""
 npy|    try:
@@ -52,8 +75,9 @@ table|        there = f"indices from {tensor.min()} to {tensor.max()}"
 table|        fail(f"{name} has {there}, and the network looks up {entries}")
 floats|    return tensor
 !floats|table|    return tensor
+'''
 
-
+LABELS = '''
 def as_labels(array: np.ndarray) -> Tensor:
 classes|    """The labels, int64 @LABELS@."""
 classes|    if array.ndim != @AXES@ or array.dtype.kind not in "iu":
@@ -78,16 +102,21 @@ numbers|    if not labels.isfinite().all():
 numbers|        wrong = (~labels.isfinite()).nonzero()[0].tolist()
 numbers|        fail(f"the label at {wrong} is NaN or infinite")
     return labels
+'''
 
-
+SAMPLES = '''
 def as_samples(arrays: list[np.ndarray]) -> tuple[@KIND@, Tensor]:
     """What the network takes, and the labels, from the arrays of a part."""
     counts = [len(array) if array.ndim else 0 for array in arrays]
     if min(counts) != max(counts) or not counts[0]:
         fail(f"the arrays of a part have {counts} samples, and should have as many")
-    *inputs, labels = arrays
-several|    samples = (as_input(x, n) for x, n in zip(inputs, INPUTS, strict=True))
-several|    return tuple(samples), as_labels(labels)
-!several|    (name,) = INPUTS
-!several|    return as_input(inputs[0], name), as_labels(labels)
+!unlabelled|    *inputs, labels = arrays
+unlabelled|    labels = torch.empty(counts[0], 0)  # there are none
+unlabelled|several|    return tuple(as_input(x, n) for x, n in zip(arrays, INPUTS, strict=True)), labels
+unlabelled|!several|    (name,) = INPUTS
+unlabelled|!several|    return as_input(arrays[0], name), labels
+!unlabelled|several|    samples = (as_input(x, n) for x, n in zip(inputs, INPUTS, strict=True))
+!unlabelled|several|    return tuple(samples), as_labels(labels)
+!unlabelled|!several|    (name,) = INPUTS
+!unlabelled|!several|    return as_input(inputs[0], name), as_labels(labels)
 '''

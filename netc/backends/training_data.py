@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from netc.backends import training_samples
 from netc.catalog.data import dataset_facts
-from netc.catalog.data_fields import ENTRIES
 from netc.literals import literal
 
 if TYPE_CHECKING:
@@ -143,7 +142,7 @@ def files_to_ship(data: ir.Data | None) -> list[tuple[Path, str]]:
 
     Only `Digits` has any: its images and labels, and the README that names their source and licence.
     """
-    if data is not None and data.train.name in ENTRIES:
+    if data is not None and data.kind:
         return training_samples.files_to_ship(data)
     if data is None or not any(part.call.name == "Digits" for part in parts(data)):
         return []

@@ -36,7 +36,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from netc.backends.training import Plan
-    from netc.backends.training_samples import Samples
 
 
 def model_text(plan: Plan) -> str:
@@ -74,19 +73,14 @@ def _labels(plan: Plan) -> tuple[str, float, bool]:
 
 def checkpoint_text(plan: Plan) -> str:
     """The functions that write and read checkpoints."""
-    if plan.samples is not None and (plan.samples.table or not plan.samples.classes):
-        return _with_encoding(plan, plan.samples)
-    classes = f"class_names({plan.folders['train']})" if plan.storage == "files" else "CLASS_NAMES"
-    return select(CHECKPOINT, words(plan)).replace("@CLASSES@", classes).replace("@NETWORK@", plan.network)
-
-
-def _with_encoding(plan: Plan, samples: Samples) -> str:
-    """The same for a table, whose encoding is a part of the checkpoint, and has the names of the classes."""
     text = select(CHECKPOINT, words(plan)).replace("@NETWORK@", plan.network)
-    if samples.classes:
-        return text.replace("@CLASSES@", 'state["encoding"]["classes"]')
-    text = text.replace(", and the names of the classes", "")
-    return text.replace('        "classes": @CLASSES@,\n', "")
+    if plan.samples is not None and not plan.samples.classes:
+        text = text.replace(", and the names of the classes", "")
+        return text.replace('        "classes": @CLASSES@,\n', "")
+    classes = f"class_names({plan.folders['train']})" if plan.storage == "files" else "CLASS_NAMES"
+    if plan.samples is not None and plan.samples.table:
+        classes = 'state["encoding"]["classes"]'
+    return text.replace("@CLASSES@", classes)
 
 
 def main_text(plan: Plan) -> str:

@@ -9,15 +9,16 @@ from __future__ import annotations
 
 import math
 import re
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from netc import ir
 from netc.backends.layout import Text, call
-from netc.backends.training_arrays import READ
+from netc.backends.training_arrays import LABELS, READ, SAMPLES
+from netc.backends.training_images import python
 from netc.backends.training_main import select
 from netc.backends.training_split import held_out
 from netc.backends.training_table import ENCODING, LOAD, TABLE
-from netc.catalog.data_fields import SHIPPED, TABLES, compares_classes, features, names_of, targets
+from netc.catalog.data_fields import SHIPPED, compares_classes, features, names_of, targets
 from netc.literals import literal
 
 if TYPE_CHECKING:
@@ -37,6 +38,7 @@ class Samples(NamedTuple):
     split: how shares are held out: "stratified", "random" or "ordered".
     classes: whether labels are classes; numbers otherwise.
     looked_up: for an input of indices, how many entries the table has that it is looked up in.
+    labelled: whether the loss or a metric compares something with labels.
     """
 
     data: ir.Data
@@ -45,10 +47,11 @@ class Samples(NamedTuple):
     classes: bool
     split: str
     looked_up: Mapping[str, int] = {}
+    labelled: bool = True
 
     @property
     def table(self) -> bool:
-        return self.data.train.name in TABLES
+        return self.data.kind == "table"
 
     @property
     def several(self) -> bool:
@@ -67,11 +70,14 @@ def samples_of(
     """What decides the text."""
     classes = compares_classes(train.loss)
     split = data.split or ("stratified" if classes and len(output.shape) == 2 else "random")
-    return Samples(data, inputs, output, classes, split, looked_up)
+    compared = isinstance(train.loss, ir.Call) or bool(train.loss.labels) or bool(train.metrics)
+    return Samples(data, inputs, output, classes, split, looked_up, compared)
 
 
 def phrase(data: ir.Call) -> str:
     """What the data is, for the docstring of the script."""
+    if data.entry.home.startswith("python:"):
+        return data.name
     if data.name in SHIPPED:
         return f"the table in {SHIPPED[data.name].file.partition('/')[0]}/"
     return "a table" if data.name == "CSV" else "arrays"
@@ -82,6 +88,9 @@ def files_to_ship(data: ir.Data) -> list[tuple[Path, str]]:
     from pathlib import Path
 
     calls = [c for c in (data.train, data.validation, data.test) if isinstance(c, ir.Call)]
+    if data.kind == "python":
+        paths = {path for c in calls for path in _companions(c)}
+        return [(path, path.name) for path in sorted(paths)]
     folders = {SHIPPED[c.name].file.partition("/")[0] for c in calls if c.name in SHIPPED}
     package = Path(__file__).parents[1]
     found = [path for folder in sorted(folders) for path in sorted((package / folder).iterdir())]
@@ -134,6 +143,30 @@ def with_encoding(text: str, samples: Samples) -> str:
 def taken(samples: Samples) -> str:
     """The expression for what the network takes in a step."""
     return "[x[index] for x in samples]" if samples.several else "samples[index]"
+
+
+def _companions(data: ir.Call) -> tuple[Path, ...]:
+    """The Python file of a data set, and those beside it that it needs."""
+    shape: Any = data.entry.rule.shape if data.entry.rule is not None else None
+    companions: tuple[Path, ...] = shape.file.companions
+    return companions
+
+
+def imports(data: ir.Data, code: str) -> tuple[list[str], dict[str, str]]:
+    """The lines that import Python data sets, and for each its mark and its name in a script of this code."""
+    calls = [c for c in (data.train, data.validation, data.test) if isinstance(c, ir.Call)] if data.kind else []
+    modules: dict[str, set[str]] = {}
+    marks = {}
+    for name, home in {c.name: c.entry.home for c in calls if c.entry.home.startswith("python:")}.items():
+        alias = f"{name}Data" if re.search(rf"\b{name}\b", code) else name
+        marks[_mark(name)] = alias
+        module = home.removeprefix("python:").replace("\\", "/").rpartition("/")[2].removesuffix(".py")
+        modules.setdefault(module, set()).add(name if alias == name else f"{name} as {alias}")
+    return [f"from {module} import {', '.join(sorted(names))}" for module, names in modules.items()], marks
+
+
+def _mark(name: str) -> str:
+    return f"@DATASET_{name}@"
 
 
 def _further(data: ir.Data) -> list[tuple[str, ir.Call]]:
@@ -192,7 +225,7 @@ def _table_constants(samples: Samples) -> list[str]:
 
 
 def _array_constants(samples: Samples) -> list[str]:
-    lines = _files(samples) if samples.data.train.get("path") is not None else []
+    lines = _files(samples) if samples.data.train.get_or("path", None) is not None else []
     lines.append("# What the network takes: the type of each input, and its shape without the batch")
     items = []
     for name, input_ in zip(_input_names(samples), samples.inputs, strict=True):
@@ -230,7 +263,8 @@ def _values(data: ir.Call) -> dict[str, object]:
 
 def functions(samples: Samples) -> list[str]:
     """The functions that read the data, but for `split` and `load_data`."""
-    pieces = [TABLE, ENCODING] if samples.table else [READ]
+    arrays = [READ, *([LABELS] if samples.labelled else []), SAMPLES]
+    pieces = [TABLE, ENCODING] if samples.table else arrays
     return [_filled(piece, samples) for piece in pieces]
 
 
@@ -258,10 +292,11 @@ def words(samples: Samples) -> frozenset[str]:
         found |= {"learned"} if standardize or missing == "mean" else set()
         found |= {"positions"} if samples.classes or args.get("categorical") else set()
     else:
-        found |= {"npz"} if data.get("path") is not None else {"npy"}
+        found |= {"exact"} if samples.labelled or samples.data.fields else set()
+        found |= {_reader(data)} | ({"unlabelled"} if not samples.labelled else set())
         found |= {"floats"} if any(i.type.dtype.startswith("float") for i in samples.inputs) else set()
         found |= {"table"} if samples.looked_up else set()
-        found |= {"column"} if len(samples.output.shape) == 2 and samples.output.shape[1] == 1 else set()
+        found |= {"column"} if not samples.classes and samples.output.shape[1:] == (1,) else set()
     return frozenset(found)
 
 
@@ -310,6 +345,10 @@ def _table_marks(samples: Samples) -> dict[str, str]:
 
 def _array_marks(samples: Samples) -> dict[str, str]:
     shape = samples.output.shape
+    inputs = [i.name for i in samples.inputs]
+    labels = ["label"] if samples.labelled else []
+    names = list(samples.data.fields) or [*inputs, *labels]
+    chosen = tuple(names.index(n) for n in (*inputs, *labels) if n in names)
     sizes = [*shape[:1], *shape[2:]] if samples.classes else [*shape]
     wanted = ", ".join(str(size) for size in sizes)
     found = [f"labels.ndim != {len(sizes)}"]
@@ -319,16 +358,38 @@ def _array_marks(samples: Samples) -> dict[str, str]:
         "LABELS": f"[{wanted}]",
         "AXES": str(len(sizes)),
         "WRONG_SHAPE": " or ".join(found),
+        "FIELDS": str(len(names)),
+        "CHOSEN": str(chosen),
     }
+
+
+def _reader(data: ir.Call) -> str:
+    """What is read: "npz" or "npy" files, or a "python" data set."""
+    if data.entry.home.startswith("python:"):
+        return "python"
+    return "npz" if data.get("path") is not None else "npy"
+
+
+def _constructed(data: ir.Call) -> Text:
+    """The call that makes a Python data set."""
+    types = {p.name: p.type for p in data.entry.params}
+    items = []
+    for name, arg in data.args.items():
+        value = python(arg.value, types.get(name, "any"))
+        items.append(Text(value if arg.positional or name.startswith("*") else f"{name}={value}"))
+    return call(f"{_mark(data.name)}(", items, ")")
 
 
 def _arrays(data: ir.Call, samples: Samples, name: str) -> Text:
     """The call that reads the arrays of a part."""
+    if _reader(data) == "python":
+        return call("read_dataset(", [_constructed(data)], ")")
     inputs = names_of(data.get("inputs")) or tuple(i.name for i in samples.inputs)
+    labels = (data.get("labels") or "label",) if samples.labelled else ()
     if data.get("path") is not None:
-        keys = call("[", [Text(literal(n)) for n in (*inputs, data.get("labels") or "label")], "]")
+        keys = call("[", [Text(literal(n)) for n in (*inputs, *labels)], "]")
         return call("read_arrays(", [Text(name), keys], ")")
-    read = [Text(f"read_array(Path({literal(n)}))") for n in (*inputs, data.get("labels"))]
+    read = [Text(f"read_array(Path({literal(n)}))") for n in (*inputs, *labels)]
     return call("[", read, "]")
 
 

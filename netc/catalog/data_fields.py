@@ -75,6 +75,13 @@ ENTRIES = {"CSV": CSV, "Arrays": ARRAYS, **{name: Entry(name, "netc", ()) for na
 TABLES = frozenset({"CSV", *SHIPPED})
 
 
+def sample_kind(name: str, home: str) -> str:
+    """What a data set that has no pictures is: "table", "arrays" or "python"; "" for one of pictures."""
+    if home.startswith("python:"):
+        return "python"
+    return "" if name not in ENTRIES else "table" if name in TABLES else "arrays"
+
+
 def names_of(value: object) -> tuple[str, ...]:
     """One name or a list of names as a tuple; what is no name is left out."""
     items = value if isinstance(value, (list, tuple)) else (value,)
@@ -173,11 +180,10 @@ def _arrays_reject(args: Mapping[str, object]) -> Reject | None:
         fits = str(path).endswith(".npz")
         reason = "one file with several arrays is an npz file"
         return None if fits else Reject("path", "a file whose name ends in .npz", repr(path), reason)
-    if not items or labels is None:
-        missing = "inputs" if not items else "labels"
+    if not items:
         reason = "without an npz file, inputs and labels are npy files of their own"
-        return Reject(missing, 'as in `Arrays(inputs="x.npy", labels="y.npy")`', "nothing", reason)
-    wrong = [item for item in (*items, labels) if not str(item).endswith(".npy")]
+        return Reject("inputs", 'as in `Arrays(inputs="x.npy", labels="y.npy")`', "nothing", reason)
+    wrong = [item for item in (*items, *names_of(labels)) if not str(item).endswith(".npy")]
     if wrong:
         key = "labels" if wrong[0] is labels else "inputs"
         return Reject(key, "a file whose name ends in .npy", repr(wrong[0]), "one array is an npy file")

@@ -6,7 +6,7 @@ from __future__ import annotations
 SETTINGS = {
     "data": (
         "train", "validation", "test", "transform", "augment", "batch_size", "cache", "cache_size", "split", "balance",
-        "sampler",
+        "sampler", "fields",
     ),
     "train": (
         "loss", "optimizer", "schedule", "freeze", "epochs", "metrics", "seed", "network", "steps", "accumulate",
@@ -15,6 +15,6 @@ SETTINGS = {
     ),
 }  # fmt: skip
 LATER = {
-    "data": ("fields", "workers"),
+    "data": ("workers",),
     "train": ("parallel", "schedule_every"),
 }  # fmt: skip

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from netc import ir
 from netc import syntax as s
 from netc.catalog.data import dataset_facts
-from netc.catalog.data_fields import ENTRIES, TABLES, compares_classes
+from netc.catalog.data_fields import compares_classes
 from netc.catalog.loss_facts import CLASS_LOSSES
 from netc.checker import mixing, sample_checks
 from netc.checker.gaps import GAP, attempt
@@ -33,9 +33,9 @@ def check(data: ir.Data, train: ir.Train, network: ir.Network, file: s.File, rep
     for key, part in (("validation", data.validation), ("test", data.test)):
         if isinstance(part, ir.Call):
             attempt(sample_checks.same_kind, data.train, part, key, report)
-    if data.train is not GAP and data.train.name in ENTRIES:
+    if data.train is not GAP and data.kind:
         attempt(sample_checks.check, data, train, network, file, report)
-        if data.train.name in TABLES and train.loss is not GAP and compares_classes(train.loss):
+        if data.kind == "table" and train.loss is not GAP and compares_classes(train.loss):
             attempt(_classes, data, train, network, file, report)
         return
     attempt(_inputs, data, network, report)

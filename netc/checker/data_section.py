@@ -17,13 +17,18 @@ from netc.fixes import rewrite, spelling
 from netc.literals import literal
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from netc.catalog.entry import Entry
     from netc.checker.settings import Settings
 
 CACHE_SIZE = 20  # GiB
 
 
 class DataReader(Reader):
-    """Reads the section `data`."""
+    """Reads the section `data`. `entries` are the classes and functions of Python files."""
+
+    entries: Mapping[str, Entry] = {}
 
     def data(self, section: s.Section, settings: Settings) -> ir.Data | None:
         train = self.required(section, settings, "train", "train = Digits()", self.dataset)
@@ -52,7 +57,8 @@ class DataReader(Reader):
         balance = self.optional(section, settings, "balance", self.switch)
         sampler = self.optional(section, settings, "sampler", lambda key, chain: samplers.sampler(self, key, chain))
         split, balance, sampler = values_of((split, balance, sampler), (None, False, None))
-        return data._replace(split=split, balance=balance, sampler=sampler)
+        (fields,) = values_of((self.optional(section, settings, "fields", self.names),), ((),))
+        return data._replace(split=split, balance=balance, sampler=sampler, fields=fields)
 
     def switch(self, key: str, chain: s.Chain) -> Any:
         """True or False."""
@@ -74,9 +80,10 @@ class DataReader(Reader):
                 self._no_dataset(key, chain, callee)
             return ERROR
         name = callee.text
+        own = self.of_python(callee)
+        if own is not None:
+            return ERROR if own is ERROR else self.call(_taking(own, step), step)
         entry = DIGITS if name == DIGITS.name else data_fields.ENTRIES.get(name) or catalog.dataset(name)
-        if entry is None and name in self.python:
-            return self.evaluator.not_yet(callee.span, "a data set of a Python file")
         if entry is None:
             self.report.add(
                 "E0507",
@@ -104,6 +111,31 @@ class DataReader(Reader):
             )
             return ERROR
         return call
+
+    def of_python(self, callee: s.Name) -> Any:
+        """The entry of a class of a Python file; None where no file has it."""
+        entry = self.entries.get(callee.text)
+        shape: Any = None if entry is None or entry.rule is None else entry.rule.shape
+        found = None if shape is None else shape.file.classes.get(callee.text)
+        if found is None or found.items:
+            return entry
+        self.report.add(
+            "E0544", f"`{callee.text}` in {shape.file.path} has no `__len__` and `__getitem__`", callee.span,
+            notes=[f"in {shape.file.path}, line {found.line}"],
+            help="samples are asked for by their number: write both, as for torch.utils.data.Dataset",
+        )  # fmt: skip
+        return ERROR
+
+    def names(self, key: str, chain: s.Chain) -> Any:
+        """A list of names."""
+        step = self.single(chain, "a list of names")
+        items = step.items if isinstance(step, (s.List, s.Tuple)) else ()
+        if step is ERROR or (items and all(isinstance(item, s.Name) for item in items)):
+            return ERROR if step is ERROR else tuple(item.text for item in items if isinstance(item, s.Name))
+        self.report.add(
+            "E0508", f"`{key}` is a list of names", chain.span, help=f"write `{key} = [label, image]`, without quotes"
+        )
+        return ERROR
 
     def _no_dataset(self, key: str, chain: s.Chain, callee: s.Expr) -> None:
         """Report a value that should be a data set."""
@@ -220,3 +252,11 @@ class DataReader(Reader):
             help=near or "transforms have the names of torchvision.transforms.v2",
             fix=spelling(callee.text, callee.span, catalog.transforms()),
         )
+
+
+def _taking(entry: Entry, step: s.Expr) -> Entry:
+    """The entry of a Python class for one call, where its constructor takes anything."""
+    from netc.foreign.entries import widened
+
+    given = step.arguments if isinstance(step, s.Call) else ()
+    return widened(entry, sum(a.name is None for a in given), [a.name.text for a in given if a.name is not None])

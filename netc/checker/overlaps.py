@@ -49,6 +49,9 @@ def overlap(one: ir.Call, other: ir.Call, training: bool = True) -> str | None:
         return None
     if one.name == "ImageFolder":
         return _folders(str(one.get("root")), str(other.get("root")))
+    if one.entry.home.startswith("python:"):
+        values = [{p.name: repr(c.get(p.name)) for p in c.entry.params} for c in (one, other)]
+        return "the same" if one.entry.home == other.entry.home and values[0] == values[1] else None
     if one.name == "CSV" or (one.name == "Arrays" and one.get("path") is not None):
         return "the same" if _folders(str(one.get("path")), str(other.get("path"))) == "the same" else None
     if one.name == "Arrays":
@@ -66,14 +69,15 @@ def overlap(one: ir.Call, other: ir.Call, training: bool = True) -> str | None:
 
 
 def _part(call: ir.Call, training: bool) -> str:
-    if call.name in data_fields.ENTRIES:
+    if data_fields.sample_kind(call.name, call.entry.home):
         return "all"
     return part_of({n: a.value for n, a in call.args.items()}, call.name, training)
 
 
 def _noun(call: ir.Call) -> str:
     """What its samples are called."""
-    return "rows" if call.name in data_fields.TABLES else "samples" if call.name in data_fields.ENTRIES else "images"
+    kind = data_fields.sample_kind(call.name, call.entry.home)
+    return "rows" if kind == "table" else "samples" if kind else "images"
 
 
 def _folders(one: str, other: str) -> str | None:
@@ -93,7 +97,7 @@ def _leak(role: str, call: ir.Call, train: ir.Call, how: str, report: Report) ->
     explicit = call.args.get("train")
     if explicit is not None and explicit.value is True:
         way_out = f"leave `train=True` out: under `{role}`, `{call.name}` means its test part"
-    elif call.name in data_fields.ENTRIES:
+    elif data_fields.sample_kind(call.name, call.entry.home):
         where = "a file of its own" if call.name in ("CSV", "Arrays") else "nothing of its own"
         way_out = f"hold a share out, as in `{role} = 0.2`" + f", or give it {where}" * (call.name in ("CSV", "Arrays"))
     elif call.name == "ImageFolder":

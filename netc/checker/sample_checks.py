@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from netc import ir
-from netc.catalog.data_fields import ENTRIES, SHIPPED, TABLES, compares_classes, features, names_of, targets
+from netc.catalog.data_fields import SHIPPED, compares_classes, features, names_of, sample_kind, targets
 from netc.checker.graph import classes_row, output_row
 from netc.checker.section_fixes import last_layer
 from netc.diagnostics import Label
@@ -26,11 +26,11 @@ _FLOATS = ("float32", "float64", "float16", "bfloat16")
 
 def transforms(data: ir.Data, places: dict[str, Span], report: Report) -> None:
     """Report transforms of samples that are no pictures."""
-    if data.train.name not in ENTRIES:
+    if not data.kind:
         return
     for key, calls in (("transform", data.transform), ("augment", data.augment)):
         if calls:
-            does = "standardises its columns by itself" if data.train.name in TABLES else "is taken as it is"
+            does = "standardises its columns by itself" if data.kind == "table" else "is taken as it is"
             report.add(
                 "E0540", f"`{key}` changes pictures, and the samples of `{data.train.name}` are none", places[key],
                 secondary=[Label(data.train.span, does)], help=f"leave `{key}` out",
@@ -39,19 +39,30 @@ def transforms(data: ir.Data, places: dict[str, Span], report: Report) -> None:
 
 def check(data: ir.Data, train: ir.Train, network: ir.Network, file: s.File, report: Report) -> None:
     """Report every disagreement."""
-    if data.train.name in TABLES:
-        _table(data, network, report)
-    else:
-        _arrays(data, network, report)
+    {"table": _table, "arrays": _arrays, "python": _python}[data.kind](data, network, report)
     _shared_out(data, train, report)
+    if data.kind == "arrays" and data.train.get("path") is None and data.train.get("labels") is None:
+        _no_labels(data, train, report)
+    if data.kind != "table":
+        return
     if data.train.name in SHIPPED:
         _shipped(data, train, network, file, report)
-    elif not compares_classes(train.loss) and data.train.name == "CSV":
+    elif not compares_classes(train.loss):
         _numbers(data, network, report)
-    elif data.train.name == "CSV" and len(_targets(data.train)) > 1:
+    elif len(_targets(data.train)) > 1:
         report.add(
             "E0543", f"`{_loss_name(train)}` compares one class, and `target` has {len(_targets(data.train))} columns",
             data.train.span, secondary=[Label(train.loss.span, "the loss")], help="name one column",
+        )  # fmt: skip
+
+
+def _no_labels(data: ir.Data, train: ir.Train, report: Report) -> None:
+    """Inputs alone, and a loss that compares something with labels."""
+    if isinstance(train.loss, ir.Call) or train.loss.labels:
+        report.add(
+            "E0543", f"`{data.train.name}` has no labels, and `{_loss_name(train)}` compares an output with them",
+            data.train.span, secondary=[Label(train.loss.span, "the loss")],
+            help='add them, as in `Arrays(inputs="x.npy", labels="y.npy")`',
         )  # fmt: skip
 
 
@@ -113,6 +124,16 @@ def _arrays(data: ir.Data, network: ir.Network, report: Report) -> None:
         )  # fmt: skip
 
 
+def _python(data: ir.Data, network: ir.Network, report: Report) -> None:
+    """A field for each input."""
+    missing = [i for i in network.inputs if data.fields and i.name not in data.fields]
+    if missing:
+        report.add(
+            "E0542", f"`fields` has no `{missing[0].name}`, which `{network.name}` takes", data.span,
+            secondary=[Label(missing[0].span, "an input")], help="name a field as each input is named",
+        )  # fmt: skip
+
+
 def _shared_out(data: ir.Data, train: ir.Train, report: Report) -> None:
     """Classes are what is kept in proportion, or drawn equally often."""
     if compares_classes(train.loss):
@@ -167,7 +188,8 @@ def _numbers(data: ir.Data, network: ir.Network, report: Report) -> None:
 
 def same_kind(train: ir.Call, other: ir.Call, key: str, report: Report) -> None:
     """Report a held-out set that is read in another way than the training set."""
-    if train.name not in ENTRIES and other.name not in ENTRIES:
+    kinds = [sample_kind(call.name, call.entry.home) for call in (train, other)]
+    if not any(kinds) or kinds == ["python", "python"]:
         return
     if train.name != other.name:
         report.add(

@@ -96,13 +96,19 @@ def drawn(data: ir.Data, count: int | None) -> int | None:
 
 def check(data: ir.Data, places: dict[str, Any], report: Report) -> None:
     """Report settings that contradict each other. `places` are those of their values."""
-    if any(value is GAP for value in (data.validation, data.test, data.split, data.balance, data.sampler)):
+    if any(value is GAP for value in (data.validation, data.test, data.split, data.balance, data.sampler, data.fields)):
         return
     shares = [key for key in ("validation", "test") if isinstance(getattr(data, key), (int, float))]
     if data.split is not None and not shares:
         report.add(
             "E0541", "`split` says how a share of `train` is held out, and none is", places["split"],
             help="hold one out, as in `validation = 0.1`, or leave `split` out",
+        )  # fmt: skip
+    if data.fields and data.train is not GAP and data.kind != "python":
+        way_out = "name the arrays with `inputs` and `labels`" if data.kind == "arrays" else "leave it out"
+        report.add(
+            "E0541", f"`fields` names the parts of a sample of a Python data set, and `{data.train.name}` is none",
+            places["fields"], help=way_out,
         )  # fmt: skip
     if data.sampler is None:
         return

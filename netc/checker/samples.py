@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from netc.catalog.data import dataset_facts
-from netc.catalog.data_fields import ENTRIES, SHIPPED, TABLES, targets
+from netc.catalog.data_fields import SHIPPED, targets
 from netc.shapes import TensorType
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ def labels(data: ir.Data, network: ir.Network, classes: bool) -> dict[str, Tenso
 def of_classes(data: ir.Data) -> bool | None:
     """Whether the labels of a data set are numbers of classes; None where that hangs on the loss."""
     facts = dataset_facts({n: a.value for n, a in data.train.args.items()}, data.train.name)
-    if data.train.name in SHIPPED:
+    if data.kind == "table" and data.train.name in SHIPPED:
         return True if SHIPPED[data.train.name].classes else None
     return None if facts is None else facts.label_dtype == "int64"
 
@@ -37,12 +37,12 @@ def of_classes(data: ir.Data) -> bool | None:
 def _of_fields(data: ir.Data, network: ir.Network, classes: bool) -> dict[str, TensorType] | None:
     """Those of tables and arrays: of classes they have the output's shape without its classes, of numbers all of it."""
     name = data.train.name
-    if name not in ENTRIES:
+    if not data.kind:
         return None
     batch, output = network.inputs[0].type.shape[:1], network.output.shape
     if classes:
-        return {LABEL: TensorType(batch if name in TABLES else batch + output[2:], "int64")}
-    if name not in TABLES or len(output) == 1:
+        return {LABEL: TensorType(batch if data.kind == "table" else batch + output[2:], "int64")}
+    if data.kind != "table" or len(output) == 1:
         return {LABEL: TensorType(batch + output[1:], "float32")}
     count = len(targets({p.name: data.train.get(p.name) for p in data.train.entry.params}, name))
     return {LABEL: TensorType((*batch, count), "float32")}

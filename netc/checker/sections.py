@@ -49,6 +49,7 @@ def check(
     """Check both sections, and how they fit the network. `complete` says that every network was understood."""
     python, constants = frozenset(unit.python), unit.constants
     of_data, of_train = DataReader(report, constants, python), TrainReader(report, constants, python)
+    of_data.entries = unit.python
     misspelt_section = any(d.code == "E0501" for d in report.errors)
     data = train = None
     if "data" in found:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 _TAKEN = frozenset({"model", "train", "torch", "torchvision", "numpy", "tqdm", "PIL", "netc", "digits"})
 _PLAIN = ("int", "float", "bool", "str", "None")
 _ROOTS = ("nn.Module", "torch.nn.Module", "Module")
+_WITHOUT_ITEMS = (*_ROOTS, "object", "Dataset", "data.Dataset", "torch.utils.data.Dataset", "utils.data.Dataset")
 
 
 class Written(NamedTuple):
@@ -47,13 +48,17 @@ ANYTHING = Signature((), True, True)
 
 
 class Class(NamedTuple):
-    """A class: its constructor and its `forward`, None where it has none in this file; `line` from 1."""
+    """A class: its constructor and its `forward`, None where it has none in this file; `line` from 1.
+
+    `items` says that it may have a length and items, as a data set has: it defines both, or inherits from elsewhere.
+    """
 
     name: str
     line: int
     constructor: Signature
     forward: Signature | None
     rootless: bool
+    items: bool = False
 
 
 class Function(NamedTuple):
@@ -159,7 +164,9 @@ def _class(node: ast.ClassDef, classes: dict[str, ast.ClassDef]) -> Class:
     bases = _bases(node, classes)
     rootless = all(ast.unparse(b) == "object" or _local(b, classes) for b in bases) and not node.decorator_list
     called = None if forward is None else _signature(forward.args, bound=True)
-    return Class(node.name, node.lineno, signature, called, rootless)
+    elsewhere = not all(_local(b, classes) or ast.unparse(b).partition("[")[0] in _WITHOUT_ITEMS for b in bases)
+    items = elsewhere or all(_method(node, name, classes) is not None for name in ("__len__", "__getitem__"))
+    return Class(node.name, node.lineno, signature, called, rootless, items)
 
 
 def _local(base: ast.expr, classes: dict[str, ast.ClassDef]) -> bool:

@@ -33,7 +33,7 @@ def load_script(train: str, model: str, folder: Path | None = None, beside: Sequ
         train, model: the texts of train.py and model.py.
         folder: where the script believes to lie, and looks for the files that ship with it; by default the folder of
             the package, which has them.
-        beside: the Python files that model.py imports.
+        beside: the Python files that model.py and train.py import.
     """
     folder = folder or Path(__file__).parents[1]
     network = ModuleType("model")
@@ -45,7 +45,8 @@ def load_script(train: str, model: str, folder: Path | None = None, beside: Sequ
     before = sys.modules.get("model")
     sys.modules["model"] = network  # the script's `from model import …` means this one
     try:
-        exec(compile(train, "<train.py>", "exec", dont_inherit=True), script.__dict__)
+        with importable(beside):
+            exec(compile(train, "<train.py>", "exec", dont_inherit=True), script.__dict__)
     finally:
         if before is None:
             del sys.modules["model"]
