@@ -14,11 +14,12 @@ from netc.cli_runs import find, folder_option
 from netc.files import imported, imported_without_python
 from netc.record import reading, text
 from netc.report.making import make
+from netc.report.page import size_text
 from netc.report.results import best_checkpoint, store, stored
 from netc.runtime.errors import UserError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from netc import ir
     from netc.record.keeping import Keeper
@@ -128,3 +129,9 @@ def keeper(
     command = shlex.join(["netc", *sys.argv[1:]])
     return Keeper(run, facts, command, device, lambda: data_digests(program, script.shipped),
                   lambda: make(run, program.trained, text))  # fmt: skip
+
+
+def memory_text(session: Mapping[str, Any]) -> str:
+    """The line about the peak memory of a GPU, where there was one, with the newline at its end."""
+    peak, device = session.get("peak_memory"), str(session.get("device"))
+    return f"peak memory {size_text(peak)} on {device}\n" if isinstance(peak, int) and device != "cpu" else ""

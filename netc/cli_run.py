@@ -39,7 +39,7 @@ from netc.cli_cache import cache as cache  # which registers itself
 from netc.cli_fmt import fmt as fmt  # which registers itself
 from netc.cli_profile import profiled
 from netc.cli_report import finish as finish_report
-from netc.cli_report import keeper  # whose module registers `report` and `runs`
+from netc.cli_report import keeper, memory_text  # whose module registers `report` and `runs`
 from netc.diagnostics import Label, Report
 from netc.files import find_program, write_text
 from netc.render import visible
@@ -127,7 +127,7 @@ def train(
         with _program_errors(program, text, path, script, lambda: _origin(run, device)):
             import torch as torch  # which the script needs anyway; the record names its device and threads
 
-            with keeper(run, program, text, path, script, settings, device):
+            with keeper(run, program, text, path, script, settings, device) as kept:
                 _run_script(run / "train.py", arguments, quiet, [Path(t).stem for _, t in script.shipped])
             well = True
     finally:
@@ -138,7 +138,7 @@ def train(
             page = finish_report(run, program, text, shipped, device, well)
     if not quiet:
         if page is not None:
-            click.echo(f"report: {page}")
+            click.echo(f"{memory_text(kept.session)}report: {page}")
         click.echo(f"next: netc eval {path}, netc export --onnx {path}")
 
 

@@ -38,6 +38,9 @@ if TYPE_CHECKING:
     from netc.backends.training import Plan
 
 
+_TABLE = 80 - len("  best")  # columns of a terminal that the table of the epochs may take
+
+
 def model_text(plan: Plan) -> str:
     """The functions `build_model` and `predict`, those of the metrics, and `evaluate`."""
     kind, several = training_loss.predicted(plan)
@@ -345,7 +348,14 @@ def _columns(plan: Plan) -> list[tuple[str, str]]:
         columns += [_column(name) for name in numbers(plan.train.metrics)]
     elif plan.accuracy:
         columns.append(("train accuracy", "{train_accuracy:14.2%}"))
-    return [*columns, ("       lr", "{lr:9.3g}"), ("seconds", "{seconds:7.1f}")]
+    return _fitting([*columns, ("       lr", "{lr:9.3g}"), ("seconds", "{seconds:7.1f}")])
+
+
+def _fitting(columns: list[tuple[str, str]]) -> list[tuple[str, str]]:
+    """The columns that a terminal has room for beside `best`; metrics.csv has all: what is left out is told last."""
+    while sum(len(title) + 2 for title, _ in columns) - 2 > _TABLE and len(columns) > 3:
+        columns = columns[:-1]
+    return columns
 
 
 def _column(name: str) -> tuple[str, str]:

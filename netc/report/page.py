@@ -9,6 +9,7 @@ address at all; headings, tables and pictures have the markup that a screen read
 from __future__ import annotations
 
 import re
+import time
 from html import escape
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -97,6 +98,7 @@ def _header(content: Content) -> list[str]:
     number = f"run {run.number}" if run.number is not None else f"run {run.folder.name}"
     state = f'<span class="state {run.state}">{escape(text.state(run))}</span>'
     began = f", began {text.moment(run.began, whole=True)}" if run.began is not None else ""
+    began += f", as of {text.moment(time.time(), whole=True)}" if run.state == RUNNING else ""
     return [
         "<header>",
         f"<h1>{escape(name)}, {escape(number)}</h1>",
@@ -290,7 +292,7 @@ def _environment(run: Run) -> list[str]:
     data = environment.get("data")
     for one in data if isinstance(data, list) else []:
         if isinstance(one, dict):
-            said = f"{one.get('name')}, {one.get('path')}: {one.get('files')} files, {_bytes(one.get('bytes'))}"
+            said = f"{one.get('name')}, {one.get('path')}: {one.get('files')} files, {size_text(one.get('bytes'))}"
             rows.append(["data", f"{said}, SHA-256 {one.get('sha256')} of their {one.get('of')}"])
     rows += [["command", f"{s.get('command')} ({_course(s)})"] for s in known if s.get("command")]
     if not rows:
@@ -308,11 +310,12 @@ _WORDS = (
 def _course(session: dict[str, Any]) -> str:
     said = [str(session.get("began") or "")]
     said += [str(session["outcome"])] if session.get("outcome") else []
-    said += [f"at most {_bytes(session['peak_memory'])} of memory"] if session.get("peak_memory") else []
+    said += [f"at most {size_text(session['peak_memory'])} of memory"] if session.get("peak_memory") else []
     return ", ".join(part for part in said if part)
 
 
-def _bytes(count: object) -> str:
+def size_text(count: object) -> str:
+    """`2.0 KiB`."""
     if not isinstance(count, int):
         return "an unknown size"
     for unit, size in (("GiB", 2**30), ("MiB", 2**20), ("KiB", 2**10)):
@@ -325,7 +328,7 @@ def _files(files: Sequence[tuple[str, int, int | None, float]]) -> list[str]:
     if not files:
         return []
     rows = [
-        [name, "" if epoch is None else str(epoch), _bytes(size), text.moment(when, whole=True)]
+        [name, "" if epoch is None else str(epoch), size_text(size), text.moment(when, whole=True)]
         for name, size, epoch, when in files
     ]
     return ["<h2>Checkpoints</h2>", *_table(["file", "epoch", "size", "written"], rows, numbers=(1, 2), code=(0,))]
