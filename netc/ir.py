@@ -547,7 +547,8 @@ class Data(NamedTuple):
     @property
     def kind(self) -> str:
         """What the data sets are: "table", "arrays" or "python"; "" for pictures."""
-        return sample_kind(self.train.name, self.train.entry.home)
+        call = self.train
+        return sample_kind(call.name, call.entry.home, call.get_or("image_size", None))
 
 
 class ParameterGroup(NamedTuple):

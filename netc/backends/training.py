@@ -283,7 +283,8 @@ def _docstring(plan: Plan) -> str:
     needed = ["torch", *["torchvision"] * plan.torchvision, "tqdm"]
     needed += ["tensorboard"] * bool(plan.train.options.tensorboard)
     needed += ["Pillow", *["NumPy"] * training_pictures.cached(plan)] if plan.storage == "files" else []
-    needed += ["NumPy"] * (plan.samples is not None and not plan.samples.table)
+    arrays = plan.parts[0].kind == "arrays" if plan.samples is None else not plan.samples.table
+    needed += ["NumPy"] * arrays
     needs = f"{', '.join(needed[:-1])} and {needed[-1]}"
     data = phrase(plan.data.train) if plan.samples is None else training_samples.phrase(plan.data.train)
     best = best.replace("images", plan.noun)
@@ -445,6 +446,10 @@ def _data_constants(plan: Plan) -> list[str]:
         lines += training_pictures.constants(plan)
     elif names is not None:
         lines += _names(names)
+    else:
+        lines.append(f"IMAGE_SIZE = {literal(tuple(plan.parts[0].facts.image[:3]))}  # channels, height, width")
+        lines += [f"CLASSES = {plan.outputs}  # the network's outputs"]
+        lines += ["CLASS_NAMES = [str(i) for i in range(CLASSES)]"]
     return lines
 
 
@@ -522,6 +527,10 @@ def _folder_reader(plan: Plan) -> str:
     return text.replace("@CHECK_NONE@", none if allow else "")
 
 
+def _array_reader(plan: Plan) -> str:
+    return training_samples.image_reader(plan.parts[0].call)
+
+
 _READERS = {
     "gzip": lambda plan: _idx_reader(packed=True),
     "idx": lambda plan: _idx_reader(packed=False),
@@ -529,6 +538,7 @@ _READERS = {
     "cifar": lambda plan: pieces.READ_CIFAR,
     "fake": lambda plan: pieces.READ_FAKE,
     "folder": _folder_reader,
+    "arrays": _array_reader,
 }
 
 
@@ -604,6 +614,8 @@ def _read(plan: Plan, part: Part) -> Text:
         )
         assert isinstance(shape, (tuple, list))
         return Text(f"make_images({size}, {literal(tuple(shape))}, {classes}, {offset})")
+    if part.kind == "arrays":
+        return training_samples.image_arrays(part.call, str(folder), plan.inputs[0].name)
     if part.kind == "cifar":
         items = (str(folder), f"{part.role.upper()}_FILES", f'"{part.detail}"')
         return call("read_cifar(", [Text(item) for item in items], ")")
@@ -623,9 +635,9 @@ def _load_tensors(plan: Plan, names: list[str]) -> list[str]:
             lines += [f"    {name} = {name}{part.detail}" for name in names_of]
         entries[part.role] = (f"{prefix}images", f"{prefix}labels")
     if plan.held_out and not plan.mask:
-        lines.append("    parts = split(labels)")
-        for name in ("train", *training_split.held_out(plan.data)):
-            entries[name] = (f'images[parts["{name}"]]', f'labels[parts["{name}"]]')
+        shares = ("train", *training_split.held_out(plan.data))
+        lines.append(f"    {', '.join(shares)} = split(labels).values()")
+        entries |= {name: (f"images[{name}]", f"labels[{name}]") for name in shares}
     elif plan.held_out:
         lines.append("    held = held_out(labels)")
         entries["validation"] = ("images[held]", "labels[held]")

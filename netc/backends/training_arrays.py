@@ -120,3 +120,17 @@ unlabelled|!several|    return as_input(arrays[0], name), labels
 !unlabelled|!several|    (name,) = INPUTS
 !unlabelled|!several|    return as_input(inputs[0], name), as_labels(labels)
 '''
+
+IMAGES = '''
+def as_images(arrays: list[np.ndarray]) -> tuple[Tensor, Tensor]:
+    """The images, uint8 [N, C, H, W], and the labels, int64 [N], of two arrays."""
+    images, labels = arrays
+    if IMAGE_SIZE[0] == 1 and images.ndim == 3:
+        images = images[:, None]  # one channel without an axis of its own
+    if images.dtype != np.uint8 or images.shape[1:] != IMAGE_SIZE:
+        wanted = f"uint8 [N, {', '.join(map(str, IMAGE_SIZE))}]"
+        fail(f"the images are {images.dtype} {[*images.shape]}, and should be {wanted}")
+    if not 0 < len(images) == len(labels):
+        fail(f"there are {len(images)} images for {len(labels)} labels")
+    return torch.tensor(images), as_labels(labels)
+'''

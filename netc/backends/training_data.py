@@ -89,6 +89,9 @@ def phrase(call: ir.Call) -> str:
 def _part(role: str, call: ir.Call) -> Part:
     if call.name == "FakeData":
         return Part(role, call, "fake")
+    if call.name == "Arrays":
+        path = call.get("path")
+        return Part(role, call, "arrays", f"Path({literal(path)})" if path is not None else "")
     training = call.args["train"].value is True if "train" in call.args else role == "train"
     if call.name == "Digits":
         start = "train" if training else "t10k"

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from netc import ir
 from netc.backends.layout import Text, call
-from netc.backends.training_arrays import LABELS, READ, SAMPLES
+from netc.backends.training_arrays import IMAGES, LABELS, READ, SAMPLES
 from netc.backends.training_images import python
 from netc.backends.training_main import select
 from netc.backends.training_split import held_out
@@ -370,6 +370,20 @@ def _reader(data: ir.Call) -> str:
     return "npz" if data.get("path") is not None else "npy"
 
 
+def image_reader(data: ir.Call) -> str:
+    """The functions that read arrays of pictures and their classes."""
+    words_ = frozenset({_reader(data), "classes"})
+    read = select(READ.partition("\n\n\ndef as_input")[0], words_)
+    labels = select(LABELS, words_).replace("@LABELS@", "[N]").replace("@AXES@", "1")
+    return "\n\n\n".join([read, labels, IMAGES.strip("\n")])
+
+
+def image_arrays(data: ir.Call, name: str, image: str) -> Text:
+    """The call that reads the pictures of a part; `image` is the network's input."""
+    inputs = names_of(data.get("inputs")) or (image,)
+    return call("as_images(", [_files_of(data, name, inputs, (str(data.get("labels") or "label"),))], ")")
+
+
 def _constructed(data: ir.Call) -> Text:
     """The call that makes a Python data set."""
     types = {p.name: p.type for p in data.entry.params}
@@ -385,7 +399,10 @@ def _arrays(data: ir.Call, samples: Samples, name: str) -> Text:
     if _reader(data) == "python":
         return call("read_dataset(", [_constructed(data)], ")")
     inputs = names_of(data.get("inputs")) or tuple(i.name for i in samples.inputs)
-    labels = (data.get("labels") or "label",) if samples.labelled else ()
+    return _files_of(data, name, inputs, (str(data.get("labels") or "label"),) if samples.labelled else ())
+
+
+def _files_of(data: ir.Call, name: str, inputs: tuple[str, ...], labels: tuple[str, ...]) -> Text:
     if data.get("path") is not None:
         keys = call("[", [Text(literal(n)) for n in (*inputs, *labels)], "]")
         return call("read_arrays(", [Text(name), keys], ")")

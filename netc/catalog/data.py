@@ -153,6 +153,10 @@ def dataset_facts(call_args: Mapping[str, object], name: str) -> DatasetFacts | 
         return DatasetFacts(Image(3, None, None, "uint8", 0.0, 255.0), None, None, None, 0)
     if name == "FakeData":
         return _fake(call_args)
+    size = call_args.get("image_size")
+    if name == "Arrays" and isinstance(size, (list, tuple)):
+        channels, height, width = size
+        return DatasetFacts(Image(channels, height, width, "uint8", 0.0, 255.0), None, None, None, 0)
     return None
 
 

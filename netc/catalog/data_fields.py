@@ -63,6 +63,7 @@ ARRAYS = Entry(
         Param("path", "str|None", None),
         Param("inputs", "any", None),
         Param("labels", "str|None", None),
+        Param("image_size", "int*3|None", None),
     ),
 )
 SHIPPED = {
@@ -75,8 +76,13 @@ ENTRIES = {"CSV": CSV, "Arrays": ARRAYS, **{name: Entry(name, "netc", ()) for na
 TABLES = frozenset({"CSV", *SHIPPED})
 
 
-def sample_kind(name: str, home: str) -> str:
-    """What a data set that has no pictures is: "table", "arrays" or "python"; "" for one of pictures."""
+def sample_kind(name: str, home: str, image_size: object = None) -> str:
+    """What a data set that has no pictures is: "table", "arrays" or "python"; "" for one of pictures.
+
+    Arrays with an `image_size` hold pictures.
+    """
+    if name == "Arrays" and image_size is not None:
+        return ""
     if home.startswith("python:"):
         return "python"
     return "" if name not in ENTRIES else "table" if name in TABLES else "arrays"
@@ -173,6 +179,11 @@ def _names_reject(key: str, value: object, may_be_empty: bool) -> Reject | None:
 
 def _arrays_reject(args: Mapping[str, object]) -> Reject | None:
     path, inputs, labels = args.get("path"), args.get("inputs"), args.get("labels")
+    size = args.get("image_size")
+    if isinstance(size, (list, tuple)) and (size[0] not in (1, 3) or min(size) < 1):
+        return Reject("image_size", "(channels, height, width), with 1 or 3 channels", repr(size), "it is no picture's")
+    if size is not None and isinstance(inputs, (list, tuple)) and len(inputs) != 1:
+        return Reject("inputs", "the name of one array", repr(inputs), "a sample has one picture")
     items = inputs if isinstance(inputs, (list, tuple)) else () if inputs is None else (inputs,)
     if any(not isinstance(item, str) or not item for item in items):
         return Reject("inputs", "a name, or a list of names", repr(inputs), "arrays have names")

@@ -31,9 +31,12 @@ def transforms(data: ir.Data, places: dict[str, Span], report: Report) -> None:
     for key, calls in (("transform", data.transform), ("augment", data.augment)):
         if calls:
             does = "standardises its columns by itself" if data.kind == "table" else "is taken as it is"
+            way_out = f"leave `{key}` out"
+            if data.kind == "arrays":
+                way_out += ", or say that they are pictures: `image_size=(1, 28, 28)`"
             report.add(
                 "E0540", f"`{key}` changes pictures, and the samples of `{data.train.name}` are none", places[key],
-                secondary=[Label(data.train.span, does)], help=f"leave `{key}` out",
+                secondary=[Label(data.train.span, does)], help=way_out,
             )  # fmt: skip
 
 
@@ -188,7 +191,7 @@ def _numbers(data: ir.Data, network: ir.Network, report: Report) -> None:
 
 def same_kind(train: ir.Call, other: ir.Call, key: str, report: Report) -> None:
     """Report a held-out set that is read in another way than the training set."""
-    kinds = [sample_kind(call.name, call.entry.home) for call in (train, other)]
+    kinds = [sample_kind(c.name, c.entry.home, c.get_or("image_size", None)) for c in (train, other)]
     if not any(kinds) or kinds == ["python", "python"]:
         return
     if train.name != other.name:

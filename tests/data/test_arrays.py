@@ -134,3 +134,45 @@ def test_pickles_are_not_read() -> None:
     assert fails(program('train = Arrays("a.npz")')).startswith("error: a.npz cannot be read: ")
     Path("a.npz").unlink()
     assert "No such file" in fails(program('train = Arrays("a.npz")'))
+
+
+IMAGES = "input image: [N, 1, 16, 16]\n  Flatten"
+PICTURES = 'train = Arrays("a.npz", inputs="x", labels="y", image_size=(1, 8, 8))\n  transform = Resize(16) -> ToTensor'
+
+
+def pictures(dtype: Any = np.uint8, shape: tuple[int, ...] = (12, 1, 8, 8), labels: Any = None) -> None:
+    values = np.random.default_rng(0).integers(0, 256, shape).astype(dtype)
+    arrays(x=values, y=np.arange(12) % 3 if labels is None else labels)
+
+
+@pytest.mark.parametrize("shape", [(12, 1, 8, 8), (12, 8, 8)])
+def test_arrays_of_pictures_go_through_the_transform(shape: tuple[int, ...]) -> None:
+    pictures(shape=shape)
+    module = script(program(f"{PICTURES}\n  validation = 3", IMAGES))
+    data = module.load_data()
+    assert {part: tuple(x.shape) for part, (x, _) in data.items()} == {
+        "train": (9, 1, 16, 16), "validation": (3, 1, 16, 16),
+    }  # fmt: skip
+    assert data["train"][0].dtype == torch.uint8
+    module.main(["--device", "cpu", "--run-dir", "run"])
+
+
+def test_pictures_in_files_of_their_own() -> None:
+    np.save("x.npy", np.zeros((6, 1, 8, 8), np.uint8))
+    np.save("y.npy", np.arange(6) % 3)
+    text = PICTURES.replace('"a.npz", inputs="x", labels="y"', 'inputs="x.npy", labels="y.npy"')
+    assert script(program(text, IMAGES)).load_data()["train"][0].shape == (6, 1, 16, 16)
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"dtype": np.float32}, "the images are float32 [12, 1, 8, 8], and should be uint8 [N, 1, 8, 8]"),
+        ({"shape": (12, 8, 8, 1)}, "the images are uint8 [12, 8, 8, 1], and should be uint8 [N, 1, 8, 8]"),
+        ({"labels": np.arange(11) % 3}, "there are 12 images for 11 labels"),
+        ({"labels": np.arange(12) % 4}, "label 3 at [3] is none of the 3 classes, from 0 on"),
+    ],
+)
+def test_arrays_that_are_no_such_pictures(values: dict[str, Any], message: str) -> None:
+    pictures(**values)
+    assert fails(program(PICTURES, IMAGES)) == f"error: {message}"

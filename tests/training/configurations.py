@@ -204,6 +204,12 @@ def _two_inputs() -> str:
     return _compiled(program(f"{sets}\n  {test}", inputs, 2, more="metrics = [accuracy]"))
 
 
+def _image_arrays() -> str:
+    sets = 'train = Arrays("cells.npz", inputs="pictures", labels="kind", image_size=(3, 24, 24))\n  validation = 0.1'
+    steps = 'test = 0.2\n  split = "random"\n  transform = Resize(32) -> ToTensor\n  augment = RandomHorizontalFlip'
+    return _compiled(program(f"{sets}\n  {steps}", "input image: [N, 3, 32, 32]\n  Flatten", 5))
+
+
 def _compiled(text: str) -> str:
     files = compiled(text)
     assert files.train is not None
@@ -241,6 +247,7 @@ CONFIGURATIONS = {
     "rows_in_order": _rows_in_order,
     "tokens": _tokens,
     "two_inputs": _two_inputs,
+    "image_arrays": _image_arrays,
     "board": _board,
     "board_steps": _board_steps,
 }
