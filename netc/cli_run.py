@@ -79,12 +79,24 @@ if TYPE_CHECKING:
     metavar="STEPS",
     help="Train for so many steps, keep nothing, and tell where their time goes.",
 )
+@click.option(
+    "--overfit",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Try out whether the network can learn N batches by heart; nothing is kept.",
+)
 @set_option
 @no_use_option
 @quiet_option
 @verbose_option
 def train(
-    file: str | None, device: str, resume: str | None, profile: int | None, settings: dict[str, str], quiet: bool
+    file: str | None,
+    device: str,
+    resume: str | None,
+    profile: int | None,
+    overfit: int | None,
+    settings: dict[str, str],
+    quiet: bool,
 ) -> None:
     """Train: run the script that `build` writes, in a folder of its own.
 
@@ -94,9 +106,10 @@ def train(
       netc train lenet.net --set train.epochs=3 --set data.batch_size=256
       netc train lenet.net --resume
       netc train lenet.net --profile 20
+      netc train lenet.net --overfit 1
     """
-    if resume is not None and profile is not None:
-        raise click.UsageError("--profile keeps nothing that --resume could go on with: use one of them")
+    if sum(x is not None for x in (resume, profile, overfit)) > 1:
+        raise click.UsageError("--profile and --overfit keep nothing that --resume could go on with: use one of them")
     if resume is not None and resume.endswith(".net") and file is None:
         file, resume = resume, "newest"
     path = find_program(file)
@@ -111,6 +124,9 @@ def train(
         with _program_errors(program, text, path, script):
             modules = [Path(t).stem for _, t in script.shipped]
             profiled(program, text, script, device, profile, lambda s, a: _run_script(s, a, False, modules))
+        return
+    if overfit is not None:
+        _try_out(program, text, path, overfit, device)
         return
     arguments = ["--device", device]
     if resume is None:
@@ -140,6 +156,47 @@ def train(
         if page is not None:
             click.echo(f"{memory_text(kept.session)}report: {page}")
         click.echo(f"next: netc eval {path}, netc export --onnx {path}")
+
+
+def _try_out(program: ir.Program, text: str, path: Path, batches: int, device: str) -> None:
+    """Train on a few batches until the loss is gone, in a folder that goes away, and say what came of it."""
+    import csv
+    import tempfile
+
+    from netc.runtime.overfit import few_batches, verdict
+
+    script = compiler.emit(few_batches(program, batches))
+    with tempfile.TemporaryDirectory() as folder:
+        run = Path(folder)
+        write_build(run, script)
+        arguments = ["--device", device, "--run-dir", str(run)]
+        with _program_errors(program, text, path, script, lambda: _origin(run, device)):
+            _run_script(run / "train.py", arguments, True, [Path(t).stem for _, t in script.shipped])
+        with (run / "metrics.csv").open(newline="", encoding="utf-8") as file:
+            learned, said = verdict(list(csv.DictReader(file)), batches)
+    if not learned:
+        raise UserError(
+            said, help="try another `lr`; else look at the loss, the labels, and the activation before the loss",
+        )  # fmt: skip
+    click.echo(said)
+
+
+def _keeper(
+    run: Path, program: ir.Program, text: str, path: Path, script: compiler.Files, settings: dict[str, str], device: str
+) -> Keeper:  # fmt: skip
+    """Keeps the record of the run while the script works."""
+    import shlex
+
+    from netc.record.environment import data_digests, digest
+    from netc.record.keeping import Keeper
+
+    facts: dict[str, Any] = {"netc": __version__, "program": {"file": path.name, "sha256": digest(text)}}
+    if program.train is not None:
+        facts |= {"seed": program.train.seed, "epochs": program.train.epochs}
+    facts["settings"] = settings
+    command = shlex.join(["netc", *sys.argv[1:]])
+    return Keeper(run, facts, command, device, lambda: data_digests(program, script.shipped),
+                  lambda: make_page(run, program.trained, text))  # fmt: skip
 
 
 def _same_program(run: Path, path: Path, text: str, script: compiler.Files, settings: dict[str, str]) -> None:

@@ -50,6 +50,13 @@ def drawn(labels: Tensor) -> Tensor:
 {_WORKER_SEED}    weights = 1 / torch.bincount(labels.cpu()).double()
     return torch.multinomial(weights[labels.cpu()], len(labels), replacement=True)
 '''
+_OVERFIT = '''
+def drawn(count: int) -> Tensor:
+    """The same few samples in every epoch, evenly from all."""
+    few = min(SAMPLES, count)
+    return torch.arange(few) * count // few
+'''
+
 _IN_ORDER = f'''
 def in_order(count: int) -> Tensor:
     """The order of an epoch: that of the data set, as a DataLoader has it."""
@@ -84,7 +91,7 @@ def constants(data: ir.Data, noun: str) -> list[str]:
         why = "to choose best.pt" if part == "validation" else "for the end"
         what = f"{noun} held out of training {why}" if isinstance(value, int) else f"share of the {noun} held out {why}"
         lines.append(f"{part.upper()} = {literal(value)}  # {what}")
-    if data.sampler is not None and data.sampler.name == "RandomSampler" and data.sampler.get("num_samples"):
+    if data.sampler is not None and data.sampler.get_or("num_samples", None):
         lines.append(f"SAMPLES = {literal(data.sampler.get('num_samples'))}  # drawn for an epoch")
     if data.sampler is not None and data.sampler.name == "SubsetRandomSampler":
         lines.append(f"CHOSEN = {_chosen(data.sampler.get('indices'))}  # trained on")
@@ -123,6 +130,8 @@ def order_text(data: ir.Data) -> str:
         return _IN_ORDER.strip("\n")
     if name == "SubsetRandomSampler":
         return _SUBSET.strip("\n")
+    if name == "OverfitSampler":
+        return _OVERFIT.strip("\n")
     if data.sampler is not None and (data.sampler.get("replacement") or data.sampler.get("num_samples")):
         words = frozenset({"replacement"} if data.sampler.get("replacement") else set())
         text = select(_RANDOM, words)
