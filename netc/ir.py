@@ -560,6 +560,19 @@ class ParameterGroup(NamedTuple):
     whole: Span
 
 
+class Rate(NamedTuple):
+    """A formula of the file that a schedule follows: its parameters and its body as Python, and those that it calls.
+
+    `formula` is what the checker evaluates.
+    """
+
+    name: str
+    parameters: tuple[str, ...]
+    code: str
+    uses: tuple[Rate, ...]
+    formula: object
+
+
 class Computed(NamedTuple):
     """A loss that is computed of several tensors; one that compares the output with the label is a `Call`.
 
@@ -646,6 +659,7 @@ class Train(NamedTuple):
     """How the network is trained. `schedule` has what follows from the run (`T_max`) filled in.
 
     `epochs` counts steps where `options.steps` says how long the run is: then a schedule's unit is the step, too.
+    `schedule_every` is "epoch" or "step" where the file says it, `schedule_on` what ReduceLROnPlateau watches.
     `freeze` are patterns of paths, each with its place; `groups` stand in the order of the file, the last one counts.
     """
 
@@ -659,3 +673,5 @@ class Train(NamedTuple):
     freeze: tuple[tuple[str, Span], ...] = ()
     groups: tuple[ParameterGroup, ...] = ()
     options: Options = Options()
+    schedule_every: str = ""
+    schedule_on: str | None = None

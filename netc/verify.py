@@ -71,9 +71,18 @@ def _call(call: ir.Call) -> None:
     _require(not missing or call.entry.home.startswith("torch.optim.lr"), f"{call.name}: {missing} missing")
 
 
+def _schedulers(schedule: object) -> list[ir.Call]:
+    """A scheduler, and those that it holds."""
+    if not isinstance(schedule, ir.Call):
+        return []
+    held = schedule.args["schedulers"].value if "schedulers" in schedule.args else ()
+    assert isinstance(held, tuple)
+    return [schedule, *(one for part in held for one in _schedulers(part))]
+
+
 def _calls(program: ir.Program) -> list[ir.Call]:
     train, data = program.train, program.data
-    found = [] if train is None else [train.optimizer, *([train.schedule] if train.schedule else [])]
+    found = [] if train is None else [train.optimizer, *_schedulers(train.schedule)]
     if train is not None:
         found += [train.loss] if isinstance(train.loss, ir.Call) else [call for _, call in train.loss.losses]
     if data is not None:

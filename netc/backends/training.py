@@ -17,6 +17,7 @@ from netc.backends import (
     training_options,
     training_pictures,
     training_samples,
+    training_schedule,
     training_split,
 )
 from netc.backends import training_text as pieces
@@ -227,6 +228,7 @@ def _script(plan: Plan) -> str:
         *(_sample_functions(plan.samples) if plan.samples is not None else _functions(plan)),
         training_split.order_text(data),
         *([loss] if (loss := training_loss.function(plan)) else []),
+        *training_schedule.functions(plan.train),
     ]
     model = model_text(plan)
     behind = [

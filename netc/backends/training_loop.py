@@ -10,7 +10,7 @@ from textwrap import indent
 from typing import TYPE_CHECKING
 
 from netc import ir
-from netc.backends import training_loss, training_metrics
+from netc.backends import training_loss, training_metrics, training_schedule
 from netc.backends.layout import Text, call
 from netc.backends.training_images import python
 from netc.backends.training_main import (
@@ -30,7 +30,7 @@ from netc.backends.training_mixing import mixing, with_shares
 from netc.backends.training_samples import of_samples, taken, with_encoding
 from netc.backends.training_split import drawn, order_call
 from netc.catalog.metrics import is_better_high, metric_of, numbers, task, threshold
-from netc.catalog.training import BY_LOSS, PER_BATCH
+from netc.catalog.training import BY_LOSS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -97,7 +97,8 @@ def main_text(plan: Plan) -> str:
         "MATRIX": training_loss.all_predictions(plan, evaluated(plan)),
     }  # fmt: skip
     if plan.train.schedule is not None:
-        marks["SCHEDULER"] = _scheduler(plan, plan.train.schedule)
+        marks["SCHEDULER"] = training_schedule.scheduler(plan, "counted" in words(plan), step_size(plan))
+        marks["WATCHED_BY"] = _watched_by(plan)
     text = drawn(plan.data, marked(select(MAIN, words(plan)), marks))
     return text if plan.samples is None else with_encoding(of_samples(text, plan.samples), plan.samples)
 
@@ -243,7 +244,7 @@ def words(plan: Plan) -> frozenset[str]:
     found |= {"closure"} if plan.train.optimizer.name == "LBFGS" else set()
     if plan.train.schedule is not None:
         name = plan.train.schedule.name
-        often = name in PER_BATCH or ("steps" in found and name not in BY_LOSS)
+        often = training_schedule.is_per_batch(plan.train)
         found |= {"scheduler", "per_batch" if often else "by_loss" if name in BY_LOSS else "per_epoch"}
     return frozenset(found)
 
@@ -296,27 +297,11 @@ def _optimizer(plan: Plan) -> str:
     return "\n".join([*before, *(f"    {line}" for line in lines)])
 
 
-def _scheduler(plan: Plan, schedule: ir.Call) -> str:
-    """The schedule, with what follows from the run: for those that end with it, its length."""
-    given = _given(schedule)
-    chosen = words(plan)
-    length = "STEPS" if "steps" in chosen else "EPOCHS"
-    lines = []
-    if (
-        schedule.name == "CosineAnnealingLR"
-        and schedule.args.get("T_max", (plan.train.epochs,))[0] == plan.train.epochs
-    ):
-        given["T_max"] = Text(f"T_max={length}")
-    named = [n for n in ("total_steps", "epochs", "steps_per_epoch") if schedule.get_or(n, None) is not None]
-    if schedule.name == "OneCycleLR" and named in ([], ["epochs"]):
-        if "counted" not in chosen:
-            lines.append(f"    steps = math.ceil(len(labels) / {step_size(plan)})  # in an epoch")
-        given = {n: text for n, text in given.items() if n not in ("epochs", "steps_per_epoch")}
-        total = "STEPS" if "steps" in chosen else "EPOCHS * steps"
-        given["total_steps"] = Text(f"total_steps={total}")
-    items = [Text("optimizer"), *given.values()]
-    written = call(f"torch.optim.lr_scheduler.{schedule.name}(", items, ")").lines(4, "scheduler = ")
-    return "\n".join([*lines, *(f"    {line}" for line in written)])
+def _watched_by(plan: Plan) -> str:
+    """What the script calls the column that ReduceLROnPlateau watches."""
+    column = plan.train.schedule_on or ("train_loss" if plan.data.validation is None else "validation_loss")
+    part, _, name = column.partition("_")
+    return f'scores["{name}"]' if part == "validation" and plan.train.metrics else column
 
 
 def _batch(plan: Plan) -> str:

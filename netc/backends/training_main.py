@@ -316,9 +316,7 @@ accuracy|            train_accuracy = correct.item() / seen
 validation|metrics|            scores = evaluate(@EVALUATED@, *data["validation"])
 validation|!metrics|            validation_loss = evaluate(@EVALUATED@, *data["validation"])
 per_epoch|            scheduler.step()
-by_loss|validation|!metrics|            scheduler.step(validation_loss)
-by_loss|validation|metrics|            scheduler.step(scores["loss"])
-by_loss|!validation|            scheduler.step(train_loss)
+by_loss|            scheduler.step(@WATCHED_BY@)
             seconds = round(time.perf_counter() - started, 3)
             row = {
                 "epoch": epoch,

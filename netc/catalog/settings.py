@@ -11,10 +11,10 @@ SETTINGS = {
     "train": (
         "loss", "optimizer", "schedule", "freeze", "epochs", "metrics", "seed", "network", "steps", "accumulate",
         "clip_grad_norm", "clip_grad_value", "precision", "compile", "ema", "early_stop", "checkpoint", "init_from",
-        "deterministic", "unfreeze", "log_every", "tensorboard",
+        "deterministic", "unfreeze", "log_every", "tensorboard", "schedule_every", "schedule_on",
     ),
 }  # fmt: skip
 LATER = {
     "data": ("workers",),
-    "train": ("parallel", "schedule_every"),
+    "train": ("parallel",),
 }  # fmt: skip

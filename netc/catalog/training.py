@@ -26,14 +26,19 @@ SETS_RATE = frozenset({"OneCycleLR", "CyclicLR"})
 
 
 class Run(NamedTuple):
-    """How long a run is: epochs, and batches of an epoch where the number of images is known."""
+    """How long a run is: epochs, and batches of an epoch where the number of images is known.
+
+    Where schedules step once a batch, `epochs` counts those, and `batches` is 1. `every` is "epoch" where schedules
+    step once an epoch that would step once a batch.
+    """
 
     epochs: int
     batches: int | None
+    every: str = ""
 
     def steps(self, scheduler: str) -> int | None:
         """How often the script calls `step` of a scheduler."""
-        if scheduler not in PER_BATCH:
+        if scheduler not in PER_BATCH or self.every == "epoch":
             return self.epochs
         return None if self.batches is None else self.epochs * self.batches
 
@@ -394,10 +399,12 @@ def _zero(total: float, run: Run) -> Misfit | None:
 
 
 def _plateau(args: Args, run: Run) -> list[Misfit | None]:
+    best = str(args.get("best", "min"))
+    falls, against_it = ("fall", "rise") if best == "min" else ("rise", "fall")
     against = Misfit(
-        "wrong", "mode", 'it watches the loss, which should fall, and mode="max" waits for it to rise',
-        'write `mode="min"`', '"min"',
-    ) if args["mode"] == "max" else None  # fmt: skip
+        "wrong", "mode", f'it watches {args.get("watched", "the loss")}, which should {falls}, and '
+        f'mode="{args["mode"]}" waits for it to {against_it}', f'write `mode="{best}"`', f'"{best}"',
+    ) if args["mode"] != best else None  # fmt: skip
     never = _late(
         "patience", f"it never acts: it waits for more than {_epochs(args['patience'])} without progress, and the run "
         f"has {_epochs(run.epochs)}", f"choose a `patience` below {max(run.epochs - 2, 1)}",

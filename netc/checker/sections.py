@@ -19,6 +19,7 @@ from netc.checker import (
     overlaps,
     sample_checks,
     samplers,
+    schedule_fit,
     tensorboard,
     train_options,
     training_checks,
@@ -74,6 +75,7 @@ def check(
     if data is not None and train is not None:
         network = trained if not ambiguous else None
         attempt(loss_checks.check, data, train, network, report)
+        attempt(schedule_fit.check, train, data, found["train"][1], report)
         attempt(metric_settings.check, train, data, network, of_train.measured, report)
     if data is not None:
         attempt(overlaps.check, data, {key: value.value.span for key, value in found["data"][1].items()}, report)

@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Any
 from netc import catalog, ir
 from netc import syntax as s
 from netc.catalog import loss_facts
-from netc.checker import metric_settings
+from netc.checker import metric_settings, schedule_setting
 from netc.checker.expressions import ERROR
 from netc.checker.habits import first_of_torch
 from netc.checker.section_reader import values_of
 from netc.checker.train_options import OptionsReader
+from netc.checker.values import Formula
 from netc.diagnostics import Label, suggestion
 from netc.fixes import spelling
 
@@ -27,9 +28,6 @@ if TYPE_CHECKING:
     from netc.diagnostics import Report
     from netc.source import Span
 
-# Schedulers that take functions or other schedulers, and optimizers that need more than gradients.
-_LATER_SCHEDULERS = {"LambdaLR", "MultiplicativeLR", "SequentialLR", "ChainedScheduler"}
-
 
 class TrainReader(OptionsReader):
     """Reads the section `train`."""
@@ -38,6 +36,7 @@ class TrainReader(OptionsReader):
         super().__init__(report, constants, python)
         self.groups: Any = ()
         self.epochs: Any = None
+        self.every: Any = None
         self.measured: dict[str, Span] = {}  # where each metric stands
 
     def train(self, section: s.Section, settings: Settings, data: ir.Data | None) -> ir.Train | None:
@@ -46,14 +45,19 @@ class TrainReader(OptionsReader):
         options = self.options(section, settings)
         epochs = self.length(section, settings, options)
         self.epochs = epochs
+        self.every = every = self.optional(section, settings, "schedule_every", self.one_of)
+        watched = self.optional(section, settings, "schedule_on", self.column)
         schedule = self.optional(section, settings, "schedule", self.schedule)
         metrics = self.optional(section, settings, "metrics", self.metrics)
         seed = self.optional(section, settings, "seed", self.seed)
         freeze = self.optional(section, settings, "freeze", self.freeze)
-        read = (loss, optimizer, schedule, epochs, metrics, seed, freeze, self.groups)
-        parts = values_of(read, (None, None, None, None, (), 0, (), ()))
-        loss, optimizer, schedule, epochs, metrics, seed, freeze, groups = parts
-        return ir.Train(loss, optimizer, schedule, epochs, metrics, seed, section.name.span, freeze, groups, options)
+        read = (loss, optimizer, schedule, epochs, metrics, seed, freeze, self.groups, every, watched)
+        parts = values_of(read, (None, None, None, None, (), 0, (), (), "", None))
+        loss, optimizer, schedule, epochs, metrics, seed, freeze, groups, every, watched = parts
+        schedule = schedule_setting.towards(schedule, watched)
+        return ir.Train(
+            loss, optimizer, schedule, epochs, metrics, seed, section.name.span, freeze, groups, options, every, watched
+        )
 
     def length(self, section: s.Section, settings: Settings, options: ir.Options) -> Any:
         """The epochs of the run, or its steps."""
@@ -103,12 +107,32 @@ class TrainReader(OptionsReader):
 
                 self.groups = read_groups(step.edits, call.entry, self.evaluator, self.code, self.places)
             return call
-        return self.torch_call(chain, "an optimizer", "optimizer", catalog.optimizer, catalog.optimizers, set())
+        return self.torch_call(chain, "an optimizer", "optimizer", catalog.optimizer, catalog.optimizers)
 
     def schedule(self, key: str, chain: s.Chain) -> Any:
-        return self.torch_call(
-            chain, "a scheduler", "scheduler", catalog.scheduler, catalog.schedulers, _LATER_SCHEDULERS
-        )
+        step = self.single(chain, "a scheduler")
+        known = self.every != "step"  # where the batches of an epoch don't count
+        return step if step is ERROR else schedule_setting.read(self, step, chain, self.epochs if known else None)
+
+    def one_of(self, key: str, chain: s.Chain) -> Any:
+        """`"epoch"` or `"step"`."""
+        value = self.value(chain, "a string")
+        if value is ERROR or value in ("epoch", "step"):
+            return value
+        self.report.add("E0508", f'`{key}` is "epoch" or "step"', chain.span, f"this is `{value!r}`")
+        return ERROR
+
+    def column(self, key: str, chain: s.Chain) -> Any:
+        """The name of a column of metrics.csv."""
+        value = self.value(chain, "a string")
+        if value is ERROR or isinstance(value, str):
+            return value
+        self.report.add("E0508", f"`{key}` is a column of metrics.csv", chain.span, f"this is `{value!r}`",
+                        help=f'write `{key} = "validation_loss"`')  # fmt: skip
+        return ERROR
+
+    def code(self, expr: s.Expr, value: Any) -> str:
+        return value.name if isinstance(value, Formula) else super().code(expr, value)
 
     def torch_call(
         self,
@@ -117,7 +141,6 @@ class TrainReader(OptionsReader):
         kind: str,
         find: Callable[[str], Entry | None],
         known: Callable[[], list[str]],
-        later: set[str],
     ) -> Any:
         step = self.single(chain, what)
         if step is ERROR:
@@ -131,10 +154,7 @@ class TrainReader(OptionsReader):
         if given is not None and first is not None:
             self.report.add("E0304", f"`{entry.name}` gets {first} by itself", given.span, help="leave it out")
             return ERROR
-        if entry.name in later:
-            return self.evaluator.not_yet(callee.span, f"the {kind} `{entry.name}`")
-        filled = {"T_max": self.epochs} if entry.name == "CosineAnnealingLR" else {}
-        return self.call(entry, step, filled)
+        return self.call(entry, step)
 
     def metrics(self, key: str, chain: s.Chain) -> Any:
         return metric_settings.read(self, chain, self.measured)

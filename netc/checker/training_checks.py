@@ -7,12 +7,14 @@ are the catalog's.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+import re
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from netc import ir
 from netc.catalog import training as facts
 from netc.catalog.data import sample_count
 from netc.catalog.entry import REQUIRED
+from netc.catalog.metrics import is_better_high
 from netc.checker import samplers
 from netc.checker.gaps import attempt
 from netc.fixes import leave_out, value
@@ -52,9 +54,28 @@ def _arguments(call: ir.Call, judge: Judge, places: Places, report: Report) -> N
 
 def _length(data: ir.Data | None, train: ir.Train, network: ir.Network | None, places: Places, report: Report) -> None:
     """Hold the schedule against the length of the run."""
-    if train.schedule is not None:
-        run = facts.Run(train.epochs, 1 if train.options.steps else None if data is None else batches(data))
-        _schedule(train.schedule, train.optimizer, _groups(train, network), run, places, report)
+    if train.schedule is None:
+        return
+    steps = 1 if train.options.steps else None if data is None else batches(data)
+    every = "" if train.options.steps else train.schedule_every
+    run = facts.Run(train.epochs, steps)
+    if every == "step":  # as long as nobody knows, no schedule is too long
+        run = facts.Run(10**9 if steps is None else train.epochs * steps, 1 if steps is not None else None)
+    elif every == "epoch":
+        run = facts.Run(train.epochs, 1, "epoch")
+    unit = "step" if every == "step" or train.options.steps else "epoch"
+    about = _About(train, _groups(train, network), unit, places, report)
+    _schedule(train.schedule, run, about)
+
+
+class _About(NamedTuple):
+    """What the checks of a schedule have in common."""
+
+    train: ir.Train
+    groups: int | None
+    unit: str
+    places: Places
+    report: Report
 
 
 def _args(call: ir.Call) -> dict[str, object]:
@@ -102,23 +123,93 @@ def _groups(train: ir.Train, network: ir.Network | None) -> int | None:
     return count(train, paths) if paths else None
 
 
-def _schedule(
-    schedule: ir.Call, optimizer: ir.Call, groups: int | None, run: facts.Run, places: Places, report: Report
-) -> None:
+def _schedule(schedule: ir.Call, run: facts.Run, about: _About) -> None:
+    if "schedulers" in schedule.args:
+        _together(schedule, run, about)
+        return
+    if schedule.name in facts.PER_BATCH and about.unit == "epoch" and schedule is not about.train.schedule:
+        return  # which is reported
     args = _args(schedule)
-    if args.get("T_max", 0) is REQUIRED:
+    if args.get("T_max", 0) in (REQUIRED, None):
         args["T_max"] = run.epochs
+    optimizer = about.train.optimizer
     momenta = any(p.name in ("momentum", "betas") for p in optimizer.entry.params)
-    reject = facts.scheduler_reject(schedule.name, args, optimizer.name, momenta, groups, run)
+    reject = facts.scheduler_reject(schedule.name, args, optimizer.name, momenta, about.groups, run)
     if reject is not None:
-        _rejected(schedule, reject, places, report)
+        _rejected(schedule, reject, about.places, about.report)
         return
-    if schedule.name == "OneCycleLR" and _too_short(schedule, args, run, places, report):
+    if schedule.name == "OneCycleLR" and _too_short(schedule, args, run, about.places, about.report):
         return
-    for misfit in facts.misfits(schedule.name, args, run):
-        place = _place(schedule, misfit.argument, places)
-        fix = None if place == schedule.span else _other(misfit, place)
-        report.add(CODES[misfit.kind], f"`{schedule.name}`: {misfit.reason}", place, help=misfit.help, fix=fix)
+    if schedule.name == "ReduceLROnPlateau":
+        args |= _watched(about.train)
+    found = facts.misfits(schedule.name, args, run) if run.epochs < 10**9 else []
+    for misfit in (*found, *_by_formula(schedule, run)):
+        _misfit(schedule, misfit, about)
+
+
+def _misfit(schedule: ir.Call, misfit: facts.Misfit, about: _About) -> None:
+    place = _place(schedule, misfit.argument, about.places)
+    fix = None if place == schedule.span else _other(misfit, place)
+    reason, help_text = (_in_unit(text, about.unit) for text in (misfit.reason, misfit.help))
+    about.report.add(CODES[misfit.kind], f"`{schedule.name}`: {reason}", place, help=help_text, fix=fix)
+
+
+def _in_unit(text: str, unit: str) -> str:
+    """A text about epochs, for a schedule that counts steps."""
+    return text if unit == "epoch" else re.sub(r"(?<!`)\bepoch", unit, text)
+
+
+def _watched(train: ir.Train) -> dict[str, object]:
+    """What ReduceLROnPlateau watches, and which end of it is best."""
+    column = train.schedule_on
+    if column is None:
+        return {}
+    best = "max" if is_better_high(column.partition("_")[2]) else "min"
+    return {"watched": f"`{column}`", "best": best}
+
+
+def _together(schedule: ir.Call, run: facts.Run, about: _About) -> None:
+    """Schedulers in sequence, each held against its own part of the run; or all at once."""
+    parts: Any = schedule.args["schedulers"].value
+    if "milestones" not in schedule.args:
+        for part in parts:
+            _schedule(part, run, about)
+        return
+    ends: Any = schedule.args["milestones"].value
+    late = [end for end in ends if end >= run.epochs]
+    if late:
+        given = "milestones" in about.places.get(schedule.span, {})
+        place = _place(schedule, "milestones", about.places) if given else parts[ends.index(late[0])].span
+        behind = parts[ends.index(late[0]) + 1].name
+        count = f"{run.epochs} {about.unit}{'s' * (run.epochs != 1)}"
+        more = '; or count in steps: `schedule_every = "step"`' if about.unit == "epoch" else ""
+        about.report.add(
+            "W0824", f"`SequentialLR`: `{behind}` begins after {late[0]} {about.unit}s, and the run has {count}", place,
+            help=f"let it begin earlier{more}",
+        )  # fmt: skip
+        return
+    for part, begin, end in zip(parts, (0, *ends), (*ends, run.epochs), strict=True):
+        _schedule(part, run._replace(epochs=end - begin) if run.epochs < 10**9 or end != run.epochs else run, about)
+
+
+def _by_formula(schedule: ir.Call, run: facts.Run) -> list[facts.Misfit]:
+    """A formula that begins at 0, so that the first epoch trains nothing, or gives a negative rate."""
+    rate = schedule.args["lr_lambda"].value if "lr_lambda" in schedule.args else None
+    if not isinstance(rate, ir.Rate):
+        return []
+    from netc.checker.schedule_setting import value_of
+
+    first = 0 if schedule.name == "LambdaLR" else 1
+    values = {e: value_of(rate, e) for e in range(first, min(run.epochs, 1000))}
+    negative = next((e for e, v in values.items() if v < 0), None)
+    if negative is not None:
+        return [facts.Misfit("wrong", "lr_lambda", f"the rate is negative in epoch {negative + 1}",
+                             "let it end at 0")]  # fmt: skip
+    zero = next((e for e, v in values.items() if v == 0), None)
+    if zero is None or zero + 1 == run.epochs:
+        return []
+    help_text = "epochs count from 0: write `(epoch + 1)`" if zero == 0 else "let it stay above 0"
+    return [facts.Misfit("wrong", "lr_lambda", f"the rate is 0 in epoch {zero + 1}", help_text)]
 
 
 def _other(misfit: facts.Misfit, place: Span) -> Fix | None:

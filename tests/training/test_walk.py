@@ -163,3 +163,34 @@ def test_optimizers_that_do_not_fit(train: str, network: str, code: str) -> None
     data = ARRAYS.format(inputs='"words"', labels="classes")
     text = program(train, network, data) if network == BAGS else program(train, network)
     assert [d.code for d in checked(text).diagnostics if d.code != "W0822"] == ([code] if code else [])
+
+
+FORMULA = "warm(epoch) = min(1, (epoch + 1) / 3)\n"
+SCHEDULERS = {
+    "StepLR": "StepLR(1)", "MultiStepLR": "MultiStepLR([1])", "ExponentialLR": "ExponentialLR(0.9)",
+    "ConstantLR": "ConstantLR(total_iters=1)", "LinearLR": "LinearLR(total_iters=2)",
+    "PolynomialLR": "PolynomialLR(total_iters=3)", "CosineAnnealingLR": "CosineAnnealingLR",
+    "CosineAnnealingWarmRestarts": "CosineAnnealingWarmRestarts(2)",
+    "ReduceLROnPlateau": "ReduceLROnPlateau(patience=0)",
+    "OneCycleLR": "OneCycleLR(max_lr=0.2)", "CyclicLR": "CyclicLR(0.05, 0.2, step_size_up=2)",
+    "LambdaLR": "LambdaLR(warm)", "MultiplicativeLR": "MultiplicativeLR(lr_lambda=warm)",
+    "SequentialLR": "SequentialLR([LinearLR(start_factor=0.5, total_iters=1), CosineAnnealingLR])",
+    "ChainedScheduler": "ChainedScheduler([ConstantLR(total_iters=1), ExponentialLR(0.5)])",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", catalog.schedulers())
+def test_schedulers_take_a_step(arrays: None, name: str) -> None:
+    text = FORMULA + program(f"optimizer = SGD(lr=0.1, momentum=0.9)\nepochs = 3\nschedule = {SCHEDULERS[name]}")
+    moved, loss = trained(text)
+    assert moved > 0
+    assert math.isfinite(loss)
+    state = torch.load("runs/case/001/last.pt", weights_only=True)
+    rates = {row["lr"] for row in state["history"]} | {state["optimizer"]["param_groups"][0]["lr"]}
+    assert len(rates) > 1 or name == "ReduceLROnPlateau"
+
+
+def test_the_walk_has_all_schedulers() -> None:
+    found = {n for n, c in vars(torch.optim.lr_scheduler).items()
+             if inspect.isclass(c) and issubclass(c, torch.optim.lr_scheduler.LRScheduler)}  # fmt: skip
+    assert found - {"LRScheduler", "_LRScheduler"} == {*SCHEDULERS} == {*catalog.schedulers()}
