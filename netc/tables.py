@@ -27,14 +27,15 @@ def evaluation_text(result: Evaluation, weights: str) -> str:
     for name, value in result.metrics.items():
         rows.setdefault(name, f"{value:.2%}" if metric_of(name).share else f"{value:.4f}")
     head = max(map(len, rows))
-    lines = [f"{weights}{epoch}, on {result.images} {result.part} images", ""]
+    lines = [f"{weights}{epoch}, on {result.images} {result.part} {result.noun}", ""]
     lines += [f"{name:{head}}  {value}" for name, value in rows.items()]
     if not result.classes:
         return "\n".join(lines)
     width = max(5, *(len(c.name) for c in result.classes))
-    lines += ["", f"{'class':{width}}  precision  recall  images"]
+    lines += ["", f"{'class':{width}}  precision  recall  {result.noun}"]
     lines += [
-        f"{c.name:{width}}  {_share(c.precision):>9}  {_share(c.recall):>6}  {c.images:6}" for c in result.classes
+        f"{c.name:{width}}  {_share(c.precision):>9}  {_share(c.recall):>6}  {c.images:{len(result.noun)}}"
+        for c in result.classes
     ]
     return "\n".join([*lines, "", *_confusion(result)])
 
@@ -56,7 +57,7 @@ def _confusion(result: Evaluation) -> list[str]:
     found = [(n, i, j) for i, row in enumerate(result.confusion) for j, n in enumerate(row) if n and i != j]
     found.sort(key=lambda item: (-item[0], item[1], item[2]))
     if not found:
-        return ["no image is taken for another class"]
+        return [f"none of the {result.noun} is taken for another class"]
     return [
         "most often taken for another class:",
         *(f"  {n:5}  {names[i]} as {names[j]}" for n, i, j in found[:_PAIRS]),

@@ -109,10 +109,11 @@ def data_digests(program: ir.Program, shipped: Sequence[tuple[Path, str]]) -> li
 
 def _places(call: ir.Call) -> Iterator[Path]:
     """The files and folders that the arguments of a data set name."""
-    for arg in call.args.values():
-        if not isinstance(arg.value, str) or not arg.value:
+    values = [v for a in call.args.values() for v in (a.value if isinstance(a.value, (list, tuple)) else (a.value,))]
+    for value in values:
+        if not isinstance(value, str) or not value:
             continue
-        path = Path(arg.value)
+        path = Path(value)
         if (path / call.name).is_dir():  # torchvision's sets share one root
             path = path / call.name
         if path.exists():

@@ -42,6 +42,7 @@ class Evaluation(NamedTuple):
     metrics: those that the program declares, by the names of their columns.
     accuracy, correct: None where the labels are no classes; then there are no `classes` and no `confusion` either.
     confusion: a row for each true class, a column for each predicted one.
+    noun: what the samples are called.
     points: where the labels are measured values, pairs of a true and a predicted one, of many an even choice.
     """
 
@@ -55,6 +56,7 @@ class Evaluation(NamedTuple):
     confusion: tuple[tuple[int, ...], ...]
     metrics: dict[str, float]
     points: tuple[tuple[float, float], ...] = ()
+    noun: str = "images"
 
 
 def evaluate(script: ModuleType, weights: Path, device: str = "auto", part: str | None = None) -> Evaluation:
@@ -98,6 +100,7 @@ def evaluate(script: ModuleType, weights: Path, device: str = "auto", part: str 
         tuple(map(tuple, confusion)),
         scores,
         points,
+        "images" if hasattr(script, "preprocess") else "samples",
     )
 
 

@@ -75,6 +75,24 @@ def run(data: str = "", train: str = "", body: str = "  Flatten -> fc: Linear(4)
     )
 
 
+def table(data: str) -> str:
+    """A program that trains on a table or on arrays."""
+    return f"""network A {{
+  input x: [N, 4]
+  fc: Linear(3)
+}}
+data {{
+  train = {data}
+  batch_size = 8
+}}
+train {{
+  loss = CrossEntropyLoss
+  optimizer = SGD(lr=0.1)
+  epochs = 1
+}}
+"""
+
+
 STRINGS: dict[str, Callable[[str], Program]] = {
     "label": lambda s: Program(network(f'  "{s}": Conv2d(4, 1)')),
     "label, used again": lambda s: Program(network(f'  "{s}": Conv2d(3, 1)\n  _ -> "{s}"')),
@@ -113,6 +131,14 @@ STRINGS: dict[str, Callable[[str], Program]] = {
     "root of downloaded data": lambda s: Program(
         run().replace("FakeData(16, [3, 8, 8], 4)", f'CIFAR10("{s}", download=True)').replace("Linear(4)", "Linear(10)")
         .replace("8, 8", "32, 32")),
+    "file of a table": lambda s: Program(table(f'CSV("{s}", target="y")')),
+    "target of a table": lambda s: Program(table(f'CSV("t.csv", target="{s}")')),
+    "columns of a table": lambda s: Program(
+        table(f'CSV("t.csv", target="y", features=["{s}", "b", "c", "d"], categorical=["{s}"], delimiter=";")')),
+    "delimiter of a table": lambda s: Program(table(f'CSV("t.csv", target="y", delimiter="{s}")')),
+    "arrays by name": lambda s: Program(table(f'Arrays("{s}.npz", inputs="{s}", labels="{s}")')),
+    "arrays in files": lambda s: Program(table(f'Arrays(inputs="{s}.npy", labels="{s}.npy")')),
+    "way to split": lambda s: Program(table(f'Iris()\n  validation = 0.1\n  split = "{s}"')),
     "split of the data": lambda s: Program(run().replace("FakeData(16, [3, 8, 8], 4)", f'EMNIST("d", split="{s}")')),
     "argument of a transform": lambda s: Program(run(f'  augment = Resize([8, 8], interpolation="{s}")')),
     "mode of a transform": lambda s: Program(run(f'  augment = RandomCrop(8, padding=1, padding_mode="{s}")')),
