@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 import torch
 
-from netc.cli_run import cli
+from netc import cli, cli_run
 from netc.runtime.errors import UserError
 from netc.runtime.evaluation import evaluate
 from netc.runtime.rows import predict_rows
@@ -19,6 +19,7 @@ from tests.data.tables import program, script, write
 if TYPE_CHECKING:
     from types import ModuleType
 
+assert cli_run.predict.name == "predict"  # whose import makes it a command
 BEST = Path("run/best.pt")
 PEOPLE = ("age,city,ill", *(f"{20 + i},{'Ulm' if i % 3 else 'Bern'},{'yes' if i > 10 else 'no'}" for i in range(24)))
 
@@ -95,12 +96,12 @@ def test_the_command_answers_with_a_table(capsys: pytest.CaptureFixture[str]) ->
     trained(people())
     write("new.csv", "city,age", "Ulm,21", "Bern,42")
     arguments = ["predict", "people.net", "new.csv", "--weights", str(BEST), "--device", "cpu"]
-    cli.main(arguments, standalone_mode=False)
+    cli.cli.main(arguments, standalone_mode=False)
     head, first, second = capsys.readouterr().out.splitlines()[-3:]
     assert head == "line,ill,probability"
     assert first.startswith("2,no,0.")
     assert second.startswith("3,yes,0.")
-    cli.main([*arguments, "new.csv", "--json"], standalone_mode=False)
+    cli.cli.main([*arguments, "new.csv", "--json"], standalone_mode=False)
     rows = json.loads(capsys.readouterr().out)
     assert [(r["path"], r["line"], r["ill"]) for r in rows] == [
         ("new.csv", i, c) for i, c in ((2, "no"), (3, "yes"))
