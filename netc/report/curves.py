@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from netc.record.reading import Run
 
-WIDTH, HEIGHT = 440, 272
+WIDTH, NARROW, HEIGHT = 440, 344, 272  # of a picture where two, or three, stand side by side
 _LEFT, _RIGHT, _TOP, _BOTTOM = 54, 14, 44, 40
 _MOST_POINTS = 400
 _MOST_DOTS = 60
@@ -48,7 +48,12 @@ def charts(run: Run) -> list[Chart]:
     return [Chart(name, tuple(sorted(groups[name], key=lambda line: line[0] != "train"))) for name in order]
 
 
-def picture(chart: Chart, run: Run, *, x: float = 0, y: float = 0) -> str:
+def width_of(count: int) -> int:
+    """How wide each of so many pictures is: three go side by side where two would leave a gap."""
+    return NARROW if count in (3, 5, 6) else WIDTH
+
+
+def picture(chart: Chart, run: Run, width: int = WIDTH, *, x: float = 0, y: float = 0) -> str:
     """A chart as an `<svg>` element; with `x` and `y` as a part of another picture. Empty where it has no values."""
     epochs = [row.get("epoch", i) for i, row in enumerate(run.rows, 1)]
     values = [row[c] for row in run.rows for _, c in chart.lines if math.isfinite(row.get(c, math.nan))]
@@ -56,17 +61,17 @@ def picture(chart: Chart, run: Run, *, x: float = 0, y: float = 0) -> str:
         return ""
     share = is_share(chart.name)
     last = max(run.planned or 0, *epochs) if run.state == "running" else max(epochs)
-    across = axes.Axis(min(epochs[0], 1), max(last, 2), _LEFT, WIDTH - _RIGHT)
+    across = axes.Axis(min(epochs[0], 1), max(last, 2), _LEFT, width - _RIGHT)
     upward = axes.spanning(values, HEIGHT - _BOTTOM, _TOP, share=share, log=not chart.name.startswith("lr"))
     title = _title(chart.name) + (", logarithmic" if upward.log else "")
-    place = f' x="{x:g}" y="{y:g}" width="{WIDTH}" height="{HEIGHT}"' if x or y else ""
+    place = f' x="{x:g}" y="{y:g}" width="{width}" height="{HEIGHT}"' if x or y else ""
     parts = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}"{place} class="chart" role="img">',
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {HEIGHT}"{place} class="chart" role="img">',
         f"<title>{escape(title)}</title>",
         f"<desc>{escape(_told(chart, run))}</desc>",
         f'<text class="name" x="0" y="14">{escape(title)}</text>',
         *_grid(across, upward, share),
-        *_legend(chart),
+        *_legend(chart, width),
         *_best(chart, run, across, upward),
     ]
     for i, (part, column) in enumerate(chart.lines):
@@ -96,24 +101,24 @@ def _grid(across: axes.Axis, upward: axes.Axis, share: bool) -> list[str]:
     out = []
     for tick, label in zip(found, axes.labels(found, share=share), strict=True):
         y = upward.at(tick)
-        out.append(f'<path class="grid" d="M{_LEFT} {y}H{WIDTH - _RIGHT}"/>')
+        out.append(f'<path class="grid" d="M{_LEFT} {y}H{across.end:g}"/>')
         out.append(f'<text class="tick" x="{_LEFT - 7}" y="{y + 4:g}" text-anchor="end">{label}</text>')
     bottom = HEIGHT - _BOTTOM
-    out.append(f'<path class="axis" d="M{_LEFT} {bottom}H{WIDTH - _RIGHT}"/>')
+    out.append(f'<path class="axis" d="M{_LEFT} {bottom}H{across.end:g}"/>')
     for tick in axes.integers(across):
         x = across.at(tick)
         out.append(f'<path class="axis" d="M{x} {bottom}v4"/>')
         out.append(f'<text class="tick" x="{x}" y="{bottom + 17}" text-anchor="middle">{tick:,.0f}</text>')
-    middle = (_LEFT + WIDTH - _RIGHT) / 2
+    middle = (across.start + across.end) / 2
     return [*out, f'<text class="tick" x="{middle:g}" y="{HEIGHT - 5}" text-anchor="middle">epoch</text>']
 
 
-def _legend(chart: Chart) -> list[str]:
+def _legend(chart: Chart, width: int) -> list[str]:
     """Which line is which, flush right above the picture."""
     if len(chart.lines) < 2 and not chart.lines[0][0]:
         return []
     out: list[str] = []
-    x = float(WIDTH - _RIGHT)
+    x = float(width - _RIGHT)
     for i, (part, _) in reversed(list(enumerate(chart.lines))):
         name = part or _title(chart.name)
         out.append(f'<text class="key" x="{x:g}" y="14" text-anchor="end">{escape(name)}</text>')
@@ -141,7 +146,7 @@ def _best(chart: Chart, run: Run, across: axes.Axis, upward: axes.Axis) -> list[
     epoch = float(run.best_epoch) if run.best_epoch in finite else choose(finite, key=lambda e: finite[e])
     x = across.at(epoch)
     text = f"best.pt, epoch {epoch:g}" if run.best_epoch in finite else f"best, epoch {epoch:g}"
-    right = x > (_LEFT + WIDTH - _RIGHT) / 2
+    right = x > (across.start + across.end) / 2
     anchor, shift = ("end", -5) if right else ("start", 5)
     return [
         f'<path class="best" d="M{x} {_TOP - 6}V{HEIGHT - _BOTTOM}"/>',

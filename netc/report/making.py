@@ -62,17 +62,17 @@ def alone(picture: str) -> str:
 
 
 def _all_curves(run: Run) -> str:
-    """The learning curves in one picture, two side by side."""
+    """The learning curves in one picture, two or three side by side."""
     pictures = [chart for chart in curves.charts(run) if curves.picture(chart, run)]
     if not pictures:
         return ""
-    wide, high, gap = curves.WIDTH, curves.HEIGHT, 28
-    across = min(2, len(pictures))
+    wide, high, gap = curves.width_of(len(pictures)), curves.HEIGHT, 28
+    across = min(3 if wide == curves.NARROW else 2, len(pictures))
     width = across * wide + (across - 1) * gap + 40
     height = -(-len(pictures) // across) * (high + gap) - gap + 40
     head = f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" width="{width}" role="img">'
     inner = [
-        curves.picture(chart, run, x=20 + i % across * (wide + gap), y=20 + i // across * (high + gap))
+        curves.picture(chart, run, wide, x=20 + i % across * (wide + gap), y=20 + i // across * (high + gap))
         for i, chart in enumerate(pictures)
     ]
     title = f"<title>Learning curves of {run.number if run.number is not None else 'a run'}</title>"

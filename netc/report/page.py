@@ -156,7 +156,9 @@ def _leading(result: Result) -> tuple[str, float]:
 
 
 def _curves(run: Run) -> list[str]:
-    pictures = [picture for chart in curves.charts(run) if (picture := curves.picture(chart, run))]
+    charts = [chart for chart in curves.charts(run) if curves.picture(chart, run)]
+    width = curves.width_of(len(charts))
+    pictures = [curves.picture(chart, run, width) for chart in charts]
     if not pictures:
         return ['<h2>Learning curves</h2><p class="note">No epoch is finished.</p>']
     head = ["epoch", *(c for c in run.columns if c != "epoch")]
@@ -165,7 +167,7 @@ def _curves(run: Run) -> list[str]:
     every = "all epochs" if step == 1 else f"every {step}th epoch"
     return [
         "<h2>Learning curves</h2>",
-        '<div class="charts">',
+        f'<div class="charts{" narrow" if width == curves.NARROW else ""}">',
         *(f"<figure>{picture}</figure>" for picture in pictures),
         "</div>",
         f"<details><summary>{every.capitalize()} as a table</summary>",

@@ -65,11 +65,12 @@ background:var(--rule);border:1px solid var(--rule);border-radius:8px;overflow:h
 .facts dd{{margin:2px 0 0;font-size:20px;font-weight:600;font-variant-numeric:tabular-nums;overflow-wrap:anywhere}}
 .facts small{{display:block;font-size:12.5px;font-weight:400;color:var(--muted)}}
 .charts{{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,400px),1fr));gap:28px 36px}}
+.narrow{{grid-template-columns:repeat(auto-fit,minmax(min(100%,310px),1fr));gap:28px 26px}}
 .two{{display:grid;grid-template-columns:minmax(0,1.05fr) minmax(0,1fr);gap:28px 36px;align-items:start}}
 @media (max-width:820px){{.two{{grid-template-columns:minmax(0,1fr)}}}}
 figure{{margin:0;min-width:0}}
 figure svg{{display:block;width:100%;height:auto}}
-figure .matrix{{max-width:500px}}
+figure .matrix{{max-width:440px}}
 .scroll{{overflow-x:auto}}
 table{{border-collapse:collapse;font-size:13.5px;font-variant-numeric:tabular-nums;width:100%}}
 th,td{{text-align:left;padding:5px 18px 5px 0;border-bottom:1px solid var(--grid);vertical-align:top}}
@@ -94,6 +95,6 @@ footer{{color:var(--muted);font-size:13px;padding-top:48px;padding-bottom:40px}}
 @media (max-width:520px){{main,header,footer{{padding-left:16px;padding-right:16px}}header{{padding-top:24px}}
 .facts div{{padding:10px 12px;flex-basis:40%}}.facts dd{{font-size:18px}}
 th,td{{padding-right:12px}}.wrap th{{width:104px}}}}
-@media print{{body{{font-size:11pt}}figure,tr,.facts{{break-inside:avoid}}h2{{break-after:avoid}}
+@media print{{body{{font-size:11pt}}figure,tr,.facts{{break-inside:avoid}}h2,h3{{break-after:avoid}}
 header{{padding-top:0}}pre{{white-space:pre-wrap}}.scroll{{overflow:visible}}}}
 """
