@@ -181,24 +181,6 @@ def _try_out(program: ir.Program, text: str, path: Path, batches: int, device: s
     click.echo(said)
 
 
-def _keeper(
-    run: Path, program: ir.Program, text: str, path: Path, script: compiler.Files, settings: dict[str, str], device: str
-) -> Keeper:  # fmt: skip
-    """Keeps the record of the run while the script works."""
-    import shlex
-
-    from netc.record.environment import data_digests, digest
-    from netc.record.keeping import Keeper
-
-    facts: dict[str, Any] = {"netc": __version__, "program": {"file": path.name, "sha256": digest(text)}}
-    if program.train is not None:
-        facts |= {"seed": program.train.seed, "epochs": program.train.epochs}
-    facts["settings"] = settings
-    command = shlex.join(["netc", *sys.argv[1:]])
-    return Keeper(run, facts, command, device, lambda: data_digests(program, script.shipped),
-                  lambda: make_page(run, program.trained, text))  # fmt: skip
-
-
 def _same_program(run: Path, path: Path, text: str, script: compiler.Files, settings: dict[str, str]) -> None:
     """A run goes on as it began; say so where the file or the settings are others now."""
     python = [(source, target) for source, target in script.shipped if target.endswith(".py")]
