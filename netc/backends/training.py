@@ -14,6 +14,7 @@ from netc import ir
 from netc.backends import (
     training_loss,
     training_mixing,
+    training_official,
     training_options,
     training_pictures,
     training_samples,
@@ -162,7 +163,7 @@ def emit(
 
 
 def _storage(found: tuple[Part, ...], steps: Images) -> str:
-    if found[0].kind == "folder":
+    if found[0].kind in ("folder", "listed"):
         return "files"
     image = steps.result
     assert image.channels is not None
@@ -283,6 +284,7 @@ def _docstring(plan: Plan) -> str:
     else:
         best = "the epoch with the lowest loss on the validation images"
     needed = ["torch", *["torchvision"] * plan.torchvision, "tqdm"]
+    needed[1:1] = [name for name in training_official.needed(plan.parts) if name not in needed]
     needed += ["tensorboard"] * bool(plan.train.options.tensorboard)
     needed += ["Pillow", *["NumPy"] * training_pictures.cached(plan)] if plan.storage == "files" else []
     arrays = plan.parts[0].kind == "arrays" if plan.samples is None else not plan.samples.table
@@ -348,6 +350,8 @@ def _imports(plan: Plan, code: str, name: str, data_sets: list[str]) -> str:
         standard.append("from fnmatch import fnmatchcase")
     if "partial(" in code:
         standard.append("from functools import partial")
+    if re.search(r"^@cache$", code, re.M):
+        standard.append("from functools import cache")
     if "(compress(" in code:
         standard.append("from itertools import compress")
     typing = [name for name in ("Any", "NamedTuple", "NoReturn", "Self") if re.search(rf"\b{name}\b", code)]
@@ -362,6 +366,8 @@ def _imports(plan: Plan, code: str, name: str, data_sets: list[str]) -> str:
         third.append("from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn")
     if re.search(r"\bF\.", code):
         third.append("from torch.nn import functional as F")
+    if re.search(r"(?<![.\w])datasets\.", code):
+        third.append("from torchvision import datasets")
     if re.search(r"\bv2\.", code):
         third.append("from torchvision.transforms import v2")
     third.append("from tqdm import tqdm")
@@ -443,12 +449,13 @@ def _data_constants(plan: Plan) -> list[str]:
             sums = [Text(f'"{n}": "{md5}"') for n, md5 in zip(part.names, part.sums, strict=True)]
             lines.append("# The MD5 sums that torchvision checks too")
             lines += call("{", sums, "}", broken=True).lines(0, f"{part.role.upper()}_FILES = ")
+    lines += training_official.constants(plan.parts)
     names = plan.parts[0].facts.class_names
     if plan.storage == "files":
         lines += training_pictures.constants(plan)
-    elif names is not None:
+    if names is not None:
         lines += _names(names)
-    else:
+    elif plan.storage != "files":
         lines.append(f"IMAGE_SIZE = {literal(tuple(plan.parts[0].facts.image[:3]))}  # channels, height, width")
         lines += [f"CLASSES = {plan.outputs}  # the network's outputs"]
         lines += ["CLASS_NAMES = [str(i) for i in range(CLASSES)]"]
@@ -505,8 +512,10 @@ def _reading(plan: Plan) -> list[str]:
         found.append(pieces.REQUIRE)
     if any(part.fetch for part in plan.parts):
         found.append(pieces.FETCH)
-    for kind in kinds:
-        found.append(_READERS[kind](plan))
+    found += [_READERS[kind](plan) for kind in kinds if kind in _READERS]
+    found += training_official.functions(plan.parts)
+    if plan.storage == "files":
+        found.append(training_pictures.READ_PICTURE)
     if plan.storage == "files":
         found += training_pictures.class_text(plan)
     return [text.strip("\n") for text in found]
@@ -618,6 +627,8 @@ def _read(plan: Plan, part: Part) -> Text:
         return Text(f"make_images({size}, {literal(tuple(shape))}, {classes}, {offset})")
     if part.kind == "arrays":
         return training_samples.image_arrays(part.call, str(folder), plan.inputs[0].name)
+    if part.kind == "opened":
+        return Text(f'read_images("{part.role}")')
     if part.kind == "cifar":
         items = (str(folder), f"{part.role.upper()}_FILES", f'"{part.detail}"')
         return call("read_cifar(", [Text(item) for item in items], ")")

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from netc.backends import training_samples
 from netc.catalog.data import dataset_facts
+from netc.catalog.data_official import OFFICIAL
 from netc.literals import literal
 
 if TYPE_CHECKING:
@@ -49,7 +50,8 @@ _PHRASES = {"Digits": "the handwritten digits in digits/", "FakeData": "random i
 class Part(NamedTuple):
     """One part of the data: what it is for, the call, and how the script reads it.
 
-    kind: "idx", "gzip", "qmnist", "cifar", "folder" or "fake", which is also the code that reads it.
+    kind: "idx", "gzip", "qmnist", "cifar", "folder" or "fake", which is also the code that reads it; "listed" and
+        "opened" are sets of torchvision, of picture files and with their images.
     folder: Python for the folder of its files, or "".
     names: the files.
     fetch: keyword arguments for torchvision's class, as Python, where the file says `download=True`.
@@ -92,6 +94,8 @@ def _part(role: str, call: ir.Call) -> Part:
     if call.name == "Arrays":
         path = call.get("path")
         return Part(role, call, "arrays", f"Path({literal(path)})" if path is not None else "")
+    if call.name in OFFICIAL:
+        return Part(role, call, "listed" if OFFICIAL[call.name].listed else "opened")
     training = call.args["train"].value is True if "train" in call.args else role == "train"
     if call.name == "Digits":
         start = "train" if training else "t10k"

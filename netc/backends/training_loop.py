@@ -10,7 +10,7 @@ from textwrap import indent
 from typing import TYPE_CHECKING
 
 from netc import ir
-from netc.backends import training_loss, training_metrics, training_schedule
+from netc.backends import training_loss, training_metrics, training_pictures, training_schedule
 from netc.backends.layout import Text, call
 from netc.backends.training_images import python
 from netc.backends.training_main import (
@@ -80,7 +80,7 @@ def checkpoint_text(plan: Plan) -> str:
     if plan.samples is not None and not plan.samples.classes:
         text = text.replace(", and the names of the classes", "")
         return text.replace('        "classes": @CLASSES@,\n', "")
-    classes = f"class_names({plan.folders['train']})" if plan.storage == "files" else "CLASS_NAMES"
+    classes = training_pictures.class_names(plan) if plan.storage == "files" else "CLASS_NAMES"
     if plan.samples is not None and plan.samples.table:
         classes = 'state["encoding"]["classes"]'
     return text.replace("@CLASSES@", classes)

@@ -17,10 +17,20 @@ from netc.catalog.data import CONVERSIONS, training_chain
 from netc.literals import literal
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from netc import ir
     from netc.backends.training import Plan
+
+READ_PICTURE = '''
+def read_picture(path: Path) -> Tensor:
+    """A picture as uint8 [1, 3, H, W]."""
+    try:
+        with Image.open(path) as picture:
+            rgb = picture.convert("RGB")
+    except Exception as error:
+        fail(f"{path} cannot be read as a picture: {error}")
+    pixels = torch.frombuffer(bytearray(rgb.tobytes()), dtype=torch.uint8)
+    return pixels.view(1, rgb.height, rgb.width, 3).permute(0, 3, 1, 2)
+'''
 
 _CACHE = '''
 def cache_file(files: list[Path], steps: str) -> Path:
@@ -180,11 +190,12 @@ def constants(plan: Plan) -> list[str]:
     from netc.backends.training import MEMORY
 
     lines = call("(", [Text(f'"{s}"') for s in _SUFFIXES], ")").lines(0, "SUFFIXES = ")
-    found = [*lines, f"MEMORY = {MEMORY // 1024**3} * 1024**3  # bytes of pictures that are kept in memory"]
+    found = list(lines) if _in_folders(plan) else []
+    found += [f"MEMORY = {MEMORY // 1024**3} * 1024**3  # bytes of pictures that are kept in memory"]
     found.append("THREADS = ThreadPoolExecutor()  # which decode pictures at the same time")
     if cached(plan):
         found += _cache_constants(plan)
-    if plan.outputs is not None:
+    if plan.outputs is not None and _in_folders(plan):
         found.append(f"CLASSES = {plan.outputs}  # the network's outputs")
     return found
 
@@ -219,19 +230,25 @@ def _text(name: str, text: str) -> list[str]:
     return [f"{name} = (", *(f"    {literal(piece)}" for piece in pieces), ")"]
 
 
+def _in_folders(plan: Plan) -> bool:
+    """Whether the pictures are in a folder for each class, and not those of a set of torchvision."""
+    return plan.parts[0].kind == "folder"
+
+
+def class_names(plan: Plan) -> str:
+    """Python for the names of the classes."""
+    if _in_folders(plan):
+        return f"class_names({plan.folders['train']})"
+    return "CLASS_NAMES" if plan.parts[0].facts.class_names else "class_names()"
+
+
 def load_lines(plan: Plan) -> list[str]:
     """The body of `load_data`."""
-    folder = plan.folders["train"]
-    lines = [f"    classes = class_names({folder})"]
-    if plan.outputs is None or plan.outputs < 2:
-        lines.append("    if len(classes) < 2:")
-        lines.append(f'        fail(f"{{{folder}}} has one class only, {{classes[0]}}")')
-    if plan.outputs is not None:
-        lines.append("    if len(classes) != CLASSES:")
-        lines.append(f'        fail(f"{{{folder}}} has {{len(classes)}} classes, the network {{CLASSES}}")')
+    lines = _classes(plan) if _in_folders(plan) else []
     for part in plan.parts:
         prefix = "" if part.role == "train" else f"{part.role}_"
-        lines.append(f"    {prefix}files, {prefix}labels = find_pictures({plan.folders[part.role]}, classes)")
+        where = f"{plan.folders[part.role]}, classes" if _in_folders(plan) else literal(part.role)
+        lines.append(f"    {prefix}files, {prefix}labels = find_pictures({where})")
     own = plan.images.training is not None
     lines += [f"    {line}" for line in _pictures(plan, "files", own).lines(4, "pictures = ")]
     if plan.mask:
@@ -242,6 +259,19 @@ def load_lines(plan: Plan) -> list[str]:
         for name in held_out(plan.data) if own else ():
             lines.append(f'    {name}_files = [files[i] for i in parts["{name}"].tolist()]')
     return lines + [f"    {line}" for line in call("{", _items(plan), "}", broken=True).lines(4, "return ")]
+
+
+def _classes(plan: Plan) -> list[str]:
+    """What makes sure that the classes of a folder are those of the network."""
+    folder = plan.folders["train"]
+    lines = [f"    classes = class_names({folder})"]
+    if plan.outputs is None or plan.outputs < 2:
+        lines.append("    if len(classes) < 2:")
+        lines.append(f'        fail(f"{{{folder}}} has one class only, {{classes[0]}}")')
+    if plan.outputs is not None:
+        lines.append("    if len(classes) != CLASSES:")
+        lines.append(f'        fail(f"{{{folder}}} has {{len(classes)}} classes, the network {{CLASSES}}")')
+    return lines
 
 
 def _pictures(plan: Plan, files: str, training: bool = False) -> Text:
@@ -272,8 +302,3 @@ def _items(plan: Plan) -> list[Text]:
 
 def _pair(role: str, pictures: str, labels: str) -> Text:
     return call(f'"{role}": (', [Text(pictures), Text(labels)], ")")
-
-
-def suffixes() -> Sequence[str]:
-    """The endings of the files that are taken for pictures."""
-    return _SUFFIXES

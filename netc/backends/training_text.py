@@ -171,17 +171,6 @@ def find_pictures(folder: Path, classes: list[str]) -> tuple[list[Path], Tensor]
 @CHECK_EMPTY@        files += found
         labels += [label] * len(found)
 @CHECK_NONE@    return files, torch.tensor(labels)
-
-
-def read_picture(path: Path) -> Tensor:
-    """A picture as uint8 [1, 3, H, W]."""
-    try:
-        with Image.open(path) as picture:
-            rgb = picture.convert("RGB")
-    except Exception as error:
-        fail(f"{path} cannot be read as a picture: {error}")
-    pixels = torch.frombuffer(bytearray(rgb.tobytes()), dtype=torch.uint8)
-    return pixels.view(1, rgb.height, rgb.width, 3).permute(0, 3, 1, 2)
 '''
 
 CENTER_CROP = '''

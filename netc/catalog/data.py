@@ -12,6 +12,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from netc.catalog.data_fields import row_count
+from netc.catalog.data_official import OFFICIAL, official_classes, official_part, official_reject
 from netc.catalog.data_transforms import (
     CONVERSIONS,
     MIXING,
@@ -133,7 +134,7 @@ _FIXED = {
     "CIFAR100": DatasetFacts(_COLOUR, 100, _CIFAR100, 50000, 10000),
 }
 
-DATASETS = (*_FIXED, "EMNIST", "QMNIST", "ImageFolder", "FakeData")
+DATASETS = (*_FIXED, "EMNIST", "QMNIST", "ImageFolder", "FakeData", *OFFICIAL)
 
 
 def dataset_facts(call_args: Mapping[str, object], name: str) -> DatasetFacts | None:
@@ -157,7 +158,21 @@ def dataset_facts(call_args: Mapping[str, object], name: str) -> DatasetFacts | 
     if name == "Arrays" and isinstance(size, (list, tuple)):
         channels, height, width = size
         return DatasetFacts(Image(channels, height, width, "uint8", 0.0, 255.0), None, None, None, 0)
-    return None
+    return _official(call_args, name) if name in OFFICIAL else None
+
+
+def _official(args: Mapping[str, object], name: str) -> DatasetFacts:
+    entry = OFFICIAL[name]
+    channels, height, width = entry.image
+    image = Image(channels, height, width, "uint8", 0.0, 255.0)
+    if args.get("folds") is not None:
+        sizes: tuple[int | None, int | None] = (1000, 0)
+    elif not entry.parts or args.get(entry.argument) is not None:
+        sizes = entry.parts.get(official_part(name, args, training=True), entry.size), 0
+    else:
+        counts = [*entry.parts.values()]
+        sizes = counts[0], counts[-1]
+    return DatasetFacts(image, official_classes(name, args), entry.names or None, *sizes)
 
 
 def part_of(call_args: Mapping[str, object], name: str, training: bool) -> str:
@@ -168,6 +183,8 @@ def part_of(call_args: Mapping[str, object], name: str, training: bool) -> str:
     what = call_args.get("what")
     if name == "QMNIST" and what is not None:
         return str(what)
+    if name in OFFICIAL:
+        return official_part(name, call_args, training)
     if name in ("ImageFolder", "FakeData"):
         return "all"
     given = call_args.get("train")
@@ -180,6 +197,8 @@ def sample_count(call_args: Mapping[str, object], name: str, training: bool) -> 
     if facts is None:
         return row_count(name)
     has_parts = bool(facts.test_size)
+    if name in OFFICIAL:
+        return facts.train_size if training or not has_parts else facts.test_size
     return facts.test_size if has_parts and part_of(call_args, name, training) == "test" else facts.train_size
 
 
@@ -212,7 +231,7 @@ def dataset_reject(call_args: Mapping[str, object], name: str) -> Reject | None:
                 return Reject(argument, "nothing", "a value", "pictures are read with Pillow, as torchvision does")
     if name == "FakeData":
         return _fake_reject(call_args)
-    return None
+    return official_reject(name, call_args) if name in OFFICIAL else None
 
 
 def _fake_reject(args: Mapping[str, object]) -> Reject | None:

@@ -13,6 +13,7 @@ from netc import ir
 from netc import syntax as s
 from netc.catalog.data import dataset_facts
 from netc.catalog.data_fields import compares_classes
+from netc.catalog.data_official import OFFICIAL
 from netc.catalog.loss_facts import CLASS_LOSSES
 from netc.checker import mixing, sample_checks
 from netc.checker.gaps import GAP, attempt
@@ -191,7 +192,12 @@ def _same_kind(train: ir.Call, other: ir.Call, report: Report) -> None:
     ours, theirs = _facts(train), _facts(other)
     if ours is None or theirs is None:
         return
-    if ours.classes is not None and theirs.classes is not None and ours.classes != theirs.classes:
+    if train.name != other.name and {train.name, other.name} & OFFICIAL.keys():
+        report.add(
+            "E0520", f"`{other.name}` is another set of pictures than `{train.name}`", other.span,
+            secondary=[Label(train.span, "trained on this")], help="name another part of the same set",
+        )  # fmt: skip
+    elif ours.classes is not None and theirs.classes is not None and ours.classes != theirs.classes:
         report.add(
             "E0520",
             f"`{train.name}` has {ours.classes} classes, and `{other.name}` has {theirs.classes}",

@@ -71,6 +71,7 @@ class DataReader(Reader):
     def dataset(self, key: str, chain: s.Chain) -> Any:
         from netc.catalog import data_fields
         from netc.catalog.data import DATASETS, DIGITS, dataset_reject
+        from netc.catalog.data_official import OTHER_USES
 
         known = (*DATASETS, *data_fields.ENTRIES)
         step = self.single(chain, "a data set")
@@ -89,12 +90,17 @@ class DataReader(Reader):
                 "E0507",
                 f"there is no data set `{name}`",
                 callee.span,
-                help=suggestion(name, [*known, *catalog.datasets()]) or f"netc reads {', '.join(known)}",
+                help=suggestion(name, [*known, *catalog.datasets()])
+                or "they have the names of torchvision.datasets; `Digits()` ships with netc",
                 fix=spelling(name, callee.span, [*known, *catalog.datasets()]),
             )
             return ERROR
         if name not in known:
-            return self.evaluator.not_yet(callee.span, f"the data set `{name}`")
+            self.report.add(
+                "E0563", f"`{name}` is not for telling classes apart: {OTHER_USES[name]}", callee.span,
+                help='pictures in a folder for each class can be read from anywhere: `ImageFolder("pictures")`',
+            )  # fmt: skip
+            return ERROR
         call = self.call(entry, step)
         if call is ERROR:
             return ERROR

@@ -21,8 +21,14 @@ if TYPE_CHECKING:
     from netc.diagnostics import Report
     from netc.source import Span
 
-# The parts of QMNIST that lie within another.
-_WITHIN = {"test10k": ("test", "nist"), "test50k": ("test", "nist"), "test": ("nist",), "train": ("nist",)}
+# The parts of QMNIST and others that lie within another.
+_WITHIN = {
+    "test10k": ("test", "nist"),
+    "test50k": ("test", "nist"),
+    "test": ("nist",),
+    "train": ("nist", "trainval"),
+    "val": ("trainval",),
+}
 
 
 def check(data: ir.Data, settings: Mapping[str, Span], report: Report) -> None:

@@ -104,6 +104,29 @@ def _augments() -> str:
     return emit("Net", "pictures", image_input(3, 32, 32), sections._replace(cache="kept"), train(), outputs=3)
 
 
+def _dtd() -> str:
+    sections = data(
+        dataset("DTD", "data", download=True),
+        validation=0.1,
+        test=dataset("DTD", "data", partition=2),
+        transform=(transform("Resize", [64, 64]), TO_TENSOR, normalize(0.5)),
+        augment=(transform("RandomHorizontalFlip"),),
+    )
+    return emit("Net", "textures", image_input(3, 64, 64), sections, train(), outputs=47)
+
+
+def _caltech() -> str:
+    sections = data(
+        dataset("Caltech101", "data"), validation=50, test=0.1, transform=(transform("Resize", [8, 8]), TO_TENSOR)
+    )
+    return emit("Net", "caltech", image_input(3, 8, 8), sections, train(), outputs=101)
+
+
+def _svhn() -> str:
+    sections = data(dataset("SVHN", "data", "extra"), test=dataset("SVHN", "data"), transform=(TO_TENSOR,))
+    return emit("Net", "numbers", image_input(3, 32, 32), sections, train(), outputs=10)
+
+
 def _folder_grey() -> str:
     sections = data(
         dataset("ImageFolder", "pictures", allow_empty=True),
@@ -235,6 +258,9 @@ CONFIGURATIONS = {
     "cifar100": _cifar100,
     "folder": _folder,
     "augments": _augments,
+    "dtd": _dtd,
+    "caltech": _caltech,
+    "svhn": _svhn,
     "folder_grey": _folder_grey,
     "mnist_large": _mnist_large,
     "emnist": _emnist,
