@@ -13,9 +13,6 @@ from netc.cli import cli, device_option, no_use_option, quiet_option, use_refuse
 from netc.cli_runs import find, folder_option
 from netc.files import imported, imported_without_python
 from netc.record import reading, text
-from netc.report.making import make
-from netc.report.page import size_text
-from netc.report.results import best_checkpoint, store, stored
 from netc.runtime.errors import UserError
 
 if TYPE_CHECKING:
@@ -45,6 +42,9 @@ def report(run: str | None, device: str, no_evaluation: bool, folder: Path, quie
       netc report 3
       netc report runs/lenet/003 --no-evaluation
     """
+    from netc.report.making import make
+    from netc.report.results import stored
+
     found = find(run, folder)
     program, source, note = _program(found)
     files = compiler.emit(program) if program is not None and program.train is not None else None
@@ -81,6 +81,8 @@ def _program(run: Run) -> tuple[ir.Program | None, str | None, str]:
 
 def evaluate(folder: Path, train: str, model: str, beside: Sequence[Path], device: str) -> str:
     """Evaluate the best checkpoint of a run, and keep the result in its folder; says why where that can't be."""
+    from netc.report.results import best_checkpoint, store
+
     if best_checkpoint(folder) is None:
         return "There is no checkpoint."
     from netc.runtime.results import evaluated
@@ -102,6 +104,9 @@ def finish(
     run: Path, program: ir.Program, source: str, shipped: Sequence[Path], device: str, well: bool
 ) -> Path | None:
     """The page at the end of a run; with an evaluation where it ended well. A run is never lost to its page."""
+    from netc.report.making import make
+    from netc.report.results import stored
+
     try:
         note = "The run did not end." if not well else ""
         if well and stored(run) is None:
@@ -127,11 +132,18 @@ def keeper(
         facts |= {"seed": program.train.seed, **epochs}
     facts["settings"] = settings
     command = shlex.join(["netc", *sys.argv[1:]])
-    return Keeper(run, facts, command, device, lambda: data_digests(program, script.shipped),
-                  lambda: make(run, program.trained, text))  # fmt: skip
+
+    def refresh() -> None:
+        from netc.report.making import make
+
+        make(run, program.trained, text)
+
+    return Keeper(run, facts, command, device, lambda: data_digests(program, script.shipped), refresh)
 
 
 def memory_text(session: Mapping[str, Any]) -> str:
     """The line about the peak memory of a GPU, where there was one, with the newline at its end."""
+    from netc.report.page import size_text
+
     peak, device = session.get("peak_memory"), str(session.get("device"))
     return f"peak memory {size_text(peak)} on {device}\n" if isinstance(peak, int) and device != "cpu" else ""

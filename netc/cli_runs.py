@@ -92,18 +92,18 @@ def find(name: str | None, folder: Path) -> Run:
     if name is None or name == "newest":
         if not known:
             raise UserError(f"there are no runs in {folder}", help="`netc train` makes one")
-        return max(known, key=lambda run: run.began or 0)
+        return reading.read(max(known, key=lambda run: run.began or 0).folder)
     if not name.isdecimal() and Path(name).is_dir():
         if reading.is_run(Path(name)):
             return reading.read(Path(name))
         own = [run for run in known if run.stem == Path(name).name] if Path(name).parent == folder else []
         if not own:
             raise UserError(f"`{name}` is no folder of a run")
-        return own[-1]
+        return reading.read(own[-1].folder)
     stem, _, number = name.removesuffix("/").rpartition("/")
     fits = [run for run in known if number.isdecimal() and run.number == int(number) and stem in ("", run.stem)]
     if len(fits) == 1:
-        return fits[0]
+        return reading.read(fits[0].folder)
     names = [run.name for run in (fits or known)]
     listed = ", ".join(f"`{n}`" for n in names[-8:])
     if fits:

@@ -7,6 +7,7 @@ empty mapping. Leaves weights to `netc.runtime.script`.
 
 from __future__ import annotations
 
+import functools
 import io
 import pickle
 import zipfile
@@ -41,6 +42,16 @@ class _Reader(pickle.Unpickler):
 
 def facts(path: Path) -> dict[str, Any]:
     """The entries of a checkpoint whose values are numbers, texts, truth values, and lists and mappings of those."""
+    try:
+        stat = path.stat()
+    except OSError:
+        return {}
+    return _facts(path, stat.st_mtime_ns, stat.st_size)
+
+
+@functools.lru_cache(maxsize=256)
+def _facts(path: Path, when: int, size: int) -> dict[str, Any]:
+    """The facts of a file as it was at a time: a page is made again and again while a run goes on."""
     try:
         with zipfile.ZipFile(path) as archive:
             entry = next(info for info in archive.infolist() if info.filename.endswith("/data.pkl"))

@@ -12,6 +12,7 @@ import json
 import os
 import platform
 import threading
+import time
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
 _INTERVAL = 3.0  # seconds between looks at the table
+_SHARE = 50  # times as long as a refresh takes is waited for the next one, so that it costs the run nothing
 
 
 class Keeper:
@@ -92,14 +94,16 @@ class Keeper:
             self.content["data"] = found
             self._write()
         seen = self._stamp()
-        while not self._end.wait(_INTERVAL):
+        pause = _INTERVAL
+        while not self._end.wait(pause):
             now = self._stamp()
             if now == seen:
                 continue
-            seen = now
+            seen, began = now, time.perf_counter()
             with contextlib.suppress(Exception):  # the page is made once more at the end, where this would show
                 self._name_device()
                 self._refresh()
+            pause = max(_INTERVAL, _SHARE * (time.perf_counter() - began))
 
     def _stamp(self) -> tuple[int, int] | None:
         try:

@@ -19,8 +19,6 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from netc.record.checkpoint import facts
-
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -113,16 +111,20 @@ def is_share(column: str) -> bool:
     return any(word in _SHARES or re.fullmatch(r"top\d*", word) for word in column.lower().split("_"))
 
 
-def read(folder: Path) -> Run:
-    """Read the folder of a run."""
+def read(folder: Path, *, whole: bool = True) -> Run:
+    """Read the folder of a run; where not `whole`, without the checkpoints, unless it has too little else."""
+    from netc.record.checkpoint import facts  # here, as it needs modules that take a while to load
+
     problems: list[str] = []
     environment = _json(folder / ENVIRONMENT, problems)
-    last = facts(folder / "last.pt") if (folder / "last.pt").is_file() else {}
     columns, rows = _table(folder / METRICS, problems)
+    planned = _planned(folder, environment)
+    last = facts(folder / "last.pt") if whole or not rows or planned is None else {}
     if not rows:
         columns, rows = _history(last)
-    best = facts(folder / "best.pt").get("epoch") if (folder / "best.pt").is_file() else None
-    planned = _planned(folder, environment, last)
+    best = facts(folder / "best.pt").get("epoch") if whole else None
+    if planned is None:
+        planned = _epochs_of(last)
     settings = environment.get("settings")
     run = Run(
         folder,
@@ -147,7 +149,10 @@ def is_run(folder: Path) -> bool:
 
 
 def all_runs(root: Path, stem: str | None = None) -> list[Run]:
-    """The runs below `runs/`, or those of one program, in their order; foreign folders are passed over."""
+    """The runs below `runs/`, or those of one program, in their order, without what only their checkpoints say.
+
+    Foreign folders are passed over.
+    """
     try:
         programs = sorted(p for p in root.iterdir() if p.is_dir() and stem in (None, p.name))
     except OSError:
@@ -158,7 +163,7 @@ def all_runs(root: Path, stem: str | None = None) -> list[Run]:
             numbered = [p for p in program.iterdir() if p.name.isdecimal() and p.is_dir() and is_run(p)]
         except OSError:
             continue
-        found += [read(p) for p in sorted(numbered, key=lambda p: (int(p.name), p.name))]
+        found += [read(p, whole=False) for p in sorted(numbered, key=lambda p: (int(p.name), p.name))]
     return found
 
 
@@ -223,14 +228,17 @@ def _number(value: object) -> float:
         return math.nan
 
 
-def _planned(folder: Path, environment: Mapping[str, Any], checkpoint: Mapping[str, Any]) -> int | None:
-    """How many epochs the run is for: by netc's record, the script in its folder, or the checkpoint."""
+def _planned(folder: Path, environment: Mapping[str, Any]) -> int | None:
+    """How many epochs the run is for: by netc's record, or the script in its folder."""
     found = environment.get("epochs")
     if isinstance(found, int):
         return found
     said = re.search(r"^EPOCHS = (\d{1,9})\b", text_of(folder / "train.py") or "", re.M)
-    if said:
-        return int(said[1])
+    return int(said[1]) if said else None
+
+
+def _epochs_of(checkpoint: Mapping[str, Any]) -> int | None:
+    """How many epochs the run is for, where its checkpoint says it."""
     settings = checkpoint.get("settings")
     found = settings.get("epochs") if isinstance(settings, dict) else None
     return found if isinstance(found, int) else None
