@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from netc import ir
 from netc import syntax as s
 from netc.catalog.metrics import AVERAGES, METRICS, metric_of, task
-from netc.checker import section_fixes
+from netc.checker import samples, section_fixes
 from netc.checker.expressions import ERROR
 from netc.diagnostics import suggestion
 from netc.fixes import rewrite, spelling
@@ -132,9 +132,10 @@ def check(train: ir.Train, data: ir.Data, network: ir.Network | None, places: Pl
             return
         pair = loss.compared or pair
     kind = task(loss.name)
+    misplaced = isinstance(loss, ir.Call) and kind != "classes" and samples.of_classes(data)  # which is reported
     for column in places:
         metric = metric_of(column)
-        if kind not in metric.tasks:
+        if kind not in metric.tasks and not misplaced:
             fitting = ", ".join(f"`{m.name}`" for m in METRICS.values() if kind in m.tasks)
             report.add(
                 "E0610", f"`{metric.name}` measures {_OF[kind in ('classes', 'binary')]}, and `{loss.name}` compares "
