@@ -73,7 +73,8 @@ def drawn(count: int) -> Tensor:
 {_WORKER_SEED}    seed = int(torch.empty((), dtype=torch.int64).random_())
     generator = torch.Generator().manual_seed(seed)
 replacement|    return torch.randint(count, (SAMPLES,), generator=generator)
-!replacement|    rounds = [torch.randperm(count, generator=generator) for _ in range(0, SAMPLES, count)]
+!replacement|    times = range(0, SAMPLES, count)
+!replacement|    rounds = [torch.randperm(count, generator=generator) for _ in times]
 !replacement|    return torch.cat(rounds)[:SAMPLES]
 '''
 
