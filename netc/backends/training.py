@@ -148,8 +148,8 @@ def emit(
         samples = samples_of(data, train, inputs, results[0].type, looked_up or {})
         return _script(
             Plan(
-                network, stem, data, train, (), NO_IMAGES, "tensor", outputs, False, torchvision, inputs, results,
-                output_class, samples,
+                network, stem, data, train, (), NO_IMAGES, "files" if samples.asked else "tensor", outputs, False,
+                torchvision, inputs, results, output_class, samples,
             )
         )  # fmt: skip
     found = parts(data)
@@ -286,7 +286,11 @@ def _docstring(plan: Plan) -> str:
     needed = ["torch", *["torchvision"] * plan.torchvision, "tqdm"]
     needed[1:1] = [name for name in training_official.needed(plan.parts) if name not in needed]
     needed += ["tensorboard"] * bool(plan.train.options.tensorboard)
-    needed += ["Pillow", *["NumPy"] * training_pictures.cached(plan)] if plan.storage == "files" else []
+    needed += (
+        ["Pillow", *["NumPy"] * training_pictures.cached(plan)]
+        if plan.storage == "files" and plan.samples is None
+        else []
+    )
     arrays = plan.parts[0].kind == "arrays" if plan.samples is None else not plan.samples.table
     needed += ["NumPy"] * arrays
     needs = f"{', '.join(needed[:-1])} and {needed[-1]}"

@@ -25,23 +25,27 @@ python|    fields = default_collate(samples)
 python|    return [*fields] if isinstance(fields, list | tuple) else [fields]
 python|
 python|
-python|def read_dataset(dataset: Any) -> list[np.ndarray]:
-python|    """The inputs and the label of a data set, whose samples are asked for once."""
+python|!asked|def read_dataset(dataset: Any) -> list[np.ndarray]:
+python|!asked|    """The inputs and the label of a data set, whose samples are asked for once."""
+python|asked|def look_at(dataset: Any) -> None:
+python|asked|    """End with an error if a data set has no samples, or not such as are needed."""
 python|    name = type(dataset).__name__
 python|    if not len(dataset):
 python|        fail(f"{name} has no samples")
-python|    once, again = collated([dataset[0]]), collated([dataset[0]])
+python|!asked|    once, again = collated([dataset[0]]), collated([dataset[0]])
+python|asked|    once = collated([dataset[0]])
 python|    kinds = [type(field).__name__ for field in once]
 python|exact|    if len(kinds) != @FIELDS@ or any(kinds[i] != "Tensor" for i in @CHOSEN@):
 python|!exact|    if len(kinds) < @FIELDS@ or any(kinds[i] != "Tensor" for i in @CHOSEN@):
 python|        fail(f"a sample of {name} should have @FIELDS@ tensors or numbers: {kinds}")
-python|    if not all(torch.equal(once[i], again[i]) for i in @CHOSEN@):
-python|        fail(f"{name} gives another sample 0 each time, and is asked once only")
-python|    try:
-python|        fields = collated([dataset[i] for i in range(len(dataset))])
-python|    except (TypeError, RuntimeError) as error:
-python|        fail(f"the samples of {name} do not make up one tensor: {error}")
-python|    return [fields[i].numpy() for i in @CHOSEN@]
+python|!asked|    if not all(torch.equal(once[i], again[i]) for i in @CHOSEN@):
+python|!asked|        there = "write `cache = False` in the .net file, to ask in each epoch"
+python|!asked|        fail(f"{name} gives another sample 0 each time; {there}")
+python|!asked|    try:
+python|!asked|        fields = collated([dataset[i] for i in range(len(dataset))])
+python|!asked|    except (TypeError, RuntimeError) as error:
+python|!asked|        fail(f"the samples of {name} do not make up one tensor: {error}")
+python|!asked|    return [fields[i].numpy() for i in @CHOSEN@]
 npy|def read_array(path: Path) -> np.ndarray:
 npy|    """The array in an npy file."""
 npy|    try:
@@ -133,4 +137,35 @@ def as_images(arrays: list[np.ndarray]) -> tuple[Tensor, Tensor]:
     if not 0 < len(images) == len(labels):
         fail(f"there are {len(images)} images for {len(labels)} labels")
     return torch.tensor(images), as_labels(labels)
+'''
+
+ASKED = '''
+class Asked:
+    """Samples of a data set, asked for when a batch needs them."""
+
+    def __init__(self, dataset: Any, chosen: Tensor) -> None:
+        self.dataset = dataset
+        self.chosen = chosen.tolist()
+
+    def __len__(self) -> int:
+        return len(self.chosen)
+
+    def batch(self, index: Tensor) -> @KIND@:
+        """What the network takes of some samples."""
+        fields = collated([self.dataset[self.chosen[i]] for i in index.tolist()])
+several|        inputs = (fields[i].numpy() for i in @CHOSEN_INPUTS@)
+several|        return tuple(as_input(x, n) for x, n in zip(inputs, INPUTS, strict=True))
+!several|        (name,) = INPUTS
+!several|        return as_input(fields[@CHOSEN_INPUT@].numpy(), name)
+
+
+def read_labels(dataset: Any) -> Tensor:
+!unlabelled|    """The labels, for which every sample is asked for once."""
+!unlabelled|    look_at(dataset)
+!unlabelled|    count = len(dataset)
+!unlabelled|    labels = [collated([dataset[i]])[@CHOSEN_LABEL@] for i in range(count)]
+!unlabelled|    return as_labels(torch.cat(labels).numpy())
+unlabelled|    """No labels, for as many samples as there are."""
+unlabelled|    look_at(dataset)
+unlabelled|    return torch.empty(len(dataset), 0)
 '''

@@ -48,7 +48,8 @@ def model_text(plan: Plan) -> str:
     model = marked(select(MODEL, chosen), {"PREDICTED": kind, "RETURN": several})
     pieces = [model, *metric_functions(plan), training_loss.evaluate_text(plan, chosen).strip("\n")]
     text = "\n\n\n".join(pieces).replace("@DTYPE@", dtype(plan))
-    text = text.replace("@IMAGES@", "Pictures" if plan.storage == "files" else "Tensor")
+    kind = "Asked" if plan.samples is not None and plan.samples.asked else "Pictures"
+    text = text.replace("@IMAGES@", kind if plan.storage == "files" else "Tensor")
     if plan.samples is not None:
         text = of_samples(text, plan.samples)
     text = text.replace("@READY@", "raw uint8" if plan.storage == "raw" else "prepared uint8")
@@ -80,7 +81,8 @@ def checkpoint_text(plan: Plan) -> str:
     if plan.samples is not None and not plan.samples.classes:
         text = text.replace(", and the names of the classes", "")
         return text.replace('        "classes": @CLASSES@,\n', "")
-    classes = training_pictures.class_names(plan) if plan.storage == "files" else "CLASS_NAMES"
+    pictures = plan.storage == "files" and plan.samples is None
+    classes = training_pictures.class_names(plan) if pictures else "CLASS_NAMES"
     if plan.samples is not None and plan.samples.table:
         classes = 'state["encoding"]["classes"]'
     return text.replace("@CLASSES@", classes)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from netc import ir
 from netc.backends.layout import Text, call
-from netc.backends.training_arrays import IMAGES, LABELS, READ, SAMPLES
+from netc.backends.training_arrays import ASKED, IMAGES, LABELS, READ, SAMPLES
 from netc.backends.training_images import python
 from netc.backends.training_main import select
 from netc.backends.training_split import held_out
@@ -52,6 +52,11 @@ class Samples(NamedTuple):
     @property
     def table(self) -> bool:
         return self.data.kind == "table"
+
+    @property
+    def asked(self) -> bool:
+        """Whether samples are asked for in each epoch anew, and not kept."""
+        return self.data.kind == "python" and self.data.cache is False
 
     @property
     def several(self) -> bool:
@@ -106,9 +111,15 @@ def evaluation_batch(samples: Samples, values: int) -> int:
 def of_samples(text: str, samples: Samples) -> str:
     """A fixed piece of the script, which speaks of images that are prepared, of these samples."""
     text = text.replace(" for @READY@ images", "").replace("images", "samples")
+    if samples.asked:
+        text = re.sub(r"torch\.cat\((samples\.batch\((?:index|torch\.arange\(len\(samples\)\))\))\)", r"\1", text)
+        if samples.several:
+            text = re.sub(r"(samples\.batch\(.*\))\.to\(((?:labels\.)?device)\)", r"[x.to(\2) for x in \1]", text)
     text = _PREPROCESSED.sub(r"\1", text)
     if not samples.several:
         return text
+    if samples.asked:
+        return re.sub(r"\b(model|compiled)\((batch|ready)\)", r"\1(*\2)", text)
     text = text.replace("samples: Tensor", "samples: tuple[Tensor, ...]")
     text = text.replace(
         "def evaluate(model: nn.Module, samples: tuple[Tensor, ...], labels: Tensor)",
@@ -142,6 +153,8 @@ def with_encoding(text: str, samples: Samples) -> str:
 
 def taken(samples: Samples) -> str:
     """The expression for what the network takes in a step."""
+    if samples.asked:
+        return "[x.to(device) for x in samples.batch(index)]" if samples.several else "samples.batch(index).to(device)"
     return "[x[index] for x in samples]" if samples.several else "samples[index]"
 
 
@@ -263,7 +276,7 @@ def _values(data: ir.Call) -> dict[str, object]:
 
 def functions(samples: Samples) -> list[str]:
     """The functions that read the data, but for `split` and `load_data`."""
-    arrays = [READ, *([LABELS] if samples.labelled else []), SAMPLES]
+    arrays = [READ, *([LABELS] if samples.labelled else []), ASKED if samples.asked else SAMPLES]
     pieces = [TABLE, ENCODING] if samples.table else arrays
     return [_filled(piece, samples) for piece in pieces]
 
@@ -292,6 +305,7 @@ def words(samples: Samples) -> frozenset[str]:
         found |= {"learned"} if standardize or missing == "mean" else set()
         found |= {"positions"} if samples.classes or args.get("categorical") else set()
     else:
+        found |= {"asked"} if samples.asked else set()
         found |= {"exact"} if samples.labelled or samples.data.fields else set()
         found |= {_reader(data)} | ({"unlabelled"} if not samples.labelled else set())
         found |= {"floats"} if any(i.type.dtype.startswith("float") for i in samples.inputs) else set()
@@ -360,6 +374,9 @@ def _array_marks(samples: Samples) -> dict[str, str]:
         "WRONG_SHAPE": " or ".join(found),
         "FIELDS": str(len(names)),
         "CHOSEN": str(chosen),
+        "CHOSEN_INPUTS": str(chosen[: len(inputs)]),
+        "CHOSEN_INPUT": str(chosen[0]) if chosen else "",
+        "CHOSEN_LABEL": str(chosen[-1]) if chosen else "",
     }
 
 
@@ -411,6 +428,8 @@ def _files_of(data: ir.Call, name: str, inputs: tuple[str, ...], labels: tuple[s
 
 
 def _load_arrays(samples: Samples) -> str:
+    if samples.asked:
+        return _load_asked(samples)
     kind = "tuple[Tensor, ...]" if samples.several else "Tensor"
     lines = [
         f"def load_data() -> dict[str, tuple[{kind}, Tensor]]:",
@@ -430,4 +449,24 @@ def _load_arrays(samples: Samples) -> str:
     for part, further in _further(samples.data):
         arrays = _arrays(further, samples, f"{part.upper()}_DATA")
         lines += [f"    {line}" for line in call("as_samples(", [arrays], ")").lines(4, f'data["{part}"] = ')]
+    return "\n".join([*lines, "    return data"])
+
+
+def _load_asked(samples: Samples) -> str:
+    lines = [
+        "def load_data() -> dict[str, tuple[Asked, Tensor]]:",
+        f'    """Samples by their index, and labels: {parts_of(samples.data)}."""',
+    ]
+    whole = "(Asked(dataset, torch.arange(len(labels))), labels)"
+    shared = bool(held_out(samples.data))
+    for part, data in (("train", samples.data.train), *_further(samples.data)):
+        lines += [f"    {line}" for line in _constructed(data).lines(4, "dataset = ")]
+        lines.append("    labels = read_labels(dataset)")
+        if part != "train":
+            lines.append(f'    data["{part}"] = {whole}')
+        elif shared:
+            lines.append("    parts = split(labels)")
+            lines.append("    data = {p: (Asked(dataset, i), labels[i]) for p, i in parts.items()}")
+        else:
+            lines.append(f'    data = {{"train": {whole}}}')
     return "\n".join([*lines, "    return data"])

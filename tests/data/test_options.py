@@ -24,7 +24,7 @@ SETS = {
     "no labels": (f"{ARRAYS}\n  validation = 0.25", TWO, 3, "MSELoss(output, left)", ""),
     "in order": ('train = Arrays("a.npz", labels="y")\n  test = 0.25\n  split = "ordered"', 4, 1, "MSELoss", "[r2]"),
 }  # fmt: skip
-EACH = ("accumulate = 2", "ema = 0.9", 'precision = "bf16"', "clip_grad_norm = 1.0", 
+EACH = ("accumulate = 2", "ema = 0.9", 'precision = "bf16"', "clip_grad_norm = 1.0",
         "checkpoint = Checkpoint(every_steps=2)")  # fmt: skip
 ALL = "\n  ".join(EACH)
 OPTIONS = (
