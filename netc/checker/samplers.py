@@ -104,6 +104,18 @@ def check(data: ir.Data, places: dict[str, Any], report: Report) -> None:
             "E0541", "`split` says how a share of `train` is held out, and none is", places["split"],
             help="hold one out, as in `validation = 0.1`, or leave `split` out",
         )  # fmt: skip
+    for key in ("cache", "cache_size"):
+        if (
+            key in places
+            and data.train is not GAP
+            and data.kind
+            and not (data.kind == "python" and data.cache is False)
+        ):
+            meant = "; a Python data set knows `cache = False` alone" if data.kind == "python" else ""
+            report.add(
+                "E0541", f"`{key}` is for pictures, and the samples of `{data.train.name}` are none{meant}", places[key],
+                help="leave it out",
+            )  # fmt: skip
     if data.fields and data.train is not GAP and data.kind != "python":
         way_out = "name the arrays with `inputs` and `labels`" if data.kind == "arrays" else "leave it out"
         report.add(

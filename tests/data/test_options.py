@@ -14,7 +14,7 @@ from tests.data.tables import compiled, program, script
 
 TWO = "input left: [N, 3]\n  input right: [N, 2]\n  cat([left, right], 1)"
 ARRAYS = 'train = Arrays(inputs=["l.npy", "r.npy"], labels="y.npy")'
-SETS = {
+SETS: dict[str, tuple[str, int | str, int, str, str]] = {
     "classes of a table": ("train = Iris()\n  validation = 0.2\n  test = 0.1", 4, 3, "CrossEntropyLoss", "[accuracy]"),
     "balanced": ("train = Iris()\n  validation = 30\n  balance = True", 4, 3, "CrossEntropyLoss(weight=[1, 2, 3])",
                  "[accuracy, f1]"),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -140,7 +142,7 @@ def test_a_run() -> None:
         ("train = Signs(0)", "Signs has no samples"),
         ("train = Turned(5)", "a sample of Turned should have 2 tensors or numbers: ['tuple', 'Tensor', 'Tensor']"),
         ("train = Alone(5)", "a sample of Alone should have 2 tensors or numbers: ['Tensor']"),
-        ("train = Noisy(5)", "Noisy gives another sample 0 each time, and is asked once only"),
+        ("train = Noisy(5)", "Noisy gives another sample 0 each time; write `cache = False` in the .net file"),
         ("train = Uneven(5)", "the samples of Uneven do not make up one tensor: stack expects each tensor"),
     ],
 )
@@ -151,3 +153,51 @@ def test_what_is_wrong_is_said(data: str, message: str) -> None:
 def test_what_the_data_set_raises_is_raised() -> None:
     with pytest.raises(KeyError, match="two"):
         script("train = Raises(5)").load_data()
+
+
+def test_asked_in_each_epoch_it_learns_the_same() -> None:
+    kept, asked = (
+        script(f"train = Signs(60)\n  validation = 0.2\n  test = Signs(20, scale=0.5)\n{cache}",
+               more="metrics = [accuracy]")
+        for cache in ("", "\n  cache = False")
+    )  # fmt: skip
+    for name, module in (("kept", kept), ("asked", asked)):
+        module.main(["--device", "cpu", "--run-dir", name])
+    first, second = (torch.load(f"{name}/last.pt", weights_only=True)["model"] for name in ("kept", "asked"))
+    assert all(torch.equal(first[key], second[key]) for key in first)
+
+
+def test_chance_in_a_data_set_has_its_say_in_each_epoch() -> None:
+    module = script("train = Noisy(8)\n  cache = False")
+    samples, labels = module.load_data()["train"]
+    index = torch.arange(4)
+    assert not torch.equal(samples.batch(index), samples.batch(index))
+    assert labels.tolist() == [0] * 8
+    module.main(["--device", "cpu", "--run-dir", "run"])
+
+
+@pytest.mark.parametrize("options", ["", 'precision = "bf16"\n  accumulate = 2\n  ema = 0.9'])
+def test_asked_for_two_inputs_and_no_labels(options: str, tmp_path: Path) -> None:
+    Path("sets.py").write_text(
+        SETS
+        + """
+
+class Pairs(Signs):
+    def __getitem__(self, i: int):
+        return self.x[i, :3], self.x[i, 3:]
+"""
+    )
+    inputs = "input left: [N, 3]\n  input right: [N, 1]\n  cat([left, right], 1)"
+    text = 'use "sets.py"\n' + program("train = Pairs(20)\n  cache = False\n  validation = 5", inputs, 3,
+                                       "MSELoss(output, left)", options)  # fmt: skip
+    checked = compiler.analyse(text, "net.net", "net", None, imported)
+    assert checked.program is not None, "\n\n".join(render(d, checked.source) for d in checked.diagnostics)
+    made = compiler.emit(checked.program)
+    assert made.train is not None
+    Path("train.py").write_text(made.train)
+    ruff = [sys.executable, "-m", "ruff"]
+    common = ["--isolated", "--no-cache", "--line-length=88", "train.py"]
+    assert subprocess.run([*ruff, "check", "--select=E,F,UP,B", *common], capture_output=True).returncode == 0
+    assert subprocess.run([*ruff, "format", "--diff", *common], capture_output=True).returncode == 0
+    module = load_script(made.train, made.model, beside=[source for source, _ in made.shipped])
+    module.main(["--device", "cpu", "--run-dir", "run"])
