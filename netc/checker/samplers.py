@@ -113,8 +113,8 @@ def check(data: ir.Data, places: dict[str, Any], report: Report) -> None:
         ):
             meant = "; a Python data set knows `cache = False` alone" if data.kind == "python" else ""
             report.add(
-                "E0541", f"`{key}` is for pictures, and the samples of `{data.train.name}` are none{meant}", places[key],
-                help="leave it out",
+                "E0541", f"`{key}` is for pictures, and the samples of `{data.train.name}` are none{meant}",
+                places[key], help="leave it out",
             )  # fmt: skip
     if data.fields and data.train is not GAP and data.kind != "python":
         way_out = "name the arrays with `inputs` and `labels`" if data.kind == "arrays" else "leave it out"
