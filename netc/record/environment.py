@@ -100,10 +100,10 @@ def data_digests(program: ir.Program, shipped: Sequence[tuple[Path, str]]) -> li
     parts = () if data is None else (data.train, data.validation, data.test)
     calls = [part for part in parts if isinstance(part, ir.Call)]
     for name, folder in dict.fromkeys((call.name, place) for call in calls for place in _places(call)):
-        found.append({"name": name, "path": str(folder), **_digest_of(_files(folder))})
+        found.append({"name": name, "path": str(folder), **_digest_of(_files(folder), folder)})
     own = sorted(source for source, target in shipped if not target.endswith(".py"))
     if own:
-        found.append({"name": "shipped files", "path": own[0].parent.name, **_digest_of(own)})
+        found.append({"name": "shipped files", "path": own[0].parent.name, **_digest_of(own, own[0].parent)})
     return found
 
 
@@ -132,7 +132,8 @@ def _files(place: Path) -> list[Path]:
     return found[:_MOST_FILES]
 
 
-def _digest_of(files: Iterable[Path]) -> dict[str, Any]:
+def _digest_of(files: Iterable[Path], folder: Path) -> dict[str, Any]:
+    """How many files, their bytes, and one sum over their paths within a folder and what is in them."""
     stats = []
     for path in files:
         try:
@@ -144,11 +145,15 @@ def _digest_of(files: Iterable[Path]) -> dict[str, Any]:
     whole = size <= _WHOLE
     for path, stat in stats:
         if whole:
-            total.update(f"{path.name}\0{stat.st_size}\0".encode(errors="replace"))
+            total.update(f"{_within(path, folder)}\0{stat.st_size}\0".encode(errors="replace"))
             whole_file(path, total)
         else:
-            total.update(f"{path}\0{stat.st_size}\0{stat.st_mtime_ns}\0".encode(errors="replace"))
+            total.update(f"{_within(path, folder)}\0{stat.st_size}\0{stat.st_mtime_ns}\0".encode(errors="replace"))
     return {"files": len(stats), "bytes": size, "sha256": total.hexdigest(), "of": CONTENT if whole else LISTING}
+
+
+def _within(path: Path, folder: Path) -> str:
+    return path.relative_to(folder).as_posix() if path.is_relative_to(folder) else path.name
 
 
 def whole_file(path: Path, total: Any) -> None:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from pathlib import Path
 
 import pytest
 
 from netc.cli import run as netc_run
+from netc.record import environment
 from tests.cli.test_mistakes import PROGRAM, netc
 from tests.record.test_reading import TABLE, run_folder
 
@@ -112,3 +114,27 @@ def test_a_run_that_fails_is_recorded(tmp_path: Path) -> None:
     (run,) = json.loads(netc("runs", "--json", cwd=tmp_path).stdout)
     assert run["state"] == "failed"
     assert "the loss is" in run["environment"]["sessions"][0]["problem"]
+
+
+def test_the_digest_of_data_is_of_what_is_in_it(tmp_path: Path) -> None:
+    for name in ("ants/1.png", "bees/1.png"):
+        (tmp_path / name).parent.mkdir()
+        (tmp_path / name).write_bytes(name.encode())
+
+    def digest() -> object:
+        return environment._digest_of(environment._files(tmp_path), tmp_path)["sha256"]
+
+    before = digest()
+    os.utime(tmp_path / "ants" / "1.png", (0, 0))
+    assert digest() == before
+    (tmp_path / "ants").rename(tmp_path / "swap")
+    (tmp_path / "bees").rename(tmp_path / "ants")
+    (tmp_path / "swap").rename(tmp_path / "bees")
+    assert digest() != before
+
+
+def test_the_data_of_large_sets_is_listed_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(environment, "_WHOLE", 3)
+    (tmp_path / "a").write_bytes(b"1234")
+    found = environment._digest_of([tmp_path / "a", tmp_path / "gone"], tmp_path)
+    assert (found["files"], found["bytes"], found["of"]) == (1, 4, "names, sizes and times")
