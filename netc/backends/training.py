@@ -16,6 +16,7 @@ from netc.backends import (
     training_mixing,
     training_official,
     training_options,
+    training_own,
     training_pictures,
     training_samples,
     training_schedule,
@@ -115,7 +116,8 @@ def emit_program(program: ir.Program) -> tuple[str, tuple[tuple[Path, str], ...]
         output_class=_output_class(network.name, program.classes),
         looked_up=network.looked_up,
     )
-    return text, tuple(files_to_ship(data))
+    own = tuple((path, path.name) for path in training_own.companions(data))
+    return text, (*files_to_ship(data), *own)
 
 
 def emit(
@@ -243,10 +245,13 @@ def _script(plan: Plan) -> str:
     data_sets, marks = training_samples.imports(data, _without_strings("\n".join([*before, model, *behind])))
     for mark, alias in marks.items():
         before = [text.replace(mark, alias) for text in before]
+    whole = _without_strings("\n".join([*before, model, *behind]))
+    lines, names = training_own.imports(data, whole)
+    before = [training_own.named(text, names) for text in before]
     code = _without_strings("\n".join([*before, model, *behind]))
     name = "Network" if re.search(rf"\b{plan.network}\b", code) else plan.network
     body = "\n\n\n".join([*before, model.replace("@CLASS@", name), *behind])
-    return f"{_docstring(plan)}\n\n{_imports(plan, code, name, data_sets)}\n\n{body}\n"
+    return f"{_docstring(plan)}\n\n{_imports(plan, code, name, [*lines, *data_sets])}\n\n{body}\n"
 
 
 def _run_folders(plan: Plan) -> str:
@@ -383,7 +388,7 @@ def _imports(plan: Plan, code: str, name: str, data_sets: list[str]) -> str:
     imported = plan.network if name == plan.network else f"{plan.network} as {name}"
     if plan.output_class and re.search(rf"\b{plan.output_class}\b", code):
         imported = f"{imported}, {plan.output_class}"
-    own = sorted([*data_sets, f"from model import {imported}"], key=lambda line: line.lower())
+    own = sorted([*data_sets, f"from model import {imported}"], key=lambda line: (line[0] != "i", line.lower()))
     return "\n".join([*standard, "", *third, "", "# isort: split", *own])
 
 
@@ -408,7 +413,7 @@ def _constants(plan: Plan) -> str:
     lines += _settings(plan)
     steps = plan.images
     bodies = (steps.prepare, steps.training, steps.augment, steps.preprocess)
-    more = [c for body in bodies if body for c in body.constants]
+    more = list(dict.fromkeys(c for body in bodies if body for c in body.constants))
     return "\n".join([*lines, "", *more, *([""] if more else []), *training_loss.constants(train.loss)]).rstrip("\n")
 
 
@@ -562,6 +567,9 @@ def _image_functions(plan: Plan) -> list[str]:
     found = []
     if any("center_crop" in body.helpers for body in (steps.prepare, steps.training) if body):
         found.append(pieces.CENTER_CROP.strip("\n"))
+    fixed = [body for body in (steps.prepare, steps.training, steps.preprocess) if body]
+    shared = dict.fromkeys(text for body in fixed for text in body.functions)
+    found += shared
     if "row_of" in steps.preprocess.helpers:
         found.append(pieces.ROW_OF.strip("\n"))
     found.append(function("prepare", "What the transform does to uint8 images, before a batch is made.", steps.prepare))
@@ -569,7 +577,7 @@ def _image_functions(plan: Plan) -> list[str]:
         about = "The same for training images, whose size is the affair of `augment`."
         found.append(function("prepare_training", about, steps.training))
     if steps.augment is not None:
-        found += steps.augment.functions
+        found += (text for text in steps.augment.functions if text not in shared)
         parameter = "images: Tensor" if steps.stacked else "pictures: list[Tensor]"
         about = "Change uint8 training images by chance."
         found.append(function("augment", about, steps.augment, parameter))

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from netc.backends.layout import Text, call
 from netc.backends.training_augments import Lines, on_batch, on_pictures
+from netc.backends.training_own import EACH, applied, is_own, modules, named
 from netc.backends.training_text import CENTER_CROP
 from netc.catalog.data import CONVERSIONS, MIXING, Image, dtype_name, training_chain, transform_image
 from netc.catalog.data_transforms import ENUMERATIONS, pair, sides
@@ -97,6 +98,8 @@ def preparation(calls: Sequence[ir.Call], channels: int) -> str:
     conversion = next((i for i, c in enumerate(calls) if c.name in CONVERSIONS), len(calls))
     body = fixed_steps(calls[:conversion], Image(channels, None, None, "uint8", 0.0, 255.0))
     text = function("prepare", "The steps of the transform on uint8 images.", body)
+    text = "\n\n".join([*body.constants, *body.functions, text])
+    text = named(text, {module: module for module in modules(calls)})
     return f"{CENTER_CROP}\n\n{text}\n" if "center_crop" in body.helpers else f"{text}\n"
 
 
@@ -171,7 +174,17 @@ def fixed_steps(calls: Sequence[ir.Call], image: Image) -> Body:
     return body
 
 
+def _own(step: ir.Call) -> Body:
+    """A transform of a Python file."""
+    changed, constants = applied(step, _arguments(step))
+    line = f"images = each({changed}, images)"
+    lines = (line,) if len(line) <= 84 else ("images = each(", f"    {changed},", "    images,", ")")
+    return Body((f"# {step.name}", *lines), constants, functions=(EACH.strip("\n"),))
+
+
 def _fixed(step: ir.Call, image: Image) -> Body:
+    if is_own(step):
+        return _own(step)
     if step.name in _TENSOR_ONLY:
         return Body()
     own = _FIXED[step.name](step, image) if step.name in _FIXED else None
@@ -256,6 +269,9 @@ def _random_steps(calls: Sequence[ir.Call], image: Image) -> Body:
     stacked = threads = image.height is not None
     for step in calls:
         own = _in_one(step, image, not threads) if stacked else None
+        if not stacked and is_own(step):
+            body, waiting = body + _listed(waiting, len(body.constants)) + _own_of_pictures(step), []
+            continue
         if not stacked and not waiting:
             own = _written(step, on_pictures(step))
         image = _next(step, image)
@@ -287,6 +303,22 @@ def _written(step: ir.Call, found: Lines | None) -> Body | None:
     comment = f"# {written(step)}"
     lines = (comment if len(comment) <= 84 else f"# {step.name}", *found.lines)
     return Body(lines, functions=tuple(text.strip("\n") for text in found.functions))
+
+
+def _listed(steps: list[str], number: int) -> Body:
+    """What torchvision does to pictures that still differ in size behind it."""
+    body = _one_by_one(steps, number, stacked=False)
+    lines = (line.replace("images = torch.cat(", "pictures = ").removesuffix(")") for line in body.lines)
+    return body._replace(lines=tuple(lines))
+
+
+def _own_of_pictures(step: ir.Call) -> Body:
+    """A transform of a Python file for pictures that differ in size."""
+    changed, constants = applied(step, _arguments(step))
+    line = f"pictures = [each({changed}, picture) for picture in pictures]"
+    broken = ("pictures = [", f"    each({changed}, picture)", "    for picture in pictures", "]")
+    lines = (line,) if len(line) <= 84 else broken
+    return Body((f"# {step.name}", *lines), constants, functions=(EACH.strip("\n"),))
 
 
 def _one_by_one(steps: list[str], number: int, stacked: bool) -> Body:

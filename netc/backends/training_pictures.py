@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from netc.backends.layout import WIDTH, Text, call
 from netc.backends.training_images import written
 from netc.backends.training_main import select
+from netc.backends.training_own import digest, is_own
 from netc.backends.training_split import held_out
 from netc.catalog.data import CONVERSIONS, training_chain
 from netc.literals import literal
@@ -218,7 +219,8 @@ def _steps(data: ir.Data, training: bool) -> str:
     """The steps that give the same each time, as the file writes them."""
     conversion = next((i for i, c in enumerate(data.transform) if c.name in CONVERSIONS), len(data.transform))
     chain = training_chain([c.name for c in data.transform], [c.name for c in data.augment] if training else [])
-    return " -> ".join(written(data.transform[i]) for which, i in chain if which == "transform" and i < conversion)
+    steps = [data.transform[i] for which, i in chain if which == "transform" and i < conversion]
+    return " -> ".join(f"{written(step)} {digest(step)}" if is_own(step) else written(step) for step in steps)
 
 
 def _text(name: str, text: str) -> list[str]:

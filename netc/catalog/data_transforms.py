@@ -64,7 +64,7 @@ UNSUITED: Mapping[str, str] = {
 
 def is_random(name: str) -> bool:
     """Whether a transform may change the same image differently each time; such steps belong into `augment`."""
-    return name not in _FIXED
+    return name not in _FIXED and "." not in name  # those of Python files, of which nobody knows
 
 
 def sets_size(name: str) -> bool:
@@ -91,6 +91,8 @@ def training_chain(transform: Sequence[str], augment: Sequence[str]) -> list[tup
 
 def transform_image(name: str, args: Args, image: Image) -> Image | Reject:
     """The image that a transform makes of an image, or what speaks against it; argument types are taken as right."""
+    if "." in name:  # a transform of a Python file, which keeps shape and type
+        return image
     if name in UNSUITED:
         return Reject(None, "a transform of single images", name, UNSUITED[name])
     p = args.get("p")

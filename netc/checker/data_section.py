@@ -227,11 +227,16 @@ class DataReader(Reader):
                 )
                 ok = False
                 continue
+            own = self.entries.get(callee.text)
+            if own is not None:
+                assert not isinstance(step, (s.Seq, s.Inline, s.Edited))
+                of_class = own.name[0].isupper()
+                call = self.call(_taking(own, step) if of_class else own._replace(params=own.params[1:]), step)
+                ok = ok and call is not ERROR
+                calls += [] if call is ERROR else [_own_transform(call)]
+                continue
             entry = catalog.transform(callee.text)
-            if entry is None and callee.text in self.python:
-                self.evaluator.not_yet(callee.span, "a transform of a Python file")
-                ok = False
-            elif entry is None:
+            if entry is None:
                 self.unknown_transform(callee)
                 ok = False
             elif callee.text in UNSUITED:
@@ -266,3 +271,9 @@ def _taking(entry: Entry, step: s.Expr) -> Entry:
 
     given = step.arguments if isinstance(step, s.Call) else ()
     return widened(entry, sum(a.name is None for a in given), [a.name.text for a in given if a.name is not None])
+
+
+def _own_transform(call: ir.Call) -> ir.Call:
+    """A transform of a Python file under its name with that of the module, which no transform of torchvision has."""
+    module = call.entry.home.removeprefix("python:").replace("\\", "/").rpartition("/")[2].removesuffix(".py")
+    return call._replace(entry=call.entry._replace(name=f"{module}.{call.name}"))

@@ -209,7 +209,7 @@ def _step(line: int, chain: tuple[ir.Call, ...], text: str) -> ir.Call | None:
     for number in range(line, 0, -1):
         if number < line and lines[number - 1].startswith("def "):
             break
-        comment = re.search(r"# (\w+)", lines[number - 1])
+        comment = re.search(r"# ([\w.]+)", lines[number - 1])
         found = [step for step in chain if comment is not None and step.name == comment[1]]
         if found:
             return found[0]

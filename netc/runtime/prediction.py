@@ -8,6 +8,7 @@ those of the data set, and a picture that a camera turned is put upright. Leaves
 from __future__ import annotations
 
 from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from netc.backends.training_images import preparation
@@ -17,7 +18,6 @@ from netc.runtime.script import load_network, probabilities
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-    from types import ModuleType
 
     from PIL.Image import Image
     from torch import Tensor
@@ -57,7 +57,7 @@ def predict(
 
     pictures = [read_picture(Path(path), channels_of(data)) for path in paths]
     network, checkpoint = load_network(script, weights, device)
-    prepare = preparer(data)
+    prepare = preparer(data, script)
     where = next(network.parameters()).device
     predictions = []
     for path, picture in zip(paths, pictures, strict=True):
@@ -91,13 +91,19 @@ def channels_of(data: ir.Data) -> int:
     return facts.image.channels or 3
 
 
-def preparer(data: ir.Data) -> Callable[[Tensor], Tensor]:
-    """The steps of the declared transform on uint8 images [1, C, H, W] of any size."""
+def preparer(data: ir.Data, script: ModuleType | None = None) -> Callable[[Tensor], Tensor]:
+    """The steps of the declared transform on uint8 images [1, C, H, W] of any size.
+
+    The script has the modules of those steps that are of Python files.
+    """
     import torch
     from torch.nn import functional
 
     text = preparation(data.transform, channels_of(data))
     names: dict[str, Any] = {"torch": torch, "Tensor": torch.Tensor, "F": functional}
+    if script is not None:
+        names |= {"fail": script.fail, "Callable": object}
+        names |= {value.__name__: value for value in vars(script).values() if isinstance(value, ModuleType)}
     if "v2." in text:
         from torchvision.transforms import v2
 
