@@ -16,6 +16,7 @@ from netc.backends.training_images import python
 from netc.backends.training_main import select
 from netc.backends.training_metrics import calls
 from netc.catalog.loss_facts import OUTPUT, scale
+from netc.catalog.metrics import task
 from netc.identifiers import python_name
 from netc.node import replace
 from netc.shapes import TensorType
@@ -106,7 +107,7 @@ def is_several(plan: Plan) -> bool:
 def result(plan: Plan) -> str:
     """What the script calls the network's result in training."""
     if not isinstance(plan.train.loss, ir.Computed):
-        return "logits"
+        return "output" if task(plan.train.loss.name) == "numbers" else "logits"
     return "outputs" if is_several(plan) else _own(plan.results[0].name or OUTPUT)
 
 

@@ -17,9 +17,13 @@ from netc.shapes import Reject
 from netc.source import Span
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from netc.checker.session import Session
     from netc.checker.units import Unit
     from netc.diagnostics import Report
+
+    Places = Mapping[Span, Mapping[str, Span]]  # of the arguments of each call
 
 
 def computed(
@@ -69,7 +73,7 @@ def _divisor(loss: ir.Call | ir.Computed, report: Report) -> None:
             )  # fmt: skip
 
 
-def check(data: ir.Data, train: ir.Train, network: ir.Network | None, report: Report) -> None:
+def check(data: ir.Data, train: ir.Train, network: ir.Network | None, places: Places, report: Report) -> None:
     """Report a loss that doesn't compare an output with such labels."""
     loss = train.loss
     _divisor(loss, report)
@@ -81,20 +85,21 @@ def check(data: ir.Data, train: ir.Train, network: ir.Network | None, report: Re
         report.add("E0629", f"`{loss.name}` takes {listed}", name, help=f"name them: `{loss.name}({listed})`")
     elif samples.of_classes(data) and loss.name not in facts.CLASS_LOSSES:
         _not_of_classes(loss.name, name, report)
-    elif network is not None and len(network.outputs) == 1 and samples.of_classes(data) is not True:
-        _types(loss, data, network, report)
+    elif network is not None and len(network.outputs) == 1:
+        _types(loss, data, network, places, report)
 
 
-def _types(loss: ir.Call, data: ir.Data, network: ir.Network, report: Report) -> None:
+def _types(loss: ir.Call, data: ir.Data, network: ir.Network, places: Places, report: Report) -> None:
     labels = samples.labels(data, network, loss.name in facts.CLASS_LOSSES)
     if labels is None or len(labels) != 1:
         return
     output, (label,) = network.outputs[0], labels.values()
     values = {p.name: loss.get(p.name) for p in loss.entry.params}
     reject = facts.loss_type(loss.name, values, (output.type, label))
-    if isinstance(reject, Reject):
+    if isinstance(reject, Reject) and (reject.argument or samples.of_classes(data) is not True):
         given = tuple(Tensor(ir.Var(n, t), t) for n, t in (("output", output.type), ("label", label)))
-        loss_terms.misfit(loss.name, reject, loss.span, given, report)
+        place = places.get(loss.span, {}).get(reject.argument or "", loss.span)
+        loss_terms.misfit(loss.name, reject, place, given, report)
 
 
 def _not_of_classes(name: str, span: Span, report: Report) -> None:

@@ -74,7 +74,7 @@ def check(
         train = train._replace(loss=loss)
     if data is not None and train is not None:
         network = trained if not ambiguous else None
-        attempt(loss_checks.check, data, train, network, report)
+        attempt(loss_checks.check, data, train, network, of_train.places, report)
         attempt(schedule_fit.check, train, data, found["train"][1], report)
         attempt(metric_settings.check, train, data, network, of_train.measured, report)
     if data is not None:

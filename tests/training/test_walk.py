@@ -194,3 +194,40 @@ def test_the_walk_has_all_schedulers() -> None:
     found = {n for n, c in vars(torch.optim.lr_scheduler).items()
              if inspect.isclass(c) and issubclass(c, torch.optim.lr_scheduler.LRScheduler)}  # fmt: skip
     assert found - {"LRScheduler", "_LRScheduler"} == {*SCHEDULERS} == {*catalog.schedulers()}
+
+
+def final(text: str, stop: bool, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """The last checkpoint of a run; with `stop` of one that ended in its second epoch and went on."""
+    module = script(text)
+    if stop:
+        write_table = module.write_table
+
+        def stopping(path: Path, rows: list[dict[str, float]]) -> None:
+            write_table(path, rows)
+            if len(rows) == 2:
+                raise KeyboardInterrupt
+
+        monkeypatch.setitem(module.__dict__, "write_table", stopping)
+        with pytest.raises(SystemExit):
+            module.main(["--device", "cpu"])
+        module = script(text)
+    module.main(["--device", "cpu", *(["--resume"] if stop else [])])
+    newest = max(Path("runs/case").iterdir())
+    state: dict[str, Any] = torch.load(newest / "last.pt", weights_only=True)
+    return state
+
+
+RESUMED = [f"schedule = {s}\noptimizer = SGD(lr=0.1, momentum=0.9)" for s in SCHEDULERS.values()] + [
+    f"optimizer = {name}(lr=0.1)" for name in catalog.optimizers() if name not in ("Muon", "SparseAdam")
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("train", RESUMED)
+def test_a_run_goes_on_exactly(arrays: None, train: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = FORMULA + program(f"epochs = 4\n{train}")
+    whole, resumed = (final(text, stop, monkeypatch) for stop in (False, True))
+    for name, value in whole["model"].items():
+        assert torch.equal(value, resumed["model"][name])
+    assert [{k: v for k, v in row.items() if k != "seconds"} for row in whole["history"]] == [
+        {k: v for k, v in row.items() if k != "seconds"} for row in resumed["history"]
+    ]
