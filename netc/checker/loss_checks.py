@@ -73,10 +73,24 @@ def _divisor(loss: ir.Call | ir.Computed, report: Report) -> None:
             )  # fmt: skip
 
 
+def _autocast(train: ir.Train, report: Report) -> None:
+    """BCELoss, which torch refuses under autocast."""
+    loss, precision = train.loss, train.options.precision
+    if precision not in ("bf16", "fp16"):
+        return
+    for call in (loss,) if isinstance(loss, ir.Call) else (c for _, c in loss.losses):
+        if call.name == "BCELoss":
+            report.add(
+                "E0635", f"`BCELoss` can't be computed in {precision}: torch refuses it on a GPU", call.span,
+                help="end the network without the sigmoid, and use `BCEWithLogitsLoss`",
+            )  # fmt: skip
+
+
 def check(data: ir.Data, train: ir.Train, network: ir.Network | None, places: Places, report: Report) -> None:
     """Report a loss that doesn't compare an output with such labels."""
     loss = train.loss
     _divisor(loss, report)
+    _autocast(train, report)
     if not isinstance(loss, ir.Call):
         return
     name = Span(loss.span.start, loss.span.start + len(loss.name))

@@ -72,8 +72,28 @@ def predict(
                     help="cut the picture to the shape of the network's input, or write Resize with both sizes",
                     details=str(problem),
                 ) from None
-        predictions.append(_prediction(str(path), probabilities(script, outputs)[0], checkpoint, top))
+        scores = _scores(outputs, checkpoint)
+        predictions.append(_prediction(str(path), probabilities(script, scores)[0], checkpoint, top))
     return predictions
+
+
+def _scores(outputs: Any, checkpoint: dict[str, Any]) -> Tensor:
+    """The output that tells classes apart: the only one, or of several the one with a number for each class.
+
+    Raises:
+        UserError: if there is none, or more than one.
+    """
+    given = outputs if isinstance(outputs, tuple) else (outputs,)
+    names = checkpoint.get("classes")
+    count = len(names) if isinstance(names, list) and len(given) > 1 else None
+    fitting: list[Tensor] = [o for o in given if o is not None and o.ndim == 2 and count in (None, o.shape[1])]
+    if len(fitting) != 1:
+        shapes = ", ".join(str([*o.shape]) for o in given if o is not None)
+        raise UserError(
+            f"the network tells no classes apart: for one picture it gives {shapes}",
+            help="`netc export` writes the network for other uses",
+        )
+    return fitting[0]
 
 
 def _prediction(path: str, chances: Tensor, checkpoint: dict[str, Any], top: int | None) -> Prediction:

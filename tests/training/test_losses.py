@@ -151,3 +151,16 @@ def test_scripts_are_clean(tmp_path: Path) -> None:
     layout = subprocess.run([*ruff, "format", "--diff", *common], capture_output=True, text=True)
     assert check.returncode == 0, check.stdout
     assert layout.returncode == 0, layout.stdout
+
+
+def test_pictures_are_predicted_by_the_output_of_classes() -> None:
+    from netc.runtime.errors import UserError
+    from netc.runtime.prediction import _scores
+
+    module = script(
+        program("loss = CrossEntropyLoss(logits, label) + 0.1 * mean(abs(code))", AUX_CODE.replace("if", "#"))
+    )
+    outputs = module.build_model(torch.device("cpu"))(torch.zeros(1, 1, 8, 8))
+    assert _scores(outputs, {"classes": [str(i) for i in range(10)]}) is outputs.logits
+    with pytest.raises(UserError, match=r"it gives \[1, 64, 2\]"):
+        _scores(torch.zeros(1, 64, 2), {})
