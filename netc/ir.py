@@ -584,6 +584,7 @@ class Computed(NamedTuple):
         has to be computed of all at once) or "mixed" (it hangs on the size of the batch).
     compared: the tensors that metrics compare, prediction and target, where there are such.
     classes: whether the label is the number of a class.
+    one_hot: whether the target of `compared` is the number of a class, of which the loss makes a vector.
     """
 
     losses: tuple[tuple[str, Call], ...]
@@ -596,6 +597,7 @@ class Computed(NamedTuple):
     compared: tuple[str, str] | None
     classes: bool
     span: Span
+    one_hot: bool = False
 
     @property
     def name(self) -> str:

@@ -72,7 +72,8 @@ def _labels(plan: Plan) -> tuple[str, float, bool]:
     """What the labels are: the task, above which output one of yes and no is yes, and whether outputs are logs."""
     loss = plan.train.loss
     name = loss.name if isinstance(loss, ir.Call) else loss.losses[0][1].name if loss.losses else ""
-    return task(name), threshold(name), name == "NLLLoss"
+    kind = "classes" if isinstance(loss, ir.Computed) and loss.one_hot else task(name)
+    return kind, threshold(name), name == "NLLLoss"
 
 
 def checkpoint_text(plan: Plan) -> str:

@@ -53,9 +53,9 @@ def is_computed(step: s.Expr, known: frozenset[str]) -> bool:
 
 
 def compares_classes(expr: object) -> bool:
-    """Whether a loss compares something with the numbers of classes."""
+    """Whether a loss compares something with the numbers of classes, or with vectors that are made of them."""
     if isinstance(expr, s.Name):
-        return facts.FUNCTIONS.get(expr.text, expr.text) in facts.CLASS_LOSSES
+        return expr.text == "one_hot" or facts.FUNCTIONS.get(expr.text, expr.text) in facts.CLASS_LOSSES
     return isinstance(expr, tuple) and any(compares_classes(e) for e in expr)
 
 
@@ -86,6 +86,7 @@ def follow(
         tuple(n for n in available.inputs if n in used and n not in available.outputs),
         tuple(n for n in labels if n in used or body.bare),
         scale_of(evaluation.expr, dict(written.written)), written.pair, compares_classes(expr), expr.span,
+        written.one_hot,
     )  # fmt: skip
     _mixed(computed, report)
     return computed
@@ -160,6 +161,17 @@ def _snake(name: str) -> str:
     return re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", name).lower()
 
 
+def _hot(expr: ir.Expr) -> ir.Var | None:
+    """What a one-hot vector is made of, and nothing else, as in `one_hot(label, 10) * 1.0`."""
+    if isinstance(expr, ir.Operation):
+        sides = [side for side in (expr.left, expr.right) if side is not None and not isinstance(side, ir.Value)]
+        return _hot(sides[0]) if len(sides) == 1 else None
+    if not isinstance(expr, ir.Function) or not expr.arguments:
+        return None
+    first = expr.arguments[0][1]
+    return first if expr.callee.endswith("one_hot") and isinstance(first, ir.Var) else _hot(first)
+
+
 class LossBody(Body):
     """Follows a loss as a body is followed; with a recorder, its Python is recorded."""
 
@@ -175,6 +187,7 @@ class LossBody(Body):
         self.declared = 1
         self.known_losses: dict[Any, str] = {}
         self.pair: tuple[str, str] | None = None
+        self.one_hot = False  # whether the second of them is the number of a class, of which a vector is made
         self.bare = False  # a loss is only named, so that it compares the output with the label
 
     def eval_name(self, expr: s.Name) -> Any:
@@ -226,8 +239,9 @@ class LossBody(Body):
             misfit(entry.name, result, bound.spans.get(result.argument or "", expr.span), given, self.report)
             return ERROR
         first, *others = [t.expr for t in given]
-        if self.pair is None and isinstance(first, ir.Var) and others and isinstance(others[0], ir.Var):
-            self.pair = first.name, others[0].name
+        if self.pair is None and isinstance(first, ir.Var) and others:
+            target, self.one_hot = (others[0], False) if isinstance(others[0], ir.Var) else (_hot(others[0]), True)
+            self.pair = None if target is None else (first.name, target.name)
         made = ir.Function(self._called(call, values), tuple((None, t.expr) for t in given), result, expr.span)
         return Tensor(made, result, Made(entry.name, expr.span))
 

@@ -131,7 +131,7 @@ def check(train: ir.Train, data: ir.Data, network: ir.Network | None, places: Pl
             )  # fmt: skip
             return
         pair = loss.compared or pair
-    kind = task(loss.name)
+    kind = "classes" if isinstance(loss, ir.Computed) and loss.one_hot else task(loss.name)
     misplaced = isinstance(loss, ir.Call) and kind != "classes" and samples.of_classes(data)  # which is reported
     for column in places:
         metric = metric_of(column)

@@ -91,7 +91,7 @@ def load_network(script: ModuleType, weights: Path, device: str) -> tuple[nn.Mod
 def weights_of(checkpoint: dict[str, Any]) -> Any:
     """The weights that a checkpoint is about: their average where it has one, as that is what was evaluated."""
     if "ema" not in checkpoint:
-        return checkpoint.get("model", checkpoint)
+        return unwrapped(checkpoint.get("model", checkpoint))
     averaged = checkpoint["ema"]
     return {name.removeprefix("module."): value for name, value in averaged.items() if name != "n_averaged"}
 
@@ -105,6 +105,14 @@ def read_data(script: ModuleType, checkpoint: Mapping[str, Any]) -> dict[str, An
             given[0].load_state_dict(checkpoint["encoding"])
     parts: dict[str, Any] = script.load_data(*given)
     return parts
+
+
+def unwrapped(state: Any) -> Any:
+    """A state dict without what DataParallel and torch.compile put in front of all names."""
+    for prefix in ("module.", "_orig_mod.", "module."):
+        if isinstance(state, dict) and state and all(isinstance(n, str) and n.startswith(prefix) for n in state):
+            state = {name.removeprefix(prefix): value for name, value in state.items()}
+    return state
 
 
 def form_only(text: str) -> contextlib.AbstractContextManager[None]:
