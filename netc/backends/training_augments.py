@@ -53,7 +53,12 @@ def resized_crops(
     def resize(picture: Tensor, window: list[int]) -> Tensor:
         top, bottom, left, right = window
         part = picture[..., top:bottom, left:right]
-        return F.interpolate(part, size=size, **options)
+@GPU@        if part.is_cpu:
+@GPU@            return F.interpolate(part, size=size, **options)
+@GPU@        # GPUs resize no bytes
+@GPU@        resized = F.interpolate(part.float(), size=size, **options)
+@GPU@        return resized.round_().clamp_(0, 255).to(torch.uint8)
+@CPU@        return F.interpolate(part, size=size, **options)
 
     windows = torch.cat([top, top + height, left, left + width], dim=1).int().tolist()
     return torch.cat(list(@MAP@(resize, pictures, windows)))
@@ -201,7 +206,10 @@ def _resized_crop(step: ir.Call, pictures: str, threads: bool) -> Lines | None:
     items.append(f'mode="{mode}"')
     items += ["antialias=True"] if step.get("antialias") and mode in ("bilinear", "bicubic") else []
     lines = call("resized_crops(", [Text(item) for item in items], ")").lines(4, "images = ")
-    return Lines(tuple(lines), (RESIZED_CROPS.replace("@MAP@", "THREADS.map" if threads else "map"),))
+    # Pictures that differ in size are not on a GPU yet
+    kept, dropped = ("@CPU@", "@GPU@") if pictures == "pictures" else ("@GPU@", "@CPU@")
+    text = "\n".join(line.removeprefix(kept) for line in RESIZED_CROPS.split("\n") if not line.startswith(dropped))
+    return Lines(tuple(lines), (text.replace("@MAP@", "THREADS.map" if threads else "map"),))
 
 
 def _jitter(step: ir.Call, image: Image) -> Lines | None:

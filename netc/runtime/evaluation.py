@@ -78,6 +78,9 @@ def evaluate(script: ModuleType, weights: Path, device: str = "auto", part: str 
         chosen = part or next(name for name in ("test", "validation", "train") if name in data)
         if chosen not in data:
             raise UserError(f"the program has no {chosen} data", help=f"it has {', '.join(data)}")
+        if chosen == "train" and "prepare_training" in vars(script):
+            _as_for_evaluation(script)
+            data = read_data(script, checkpoint)
         images, labels = data[chosen]
         confusion = _confusion(script, network, images, labels)
         points = _points(script, network, images, labels)
@@ -102,6 +105,14 @@ def evaluate(script: ModuleType, weights: Path, device: str = "auto", part: str 
         points,
         "images" if hasattr(script, "preprocess") else "samples",
     )
+
+
+def _as_for_evaluation(script: ModuleType) -> None:
+    """Let training images be prepared as all others are, where `augment` would give them their size."""
+    names = vars(script)
+    for own, usual in (("prepare_training", "prepare"), ("TRAINING_STEPS", "STEPS")):
+        if own in names:
+            names[own] = names[usual]
 
 
 def _confusion(script: ModuleType, network: nn.Module, images: Any, labels: Tensor) -> list[list[int]]:

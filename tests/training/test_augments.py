@@ -350,3 +350,19 @@ def test_training_with_mixed_batches(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert len(trained) == 2 * 21
     assert all(target.shape[1] == 10 and torch.allclose(target.sum(1), torch.ones(len(target))) for target in trained)
     assert len(seen) - len(trained) == 3  # two evaluations, and the test
+
+
+def test_windows_are_resized_on_a_gpu_as_on_the_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Bytes are resized as floats there, and rounded."""
+    module = script((TO_TENSOR,), (CROPS[0],), (3, 20, 16))
+    images = pictures(20)
+    torch.manual_seed(0)
+    expected = module.augment(images)
+
+    class Elsewhere(torch.Tensor):
+        is_cpu = False
+
+    torch.manual_seed(0)
+    found = module.augment(images.as_subclass(Elsewhere)).as_subclass(torch.Tensor)
+    assert found.dtype == torch.uint8
+    assert (found.int() - expected.int()).abs().max() <= 1

@@ -17,7 +17,7 @@ from netc.runtime.errors import UserError
 from netc.runtime.evaluation import evaluate
 from netc.runtime.prediction import predict, read_picture
 from netc.runtime.script import load_script, read_checkpoint
-from tests.training.programs import TO_TENSOR, call, data, dataset, lenet, transform
+from tests.training.programs import TO_TENSOR, call, data, dataset, lenet, train, transform
 from tests.training.scripts import LENET, Project, lenet_project, tiny_project
 
 
@@ -263,3 +263,27 @@ def test_data_that_is_gone(tmp_path: Path) -> None:
     script = project.module()
     torch.save(script.build_model(torch.device("cpu")).state_dict(), tmp_path / "w.pt")
     assert fails(script, tmp_path / "w.pt").message.startswith("nowhere/MNIST/raw has no train-images-idx3-ubyte")
+
+
+@pytest.mark.parametrize("kind", ["folder", "tensors"])
+def test_training_images_are_evaluated_as_the_transform_gives_them(
+    kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from tests.data.formats import write_pictures
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("NETC_CACHE", str(tmp_path / "cache"))
+    write_pictures(Path("pictures"), {"a": [(30, 40), (22, 60)], "b": [(50, 20), (40, 40)]})
+    train_set = dataset("ImageFolder", "pictures")
+    if kind == "tensors":
+        train_set = dataset("FakeData", size=4, image_size=(3, 30, 40), num_classes=2)
+    fixed = (transform("Resize", 20), transform("CenterCrop", [16, 16]), TO_TENSOR)
+    sections = data(train_set, transform=fixed, augment=(transform("RandomResizedCrop", 16),))
+    project = tiny_project(tmp_path / "project", sections, train(epochs=1), (3, 16, 16), 2)
+    script = project.module()
+    script.main(["--device", "cpu"])
+    result = evaluate(project.module(), Path("runs/net/001/last.pt"), "cpu")
+    assert result.part == "train"
+    assert result.images == 4
+    plain = tiny_project(tmp_path / "plain", sections._replace(augment=()), train(epochs=1), (3, 16, 16), 2).module()
+    assert result.loss == evaluate(plain, Path("runs/net/001/last.pt"), "cpu").loss

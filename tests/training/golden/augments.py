@@ -385,7 +385,11 @@ def resized_crops(
     def resize(picture: Tensor, window: list[int]) -> Tensor:
         top, bottom, left, right = window
         part = picture[..., top:bottom, left:right]
-        return F.interpolate(part, size=size, **options)
+        if part.is_cpu:
+            return F.interpolate(part, size=size, **options)
+        # GPUs resize no bytes
+        resized = F.interpolate(part.float(), size=size, **options)
+        return resized.round_().clamp_(0, 255).to(torch.uint8)
 
     windows = torch.cat([top, top + height, left, left + width], dim=1).int().tolist()
     return torch.cat(list(THREADS.map(resize, pictures, windows)))
