@@ -132,7 +132,10 @@ cached|        """Let the system read from the file what is asked for, if it is 
 cached|        size, start = path.stat().st_size, 12 * len(self.files)
 cached|        if size <= start:
 cached|            return False
-cached|        pixels = torch.from_file(str(path), shared=True, size=size, dtype=torch.uint8)
+cached|        try:
+cached|            pixels = torch.from_file(str(path), True, size, dtype=torch.uint8)
+cached|        except RuntimeError as error:
+cached|            raise OSError(error) from None
 cached|        self.shapes = pixels[:start].view(torch.int32).view(-1, 3).long()
 cached|        self.ends = start + self.shapes.prod(1).cumsum(0)
 cached|        if self.ends[-1] == size:

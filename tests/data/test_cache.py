@@ -151,6 +151,21 @@ def test_a_folder_that_cannot_be_written_costs_a_note(capsys: pytest.CaptureFixt
     assert torch.equal(found, all_pictures(script(flowers(cache=False), (3, 20, 20), 3)))
 
 
+def test_a_file_that_cannot_be_mapped_costs_a_note(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_pictures(Path("flowers"), FLOWERS)
+    module = script(flowers(), (3, 20, 20), 3)
+
+    def from_file(*arguments: Any, **options: Any) -> torch.Tensor:
+        raise RuntimeError("unable to open file in read-write mode: Permission denied (13)")
+
+    monkeypatch.setattr(torch, "from_file", from_file)
+    found = all_pictures(module)
+    assert "note: no pictures are kept in" in capsys.readouterr().err
+    assert torch.equal(found, all_pictures(script(flowers(cache=False), (3, 20, 20), 3)))
+
+
 FULL = """
 import resource, signal, sys
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)

@@ -199,7 +199,10 @@ class Pictures:
         size, start = path.stat().st_size, 12 * len(self.files)
         if size <= start:
             return False
-        pixels = torch.from_file(str(path), shared=True, size=size, dtype=torch.uint8)
+        try:
+            pixels = torch.from_file(str(path), True, size, dtype=torch.uint8)
+        except RuntimeError as error:
+            raise OSError(error) from None
         self.shapes = pixels[:start].view(torch.int32).view(-1, 3).long()
         self.ends = start + self.shapes.prod(1).cumsum(0)
         if self.ends[-1] == size:
