@@ -76,7 +76,7 @@ def _density(share: float, right: bool) -> float:
     """How strong a cell's colour is. What is wrong is drawn stronger, as it is rare and what one looks for."""
     if right:
         return 0.1 + 0.5 * share if share < 0.5 else 0.35 + 1.3 * (share - 0.5)
-    return min(0.07 + 1.8 * share, 1.0)
+    return min(0.12 + 1.75 * share, 1.0)
 
 
 def _names(names: Sequence[str], left: float, top: float, cell: float, upright: bool) -> list[str]:
