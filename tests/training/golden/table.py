@@ -104,8 +104,13 @@ def cells_of(table: Table, name: str) -> list[str]:
 
 def numbers(table: Table, name: str) -> Tensor:
     """A column of numbers, float64 [N], NaN where one is missing."""
+    cells = cells_of(table, name)
+    with suppress(ValueError):  # the usual case, in a tenth of the time
+        found = torch.tensor([*map(float, cells)], dtype=torch.float64)
+        if found.isfinite().all():
+            return found
     values = []
-    for line, cell in zip(table.lines, cells_of(table, name), strict=True):
+    for line, cell in zip(table.lines, cells, strict=True):
         try:
             value = math.nan if cell.lower() in MISSING else float(cell)
         except ValueError:
