@@ -145,8 +145,13 @@ cached|        return len(self.pixels) > 0
 cached|
     def decode(self, row: int) -> Tensor:
         """A picture from its own file, prepared: uint8 [1, C, H, W]."""
-        picture = self.prepare(read_picture(self.files[row]))
-        return picture.contiguous(memory_format=torch.channels_last)
+!sized|        picture = self.prepare(read_picture(self.files[row]))
+!sized|        return picture.contiguous(memory_format=torch.channels_last)
+sized|        picture = read_picture(self.files[row])
+sized|        if picture.shape[2:] != PICTURE_SIZE:
+sized|            size = list(picture.shape[2:])
+sized|            fail(f"{self.files[row]} has {size} pixels, not {list(PICTURE_SIZE)}")
+sized|        return self.prepare(picture).contiguous(memory_format=torch.channels_last)
 
     def read(self, i: int) -> Tensor:
         """Picture `i`, prepared: uint8 [1, C, H, W]."""
@@ -185,7 +190,8 @@ def cached(plan: Plan) -> bool:
 
 def class_text(plan: Plan) -> list[str]:
     """The class `Pictures`, and the functions that it needs."""
-    words = frozenset((["cached"] if cached(plan) else []) + (["held_out"] if plan.held_out else []))
+    there = {"cached": cached(plan), "held_out": plan.held_out, "sized": _size(plan) is not None}
+    words = frozenset(word for word, holds in there.items() if holds)
     return [_CACHE.strip("\n")] * cached(plan) + [select(_CLASS, words)]
 
 
@@ -197,6 +203,8 @@ def constants(plan: Plan) -> list[str]:
     found = list(lines) if _in_folders(plan) else []
     found += [f"MEMORY = {MEMORY // 1024**3} * 1024**3  # bytes of pictures that are kept in memory"]
     found.append("THREADS = ThreadPoolExecutor()  # which decode pictures at the same time")
+    if (size := _size(plan)) is not None:
+        found.append(f"PICTURE_SIZE = {size}  # height and width, as published")
     if cached(plan):
         found += _cache_constants(plan)
     if plan.outputs is not None and _in_folders(plan):
@@ -233,6 +241,12 @@ def _text(name: str, text: str) -> list[str]:
         return [line]
     pieces = [text[i : i + 60] for i in range(0, len(text), 60)]
     return [f"{name} = (", *(f"    {literal(piece)}" for piece in pieces), ")"]
+
+
+def _size(plan: Plan) -> tuple[int, int] | None:
+    """The height and width of all pictures, where they are known before any is read."""
+    image = plan.parts[0].facts.image
+    return None if image.height is None or image.width is None else (image.height, image.width)
 
 
 def _in_folders(plan: Plan) -> bool:

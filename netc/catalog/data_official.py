@@ -61,10 +61,6 @@ pairs = [
 """
 _SORTED = "pairs = sorted(part[i] for i in range(len(part)))  # as folders list them otherwise"
 _PICTURES = ("airplane", "bird", "car", "cat", "deer", "dog", "horse", "monkey", "ship", "truck")
-_FIELDS = (
-    "AnnualCrop", "Forest", "HerbaceousVegetation", "Highway", "Industrial", "Pasture", "PermanentCrop", "Residential",
-    "River", "SeaLake",
-)  # fmt: skip
 _YEARS: Mapping[object, int] = {
     "2021_train": 10000, "2021_train_mini": 10000, "2017": 5089, "2018": 8142, "2019": 1010, "2021_valid": 10000,
 }  # fmt: skip
@@ -85,7 +81,7 @@ OFFICIAL: Mapping[str, Official] = {
     "DTD": Official(
         47, {"train": 1880, "val": 1880, "test": 1880}, named=_CLASSES, others={"partition": tuple(range(1, 11))},
     ),
-    "EuroSAT": Official(10, size=27000, image=(3, 64, 64), names=_FIELDS),
+    "EuroSAT": Official(10, size=27000, image=(3, 64, 64), named=_CLASSES),
     "FER2013": Official(
         7, {"train": 28709, "test": 7178}, image=(1, 48, 48), listed=False,
         names=("angry", "disgust", "fear", "happy", "sad", "surprise", "neutral"),

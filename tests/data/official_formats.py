@@ -24,9 +24,10 @@ def pixels(height: int, width: int, channels: int = 3) -> Any:
     return DRAW.integers(0, 256, shape, dtype=np.uint8)
 
 
-def picture(path: Path, height: int = 20, width: int = 30) -> None:
+def picture(path: Path, height: int = 0, width: int = 30) -> None:
+    """A picture of that height, or of any."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(pixels(height + int(DRAW.integers(5)), width)).save(path)
+    Image.fromarray(pixels(height or 20 + int(DRAW.integers(5)), width)).save(path)
 
 
 def lines(path: Path, *text: str) -> None:
@@ -39,7 +40,7 @@ def clevr(root: Path) -> None:
         folder = root / "clevr" / "CLEVR_v1.0"
         scenes = []
         for i in range(3):
-            picture(folder / "images" / part / f"CLEVR_{part}_{i:06}.png")
+            picture(folder / "images" / part / f"CLEVR_{part}_{i:06}.png", 320, 480)
             scenes.append({"image_filename": f"CLEVR_{part}_{i:06}.png", "objects": [{}] * (3 + i)})
         lines(folder / "scenes" / f"CLEVR_{part}_scenes.json", json.dumps({"scenes": scenes}))
 
@@ -152,7 +153,7 @@ def lfw(root: Path) -> None:
     names = {"Ada_Lovelace": 2, "Alan_Turing": 1}
     for name, count in names.items():
         for i in range(1, count + 1):
-            picture(folder / "lfw_funneled" / name / f"{name}_{i:04}.jpg")
+            picture(folder / "lfw_funneled" / name / f"{name}_{i:04}.jpg", 250, 250)
     lines(folder / "people.txt", "1", "2", *(f"{n}\t{c}" for n, c in names.items()))
     lines(folder / "lfw-names.txt", *(f"{n}\t{c}" for n, c in names.items()))
 

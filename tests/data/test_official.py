@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import torch
 import torchvision
+from PIL import Image
 from torchvision.transforms import v2
 
 from netc import catalog
@@ -100,6 +101,7 @@ def test_pictures_and_labels_are_those_of_torchvision(name: str, given: dict[str
 def test_names_of_classes_come_from_torchvision() -> None:
     for name, names in (
         ("DTD", ["banded", "dotted"]),
+        ("EuroSAT", ["Forest", "River"]),
         ("ImageNet", ["tench, Tinca tinca", "goldfish"]),
         ("Caltech101", ["accordion", "airplanes"]),
         ("OxfordIIITPet", ["Abyssinian", "American Bulldog", "Bengal"]),
@@ -108,7 +110,7 @@ def test_names_of_classes_come_from_torchvision() -> None:
         WRITERS[name](Path("data"))
         assert made(name).class_names() == names
     assert made("OxfordIIITPet", target_types="binary-category").class_names() == ["Cat", "Dog"]
-    assert made("EuroSAT").CLASS_NAMES[1] == "Forest"
+    assert made("SVHN").CLASS_NAMES == list("0123456789")
 
 
 def test_pictures_of_a_set_are_decoded_once(tmp_path: Path) -> None:
@@ -208,3 +210,11 @@ def test_sizes_and_classes_follow_from_the_arguments() -> None:
         assert facts is not None
         assert facts.classes == classes, name
         assert tuple(sample_count(given, name, training) for training in (True, False)) == counts, name
+
+
+def test_a_picture_of_another_size_than_published_is_named() -> None:
+    WRITERS["EuroSAT"](Path("data"))
+    path = Path("data/eurosat/2750/River/River_1.jpg")
+    Image.new("RGB", (64, 66)).save(path)
+    with pytest.raises(SystemExit, match=rf"error: {path} has \[66, 64\] pixels, not \[64, 64\]"):
+        made("EuroSAT").load_data()
