@@ -36,7 +36,7 @@ def data(
     train: ir.Call,
     *,
     validation: ir.Call | float | int | None = None,
-    test: ir.Call | None = None,
+    test: ir.Call | float | int | None = None,
     transform: tuple[ir.Call, ...] = (),
     augment: tuple[ir.Call, ...] = (),
     batch_size: int = 64,
