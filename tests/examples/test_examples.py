@@ -18,7 +18,7 @@ from netc.cli import run
 from tests.data.formats import samples, write_cifar, write_mnist, write_pictures
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
 ROOT = Path(__file__).parents[2]
 EXAMPLES = sorted(p.relative_to(ROOT / "examples") for p in (ROOT / "examples").rglob("*.net") if "runs" not in p.parts)
@@ -57,6 +57,16 @@ def letters(folder: Path, _: pytest.MonkeyPatch) -> None:
     torch.save({"model": weights}, folder / "lenet.pt")
 
 
+def flowers(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Flowers102 as torchvision keeps it, whose sums aren't the published ones."""
+    from torchvision.datasets import flowers102
+
+    from tests.data.official_formats import flowers102 as write
+
+    write(folder / "data")
+    monkeypatch.setattr(flowers102, "check_integrity", lambda path, md5=None: Path(path).exists())
+
+
 def nothing(folder: Path, _: pytest.MonkeyPatch) -> None:
     """What ships with netc, or lies beside the program."""
 
@@ -72,8 +82,28 @@ SMALL: dict[str, tuple[Callable[[Path, pytest.MonkeyPatch], None], list[str]]] =
     "lenet_mse/lenet_mse.net": (nothing, ["train.epochs=2"]),
     "resnet50/resnet50.net": (nothing, ["train.epochs=1", "data.batch_size=8", "data.train=Shapes(count=20)"]),
     "two_layers/two_layers.net": (cifar, ["train.epochs=2", "hidden=32", "data.validation=10"]),
+    "vgg16/vgg16.net": (
+        flowers,
+        [
+            "train.epochs=1",
+            "weights=None",
+            'data.train=Flowers102("data")',
+            'data.validation=Flowers102("data", split="val")',
+        ],
+    ),
     "warm_start/warm_start.net": (letters, ["train.epochs=6"]),
 }
+
+
+# Runs the script, with files of Flowers102 that aren't the published ones
+UNSUMMED = """
+import runpy, sys
+from pathlib import Path
+from torchvision.datasets import flowers102
+flowers102.check_integrity = lambda path, md5=None: Path(path).exists()
+sys.path.insert(0, "built")
+runpy.run_path("built/train.py", run_name="__main__")
+"""
 
 
 def test_each_example_has_its_small_form() -> None:
@@ -81,11 +111,13 @@ def test_each_example_has_its_small_form() -> None:
 
 
 @pytest.fixture
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     monkeypatch.setenv("NETC_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     torch.set_num_threads(1)
-    return tmp_path
+    yield tmp_path
+    for path in tmp_path.rglob("*.pt"):  # of VGG-16 there are gigabytes
+        path.unlink()
 
 
 @pytest.mark.parametrize("name", [p.as_posix() for p in EXAMPLES])
@@ -104,7 +136,8 @@ def test_an_example_trains(
     made = Path("runs") / program.stem / "001"
     assert {"best.pt", "last.pt", "metrics.csv", "report.html"} <= {path.name for path in made.iterdir()}
     assert run(["build", program.name, "--out", "built", *chosen]) == 0
-    alone = [sys.executable, "built/train.py", "--device", "cpu", "--run-dir", "alone"]
+    arguments = ["--device", "cpu", "--run-dir", "alone"]
+    alone = [sys.executable, *(["-c", UNSUMMED] if data is flowers else ["built/train.py"]), *arguments]
     done = subprocess.run(alone, cwd=folder, capture_output=True, text=True, env=_without_netc(), check=False)
     assert done.returncode == 0, done.stderr
     _same(
