@@ -43,7 +43,6 @@ def transforms(data: ir.Data, places: dict[str, Span], report: Report) -> None:
 def check(data: ir.Data, train: ir.Train, network: ir.Network, file: s.File, report: Report) -> None:
     """Report every disagreement."""
     {"table": _table, "arrays": _arrays, "python": _python}[data.kind](data, network, report)
-    _shared_out(data, train, report)
     if data.kind == "arrays" and data.train.get("path") is None and data.train.get("labels") is None:
         _no_labels(data, train, report)
     if data.kind != "table":
@@ -137,14 +136,18 @@ def _python(data: ir.Data, network: ir.Network, report: Report) -> None:
         )  # fmt: skip
 
 
-def _shared_out(data: ir.Data, train: ir.Train, report: Report) -> None:
-    """Classes are what is kept in proportion, or drawn equally often."""
-    if compares_classes(train.loss):
+def shared_out(data: ir.Data, train: ir.Train, network: ir.Network, places: dict[str, Span], report: Report) -> None:
+    """Classes are what is kept in proportion, or drawn equally often: one for each sample."""
+    classes = compares_classes(train.loss)
+    if not data.kind or (classes and len(network.output.shape) == 2):
         return
-    for what, asked in (('`split = "stratified"`', data.split == "stratified"), ("`balance`", data.balance)):
+    has = "compares a class at each place" if classes else "compares numbers"
+    needs = "one class for each sample" if classes else "classes"
+    for key, asked in (("split", data.split == "stratified"), ("balance", data.balance)):
         if asked:
+            what = '`split = "stratified"`' if key == "split" else "`balance`"
             report.add(
-                "E0543", f"{what} needs classes, and `{_loss_name(train)}` compares numbers", data.span,
+                "E0543", f"{what} needs {needs}, and `{_loss_name(train)}` {has}", places[key],
                 secondary=[Label(train.loss.span, "the loss")], help="leave it out",
             )  # fmt: skip
 

@@ -90,6 +90,8 @@ def check(
         training_checks.check(data, train, trained, of_train.places, report)
     if data and train and trained and not ambiguous:
         crosschecks.check(data, train, trained, file, report)
+        values = {key: value.value.span for key, value in found["data"][1].items()}
+        attempt(sample_checks.shared_out, data, train, trained, values, report)
         if "tensorboard" in found["train"][1]:
             attempt(tensorboard.check, train, trained, found["train"][1]["tensorboard"].value.span, report)
     if data and train:
