@@ -288,7 +288,8 @@ def _docstring(plan: Plan) -> str:
         best = f"the epoch with the {most} {measured[0]} on the validation images"
     else:
         best = "the epoch with the lowest loss on the validation images"
-    needed = ["torch", *["torchvision"] * plan.torchvision, "tqdm"]
+    steps = (plan.images.prepare, plan.images.training, plan.images.augment, plan.images.preprocess)
+    needed = ["torch", *["torchvision"] * (plan.torchvision or any(body.v2 for body in steps if body)), "tqdm"]
     needed[1:1] = [name for name in training_official.needed(plan.parts) if name not in needed]
     needed += ["tensorboard"] * bool(plan.train.options.tensorboard)
     needed += (

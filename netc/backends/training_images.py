@@ -292,6 +292,8 @@ def _in_one(step: ir.Call, image: Image, threads: bool) -> Body | None:
     own = _written(step, on_batch(step, image, threads))
     if own is not None:
         return own
+    if step.name == "Resize":  # the images may be on a GPU, which resizes no bytes by itself
+        return Body((f"images = {_constructed(step)}(images)",), v2=True)
     fixed = _fixed(step, image)
     return None if fixed.v2 else fixed
 
