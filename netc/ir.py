@@ -14,7 +14,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
-from netc.catalog.data_fields import sample_kind
 from netc.node import node
 
 if TYPE_CHECKING:
@@ -547,6 +546,8 @@ class Data(NamedTuple):
     @property
     def kind(self) -> str:
         """What the data sets are: "table", "arrays" or "python"; "" for pictures."""
+        from netc.catalog.data_fields import sample_kind  # which a network alone does without
+
         call = self.train
         return sample_kind(call.name, call.entry.home, call.get_or("image_size", None))
 
