@@ -32,6 +32,7 @@ data {{
   {test}
   transform = ToTensor
   {augment}
+  {order}
   batch_size = 64
 }}
 train {{
@@ -52,7 +53,7 @@ LINES: dict[str, list[str]] = {
         "schedule = OneCycleLR(max_lr=0.1)",
         "schedule = ReduceLROnPlateau",
     ],
-    "metrics": ["", "metrics = [accuracy]"],
+    "metrics": ["", "metrics = [accuracy]", "metrics = [f1, topk(3), auroc]"],
     "accumulate": ["", "accumulate = 3"],
     "clip": ["", "clip_grad_norm = 1", "clip_grad_value = 0.5"],
     "precision": ["", 'precision = "tf32"', 'precision = "bf16"', 'precision = "fp16"'],
@@ -69,6 +70,8 @@ LINES: dict[str, list[str]] = {
     "deterministic": ["", "deterministic = True"],
     "freeze": ["", 'freeze = ["conv1.*"]', 'freeze = ["conv1.*"]; unfreeze = 2'],
     "log_every": ["", "log_every = 10"],
+    "tensorboard": ["", "tensorboard = True", "tensorboard = [scalars, images, graph]"],
+    "order": ["", "balance = True", "sampler = RandomSampler(replacement=True, num_samples=100)"],
 }
 
 
@@ -92,7 +95,7 @@ def mixtures() -> list[dict[str, str]]:
 
 
 def script(choice: dict[str, str]) -> str:
-    own = {name: choice[name] for name in ("validation", "test", "augment")}
+    own = {name: choice[name] for name in ("validation", "test", "augment", "order")}
     options = "\n  ".join(line for name, line in choice.items() if line and name not in own)
     checked = analyse(PROGRAM.format(options=options, **own), "net.net", "net")
     assert checked.program is not None, [d.message for d in checked.diagnostics]
@@ -115,6 +118,37 @@ def test_every_mixture_is_clean(tmp_path: Path) -> None:
             [sys.executable, "-m", "ruff", *command, "."], cwd=tmp_path, capture_output=True, text=True
         )
         assert done.returncode == 0, done.stdout
+
+
+MIXTURES = [m for m in mixtures() if "fp16" not in m["precision"]]  # which no CPU is given
+
+
+@pytest.mark.parametrize("i", range(len(MIXTURES)))
+def test_every_mixture_trains_and_goes_on(i: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(torch, "compile", lambda model: model)
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx512_bf16": True})
+    torch.set_num_threads(1)
+    own = {name: MIXTURES[i][name] for name in ("validation", "test", "augment", "order")}
+    options = "\n  ".join(line for name, line in MIXTURES[i].items() if line and name not in own)
+    checked = analyse(PROGRAM.format(options=options, **own), "net.net", "net")
+    assert checked.program is not None
+    files = emit(checked.program)
+    assert files.train is not None
+    project = Project(tmp_path / "build", files.train, files.model, checked.program.data)  # type: ignore[arg-type]
+    tensors = {"fc.bias": torch.zeros(10)}
+    torch.save(tensors, "weights.pt")
+    Path("weights.safetensors").write_bytes(as_safetensors(tensors))
+    before = torch.get_float32_matmul_precision()
+    try:
+        project.module().main(["--device", "cpu", "--run-dir", "run"])
+        whole = state(tmp_path / "run")
+        project.module().main(["--device", "cpu", "--resume", "run"])
+    finally:
+        torch.use_deterministic_algorithms(False)
+        torch.set_float32_matmul_precision(before)
+    assert whole["history"], "it trained"
+    assert len(state(tmp_path / "run")["history"]) == len(whole["history"]), "a run that is over isn't longer"
 
 
 # --- what they do -----------------------------------------------------------------------------------------------------
