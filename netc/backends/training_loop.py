@@ -361,12 +361,8 @@ def _test(plan: Plan) -> str:
     whole = f'    print(f"test {", ".join(found)}")'
     if len(whole) <= 88:
         return whole
-    parts = [
-        f'        f"test {found[0]}, "',
-        *(f'        f"{text}, "' for text in found[1:-1]),
-        f'        f"{found[-1]}",',
-    ]
-    return "\n".join(["    print(", *parts, "    )"])
+    lines = call("[", [Text(f'f"{text}"') for text in found], "]", broken=True).lines(4, "shown = ")
+    return "\n".join([*(f"    {line}" for line in lines), "    print(f\"test {', '.join(shown)}\")"])
 
 
 def _heading(plan: Plan) -> str:
@@ -374,8 +370,9 @@ def _heading(plan: Plan) -> str:
     whole = "  ".join(title for title, _ in _columns(plan))
     if len(whole) <= 75:
         return f'    print("{whole}")'
-    lines = [f'        "{whole[at : at + 76]}"' for at in range(0, len(whole), 76)]
-    return "\n".join(["    print(", *lines[:-1], f"{lines[-1]},", "    )"])
+    titles = [Text(f'"{title}"') for title, _ in _columns(plan)]
+    lines = call("[", titles, "]", broken=True).lines(4, "titles = ")
+    return "\n".join([*(f"    {line}" for line in lines), '    print("  ".join(titles))'])
 
 
 def _row(plan: Plan) -> str:

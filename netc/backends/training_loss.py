@@ -6,6 +6,7 @@ the loss of a set is exact, also where it is put together from batches. Leaves t
 
 from __future__ import annotations
 
+import math
 import re
 from typing import TYPE_CHECKING, Any
 
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from netc.backends.training import Plan
 
 _LARGE = 2**31  # bytes of outputs of a whole set, from which on they are not all kept
-_TAKEN = frozenset({"F", "nn", "torch", "outputs", "loss", "compute_loss", "math"})
+_TAKEN = frozenset({"F", "nn", "torch", "outputs", "loss", "compute_loss", "math", "Tensor"})
 
 # `evaluate` where the loss is computed of all outputs at once, and where it is put together from batches.
 _WHOLE = '''
@@ -258,19 +259,22 @@ def is_batched(plan: Plan) -> bool:
     """Whether the loss of a set is put together from those of batches."""
     loss = plan.train.loss
     if isinstance(loss, ir.Computed):
-        return loss.scale != "whole"
+        large = bool(loss.inputs) or _outputs_bytes(plan) > _LARGE
+        return loss.scale == "mixed" or (large and loss.scale != "whole")
     values = {p.name: loss.get(p.name) for p in loss.entry.params}
     return scale(loss.name, values) in ("mean", "sum") and not plan.train.metrics and _outputs_bytes(plan) > _LARGE
 
 
 def _outputs_bytes(plan: Plan) -> int:
     """How much memory the outputs of the largest set take, as far as that is known."""
-    sizes = [d for d in plan.results[0].type.shape[1:] if isinstance(d, int)] if plan.results else []
-    values = 4
-    for size in sizes:
-        values *= size
+    values = sum(_values(o.type) for o in plan.results if not o.training) * 4
     counts = [n for part in plan.parts for n in (part.facts.train_size, part.facts.test_size) if n]
     return values * max(counts, default=0)
+
+
+def _values(type_: TensorType) -> int:
+    """The numbers of an output of one sample, as far as they are known."""
+    return math.prod(d for d in type_.shape[1:] if isinstance(d, int))
 
 
 def is_sum(plan: Plan) -> bool:
@@ -289,9 +293,13 @@ def words(plan: Plan) -> set[str]:
     found |= {"outputs"} if sum(not o.training for o in plan.results) > 1 else set()
     found |= {"sum"} if is_sum(plan) else set()
     found |= {"computed"} if isinstance(loss, ir.Computed) else set()
-    found |= {"labels"} if not isinstance(loss, ir.Computed) or loss.labels or plan.train.metrics else set()
+    found |= {"labels"} if not isinstance(loss, ir.Computed) or loss.labels or _metrics_read_labels(plan) else set()
     found |= {"inputs"} if isinstance(loss, ir.Computed) and loss.inputs else set()
     return found
+
+
+def _metrics_read_labels(plan: Plan) -> bool:
+    return bool(plan.train.metrics) and "target" in compared(plan)
 
 
 def predicted(plan: Plan) -> tuple[str, str]:

@@ -146,8 +146,9 @@ def r2(outputs: Tensor, targets: Tensor) -> float:
     outputs, targets = outputs.cpu().double(), targets.cpu().double()
     left = (targets - outputs).square().sum(0)
     whole = (targets - targets.mean(0)).square().sum(0)
-    share: float = (1 - left / whole).mean().item()
-    return share
+    share = torch.where(whole > 0, 1 - left / whole, (left == 0).double())
+    mean: float = share.mean().item()
+    return mean
 ''',
 }
 _MEANS = {
@@ -163,9 +164,9 @@ _MICRO = {
 }
 _TAKEN = {"hits": "matrix.diagonal()", "called": "matrix.sum(0)", "there": "matrix.sum(1)"}
 _OVER = {
-    "macro": "the mean of classes",
-    "micro": "of all at once",
-    "weighted": "the mean by samples",
+    "macro": "its mean over classes",
+    "micro": "over all classes at once",
+    "weighted": "its mean by samples",
 }
 
 
@@ -182,7 +183,7 @@ def calls(columns: tuple[str, ...], prediction: str, target: str) -> list[tuple[
 
 def functions(columns: tuple[str, ...], task: str, threshold: float, log_probabilities: bool) -> list[str]:
     """The functions of the metrics, and those that they call."""
-    table = {"classes": _CLASSES, "binary": _BINARY, "numbers": _NUMBERS}[task]
+    table = _NUMBERS | {"classes": _CLASSES, "binary": _BINARY, "numbers": {}}[task]
     named = dict.fromkeys((metric_of(c).name, average(c), "_" + average(c) if c.endswith(average(c)) else "")
                           for c in numbers(columns))  # fmt: skip
     bodies = [_filled(table[name], name, mean, suffix, task) for name, mean, suffix in named]

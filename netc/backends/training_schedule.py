@@ -15,6 +15,7 @@ from netc.backends.expression_text import from_code
 from netc.backends.layout import Text, call
 from netc.backends.training_images import python
 from netc.catalog.training import BY_LOSS, PER_BATCH
+from netc.identifiers import python_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -64,7 +65,7 @@ def _define(rate: ir.Rate, found: dict[str, str], first: str) -> None:
 
 def name(rate: ir.Rate) -> str:
     """What the script calls a formula."""
-    return f"{rate.name}_rate" if rate.name in _OWN else rate.name
+    return f"{rate.name}_rate" if rate.name in _OWN else python_name(rate.name)
 
 
 def _rates(schedule: ir.Call) -> Iterator[ir.Rate]:

@@ -74,6 +74,11 @@ def task(loss: str) -> str:
     return _TASKS.get(loss, "numbers")
 
 
+def fits(metric: Metric, loss: str) -> bool:
+    """Whether a metric says something of what a loss of torch compares; probabilities are numbers as well."""
+    return task(loss) in metric.tasks or (loss == "BCELoss" and "numbers" in metric.tasks)
+
+
 def threshold(loss: str) -> float:
     """Above which output a loss of yes and no says yes."""
     return 0.0 if loss in _LOGITS else 0.5

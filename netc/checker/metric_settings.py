@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from netc import ir
 from netc import syntax as s
-from netc.catalog.metrics import AVERAGES, METRICS, metric_of, task
+from netc.catalog.metrics import AVERAGES, METRICS, fits, metric_of, task
 from netc.checker import samples, section_fixes
 from netc.checker.expressions import ERROR
 from netc.diagnostics import suggestion
@@ -135,8 +135,8 @@ def check(train: ir.Train, data: ir.Data, network: ir.Network | None, places: Pl
     misplaced = isinstance(loss, ir.Call) and kind != "classes" and samples.of_classes(data)  # which is reported
     for column in places:
         metric = metric_of(column)
-        if kind not in metric.tasks and not misplaced:
-            fitting = ", ".join(f"`{m.name}`" for m in METRICS.values() if kind in m.tasks)
+        if not fits(metric, loss.name) and not misplaced:
+            fitting = ", ".join(f"`{m.name}`" for m in METRICS.values() if fits(m, loss.name))
             report.add(
                 "E0610", f"`{metric.name}` measures {_OF[kind in ('classes', 'binary')]}, and `{loss.name}` compares "
                 f"{_COMPARED[kind]}", places[column], help=f"there are {fitting}",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from netc import ir
 from netc.backends.training import emit
 from tests.data.tables import compiled, program
+from tests.training import made
 from tests.training.programs import (
     NOWHERE,
     TO_TENSOR,
@@ -251,6 +252,52 @@ def _board_steps() -> str:
     return emit("LeNet", "lenet", image_input(1, 32, 32), sections, settings, outputs=10)
 
 
+VAE = """network VAE(latent = 4) {
+  input image: [N, 1, 8, 8]
+  Flatten -> encode: Linear(32) -> ReLU
+  mu = _ -> mean_head: Linear(latent)
+  logvar = _ -> var_head: Linear(latent)
+  mu + exp(0.5 * logvar) * randn_like(mu)
+  decode1: Linear(32) -> ReLU -> decode2: Linear(64) -> sigmoid -> unflatten(1, [1, 8, 8])
+  output recon = _
+  output mu = mu
+  output logvar = logvar
+}
+"""
+AUX = """warm(epoch) = min(1, (epoch + 1) / 5)
+network Net {
+  input image: [N, 1, 8, 8]
+  Flatten -> hidden: Linear(32) -> ReLU
+  if training { output aux = _ -> early: Linear(10) }
+  output logits = _ -> fc: Linear(10)
+}
+"""
+DIGITS = (
+    "data {\n  train = Digits()\n  validation = 0.1\n  test = Digits()\n  transform = ToTensor\n  batch_size = 64\n}\n"
+)
+
+
+def _vae() -> str:
+    """A loss of several outputs and the input, whose steps ask for it again and again."""
+    train = (
+        'loss = BCELoss(recon, image, reduction="sum") - 0.5 * sum(1 + logvar - mu**2 - exp(logvar))\n'
+        "optimizer = LBFGS(lr=0.1, max_iter=4)\nepochs = 5\nmetrics = [mae, r2]"
+    )
+    return made.files(made.program(train, VAE, DIGITS)).train or ""
+
+
+def _metrics() -> str:
+    """Terms of an output of training, metrics of all kinds, and schedules of several."""
+    train = (
+        "loss = CrossEntropyLoss(logits, label) + 0.3 * CrossEntropyLoss(aux, label)\n"
+        "optimizer = AdamW(lr=1e-3)\nepochs = 20\n"
+        'metrics = [f1, topk(3), auroc, f1(average="weighted"), confusion_matrix, accuracy]\n'
+        "schedule = SequentialLR([LambdaLR(warm), CosineAnnealingLR(eta_min=1e-5)], milestones=[50])\n"
+        'schedule_every = "step"'
+    )
+    return made.files(made.program(train, AUX, DIGITS)).train or ""
+
+
 CONFIGURATIONS = {
     "lenet": _lenet,
     "mnist_mlp": _mnist_mlp,
@@ -276,4 +323,6 @@ CONFIGURATIONS = {
     "image_arrays": _image_arrays,
     "board": _board,
     "board_steps": _board_steps,
+    "vae": _vae,
+    "metrics": _metrics,
 }
