@@ -74,9 +74,9 @@ def task(loss: str) -> str:
     return _TASKS.get(loss, "numbers")
 
 
-def fits(metric: Metric, loss: str) -> bool:
-    """Whether a metric says something of what a loss of torch compares; probabilities are numbers as well."""
-    return task(loss) in metric.tasks or (loss == "BCELoss" and "numbers" in metric.tasks)
+def fits(metric: Metric, kind: str, loss: str) -> bool:
+    """Whether a metric says something of a task with this loss of torch; probabilities are numbers as well."""
+    return kind in metric.tasks or (kind == "binary" and loss == "BCELoss" and "numbers" in metric.tasks)
 
 
 def threshold(loss: str) -> float:

@@ -135,8 +135,8 @@ def check(train: ir.Train, data: ir.Data, network: ir.Network | None, places: Pl
     misplaced = isinstance(loss, ir.Call) and kind != "classes" and samples.of_classes(data)  # which is reported
     for column in places:
         metric = metric_of(column)
-        if not fits(metric, loss.name) and not misplaced:
-            fitting = ", ".join(f"`{m.name}`" for m in METRICS.values() if fits(m, loss.name))
+        if not fits(metric, kind, loss.name) and not misplaced:
+            fitting = ", ".join(f"`{m.name}`" for m in METRICS.values() if fits(m, kind, loss.name))
             report.add(
                 "E0610", f"`{metric.name}` measures {_OF[kind in ('classes', 'binary')]}, and `{loss.name}` compares "
                 f"{_COMPARED[kind]}", places[column], help=f"there are {fitting}",
