@@ -19,19 +19,20 @@ from netc.checker.body import Body
 from netc.checker.expressions import ERROR, Evaluator, kind_of
 from netc.checker.loss_scale import scale_of
 from netc.checker.python_text import names, text
-from netc.checker.recorder import Recorder
+from netc.checker.recorder import UNKNOWN, Recorder
 from netc.checker.units import Definition
-from netc.checker.values import LayerRef, Made, Tensor, key_of
+from netc.checker.values import Formula, LayerRef, Made, Tensor, has_size, key_of
 from netc.diagnostics import Label, Report
 from netc.identifiers import python_name
 from netc.literals import literal
-from netc.shapes import Reject, Size, TensorType
+from netc.shapes import Reject, TensorType
 from netc.source import Span
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from netc.checker.session import Session
     from netc.checker.units import Unit
-    from netc.checker.values import Formula
 
 
 class Pending:
@@ -78,6 +79,8 @@ def follow(
         return None
     written = LossBody(session, unit, Report(), available, expr.span, Recorder())
     training = written.evaluate(expr)
+    if not _is_of_outputs(training.expr, set(available.outputs), expr, report):
+        return None
     evaluation = training if kept is expr else written.evaluate(kept)
     used = dict.fromkeys(names(expr))
     computed = ir.Computed(
@@ -109,6 +112,35 @@ def _is_number(value: Any, expr: s.Expr, report: Report) -> bool:
     else:
         return True
     return False
+
+
+def _is_of_outputs(made: ir.Expr, outputs: set[str], expr: s.Expr, report: Report) -> bool:
+    """Whether a loss has something to train, and no part that only a network can have."""
+    if not outputs & set(_variables(made)):
+        report.add("E0628", "no output of the network has a part in this loss", expr.span,
+                   help=f"use {' or '.join(f'`{o}`' for o in outputs)} in it")  # fmt: skip
+        return False
+    if any("self." in code or UNKNOWN in code for code in _codes(made)):
+        report.add("E0628", "a loss has no functions that act in training only, such as dropout", expr.span,
+                   help="put them into the network")  # fmt: skip
+        return False
+    return True
+
+
+def _variables(node: object) -> Iterator[str]:
+    if isinstance(node, ir.Var):
+        yield node.name
+    elif isinstance(node, tuple):
+        for part in node:
+            yield from _variables(part)
+
+
+def _codes(node: object) -> Iterator[str]:
+    if isinstance(node, ir.Value):
+        yield node.code
+    elif isinstance(node, tuple):
+        for part in node:
+            yield from _codes(part)
 
 
 def _mixed(computed: ir.Computed, report: Report) -> None:
@@ -232,6 +264,13 @@ class LossBody(Body):
         bound = bind(entry, tuple(a for a in arguments if a.name is not None), expr.span, self, self.literal)
         if given is ERROR or not bound.ok:
             return ERROR
+        function = next((n for n, a in bound.args.items() if isinstance(a.value, (Formula, LayerRef))), None)
+        if function is not None:
+            self.report.add(
+                "E0307", f"`{function}` of `{entry.name}` can't be a function of the file here", bound.spans[function],
+                help="leave it out, or write the loss as an expression",
+            )  # fmt: skip
+            return ERROR
         call = ir.Call(entry, ordered(entry, bound.args), expr.span)
         values = {p.name: call.get(p.name) for p in entry.params}
         result = facts.loss_type(entry.name, values, tuple(t.type for t in given))
@@ -294,6 +333,8 @@ class LossBody(Body):
 
     def literal(self, expr: s.Expr, value: Any) -> str:
         """The Python of an argument of a constructor."""
+        if isinstance(value, (Formula, LayerRef)):  # which is refused
+            return value.name
         written = isinstance(expr, (s.Number, s.List, s.Tuple)) and not any(names(expr))
         return text(expr, python_name) if written else literal(value)
 
@@ -303,7 +344,7 @@ class LossBody(Body):
     def forward_code(self, expr: s.Expr, value: Any) -> str:
         if self.rec is None:
             return ""
-        if isinstance(value, Size):
+        if has_size(value):
             return text(expr, lambda n: f"ꞏ{n}ꞏ" if n in self.available.all else python_name(n))
         return self.literal(expr, self.rec.witness(value))
 

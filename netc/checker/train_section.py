@@ -132,6 +132,8 @@ class TrainReader(OptionsReader):
         return ERROR
 
     def code(self, expr: s.Expr, value: Any) -> str:
+        if isinstance(value, list) and any(isinstance(item, Formula) for item in value):
+            return ""  # which is refused
         return value.name if isinstance(value, Formula) else super().code(expr, value)
 
     def torch_call(

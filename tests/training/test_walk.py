@@ -231,3 +231,65 @@ def test_a_run_goes_on_exactly(arrays: None, train: str, monkeypatch: pytest.Mon
     assert [{k: v for k, v in row.items() if k != "seconds"} for row in whole["history"]] == [
         {k: v for k, v in row.items() if k != "seconds"} for row in resumed["history"]
     ]
+
+
+ODD_FORMULAS = "f(x) = x * 0.5 + 0.1\ng(x, y) = x\nk(e) = min(1, (e + 1) / 3) if e < 5 else round(0.5 ** e, 4)\n"
+ODD = (
+    "loss = -CrossEntropyLoss",
+    "loss = CrossEntropyLoss * 0 + mean(output)",
+    "loss = MSELoss(output, zeros(output.shape[0], 10))",
+    'loss = mean(CrossEntropyLoss(output, label, reduction="none"))',
+    "loss = (CrossEntropyLoss)",
+    "loss = CrossEntropyLoss + 0.1 * mean(square(output))",
+    "loss = CrossEntropyLoss(output, label)**2",
+    "loss = mean(f(output))",
+    "loss = mean(arange(10) * output)",
+    "loss = 0.5 * (CrossEntropyLoss + MSELoss(output, output))",
+    "loss = mean(cat([output, output], 1))",
+    "loss = GaussianNLLLoss(output, output, exp(output))",
+    "loss = MSELoss(softmax(output, 1), one_hot(label, 10) * 1.0)",
+    "schedule = SequentialLR([SequentialLR([LinearLR(total_iters=1), StepLR(1)]), StepLR(1)], milestones=[2])",
+    "schedule = CyclicLR(0.1, 0.2, 2, scale_fn=f)",
+    "schedule = ChainedScheduler([LambdaLR(f), ChainedScheduler([StepLR(1)])])",
+    "schedule = SequentialLR([CosineAnnealingLR])",
+    "schedule = LambdaLR(k)",
+    "metrics = [topk(k=3), f1, f1]",
+)
+REFUSED_ODD = (
+    "loss = CrossEntropyLoss(output, label)[0]",
+    'loss = "x" + 1',
+    "loss = sum([1, 2])",
+    "loss = output.shape[0] + 1",
+    "loss = mean(zeros(3))",
+    "loss = mean(image)",
+    "loss = mean(dropout(output))",
+    "loss = CrossEntropyLoss(CrossEntropyLoss, label)",
+    "loss = Linear(3) + 1",
+    "loss = 1 + 2",
+    "loss = TripletMarginWithDistanceLoss(output, output, output, distance_function=f)",
+    "loss = cross_entropy(output, label, 3)",
+    "loss = CTCLoss",
+    "schedule = SequentialLR([f, f])",
+    "schedule = LambdaLR([f, f])",
+    "schedule = LambdaLR(g)",
+    "schedule = StepLR(1) + 1",
+    "schedule = SequentialLR([LinearLR(total_iters=1), StepLR(1)], [1], 3)",
+    "metrics = [[f1]]",
+    "metrics = [topk(True)]",
+    "metrics = accuracy -> f1",
+)
+
+
+@pytest.mark.parametrize("line", ODD)
+def test_odd_programs_train(arrays: None, line: str) -> None:
+    text = ODD_FORMULAS + program(f"optimizer = SGD(lr=0.01, momentum=0.9)\nepochs = 3\n{line}")
+    moved, loss = trained(text)
+    assert moved > 0
+    assert math.isfinite(loss)
+
+
+@pytest.mark.parametrize("line", REFUSED_ODD)
+def test_odd_programs_are_refused(line: str) -> None:
+    found = checked(ODD_FORMULAS + program(line))
+    assert found.program is None
+    assert [d for d in found.diagnostics if d.code.startswith("E")]
