@@ -315,7 +315,8 @@ def _classes(session: Session, unit: Unit, networks: list[ir.Network]) -> tuple[
         if (repr(session.demanded), repr(session.exports)) == before:
             break
     made = [classes.build_class(session, g) for g in list(session.generals.values())]
-    made += [classes.variant_class(session, d) for d in wanted if d.kind == "variant"]
+    variants = sorted((d for d in wanted if d.kind == "variant"), key=_height)
+    made += [classes.variant_class(session, d) for d in variants]
     names = {c.name for c in made}
     held = {node.name.text: set(_words(text(node.value, str))) for node in _all_constants(unit)}
     seen = [_seen(c, held) for c in made]
@@ -328,6 +329,14 @@ def _classes(session: Session, unit: Unit, networks: list[ir.Network]) -> tuple[
     for name in sorted((listed - names) & {d.name for d in unit.definitions.values() if d.kind == "module"}):
         raise NoExpression(f"`{name}` stands in a constant that is used, and is never built", "leave it out there")
     return tuple(c._replace(uses=frozenset(found & names - {c.name})) for c, found in zip(made, words, strict=True))
+
+
+def _height(variant: Definition) -> int:
+    """How many variants a variant stands on."""
+    count, mother = 0, variant.base
+    while mother is not None and mother.kind == "variant":
+        count, mother = count + 1, mother.base
+    return count
 
 
 def _words(code: str) -> list[str]:

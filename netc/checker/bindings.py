@@ -12,6 +12,7 @@ from netc import ir
 from netc import syntax as s
 from netc.checker import deferred, functions, layers, state
 from netc.checker.expressions import ERROR
+from netc.checker.recorder import NoExpression
 from netc.checker.values import Tensor, TensorTuple, alone, tensors
 from netc.diagnostics import Edit, Fix, Label
 from netc.identifiers import valid_name
@@ -160,6 +161,11 @@ def bind_known(c: Body, targets: tuple[s.Ident, ...], value: Any, chain: s.Chain
         if target is None:
             c.env[targets[0].text] = value
         return
+    names = {ident.text for ident in targets}
+    if c.turn is not None and names & {i.name for i in c.inputs}:
+        taken = min(names & {i.name for i in c.inputs})
+        raise NoExpression(f"in a loop the name of the input `{taken}` is given to a number or list", "choose another")
+    keep_current(c, names, chain.span)
     code = c.code(expr, value)
     shown = _joined(target) if target is not None else targets[0].text
     c.rec.flow.append(ir.Let(shown, c.forward_code(expr, value)))

@@ -234,9 +234,9 @@ def register(c: Body, label: Named, child: ir.Child, made: ir.Made) -> None:
 def new(c: Body, ref: LayerRef, callee: s.Name, layer: ir.Layer, sizes: tuple[str, ...] = ()) -> ir.New:
     """The Python that builds a layer; one that infers no sizes is given those that others in its place need."""
     held = c.env.get(callee.text)
-    preset = {n for n, _, _ in ref.args} if isinstance(held, LayerRef) else set()
+    preset = {n: code or literal(v) for n, v, code in ref.args} if isinstance(held, LayerRef) else {}
     own = f"ꞏ{callee.text}ꞏ" if isinstance(held, LayerRef) else callee_code(c, ref.target)
-    arguments = [(n, a) for n, a in layer.call.args.items() if n not in preset]
+    arguments = [(n, a) for n, a in layer.call.args.items() if preset.get(n) != a.code]
     inferred = ref.target.rule.infers if isinstance(ref.target, Entry) and ref.target.rule is not None else {}
     first = [] if inferred else [(None, ir.Code(code)) for code in sizes]
     return ir.New(own, (*first, *((None if a.positional else n, ir.Code(a.code)) for n, a in arguments)))

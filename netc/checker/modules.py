@@ -250,9 +250,9 @@ def _recorded(
                 further = "bring it to one number of axes, or write a module for each"
                 raise NoExpression(f"{said} that hasn't the same number of axes everywhere", further)
             sizes.append((None, ir.Code(c.inferred_code(types[index].shape[at], name))))
-    preset = {n for n, _, _ in held.args} if isinstance(held, LayerRef) else set()
+    preset = {n: code for n, _, code in held.args} if isinstance(held, LayerRef) else {}
     own = mark(callee.text) if from_parameter and callee is not None else callee_code(c, definition)
-    written = _written(definition, {n: code for n, (_, code) in given.items() if n not in preset})
+    written = _written(definition, {n: code for n, (_, code) in given.items() if preset.get(n) != code})
     register(c, label, child, ir.New(own, (*sizes, *written)))
     path = label.access(c.path)
     general = generals[0] if len(generals) == 1 and not from_parameter else None

@@ -135,6 +135,9 @@ def parameter(c: Body, statement: s.Parameter) -> None:
         if not isinstance(dim, (int, Size)) or isinstance(dim, bool):
             c.report.add("E0307", f"an axis of a parameter is an integer, not {kind_of(dim)}", item.span)
             return
+        if isinstance(dim, int) and dim < 0:
+            c.report.add("E0307", f"an axis of a parameter is an integer from 0, not {dim}", item.span)
+            return
         if not c.built(dim):
             c.report.add(
                 "E0402", f"the parameter `{name.text}` has an axis `{dim}`, which is known only at run time", item.span,
