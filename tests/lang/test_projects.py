@@ -19,6 +19,7 @@ from tests.lang.test_corpus import cases as small_cases
 
 FILE = Path(__file__).parent / "projects" / "projects.md"
 MANY = {"E0115"}  # more than 200 mistakes, which test_recovery.py counts
+IN_RUNS = {"E0660"}  # which only training shows; tests/training/test_nonfinite.py has its cases
 
 
 class Case(NamedTuple):
@@ -60,4 +61,4 @@ def test_project(case: Case, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, re
 def test_every_code_has_a_case() -> None:
     expected = [*(c.expect for c in cases()), *(c.expect for c in small_cases())]
     told = {code for expect in expected for code, _ in expect}
-    assert set(explain.codes()) - told == MANY
+    assert set(explain.codes()) - told == MANY | IN_RUNS
