@@ -76,7 +76,7 @@ def _common(a: Dim, b: Dim) -> Dim | None:
         return a
     if a == 1 or b == 1:
         return b if a == 1 else a
-    if same(a, b) is False and same(a, 1) is False and same(b, 1) is False:
+    if same(a, b) is False:  # a size that happens to be 1 at one place of an open one is not meant to be spread
         return None
     return a if isinstance(a, int) or not isinstance(b, int) else b
 
