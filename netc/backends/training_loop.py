@@ -29,7 +29,7 @@ from netc.backends.training_main import (
 from netc.backends.training_mixing import mixing, with_shares
 from netc.backends.training_samples import of_samples, taken, with_encoding
 from netc.backends.training_split import drawn, order_call
-from netc.catalog.metrics import is_better_high, metric_of, numbers, task, threshold
+from netc.catalog.metrics import direction, metric_of, numbers, task, threshold
 from netc.catalog.training import BY_LOSS
 
 if TYPE_CHECKING:
@@ -205,11 +205,6 @@ def criterion(plan: Plan) -> tuple[str, str]:
         return "train_loss", "min"
     first = next(iter(numbers(plan.train.metrics)), "loss")
     return f"validation_{first}", direction(f"validation_{first}")
-
-
-def direction(column: str) -> str:
-    """Whether the greatest or the least of a column is the best."""
-    return "max" if is_better_high(column.partition("_")[2]) else "min"
 
 
 def _best(plan: Plan) -> str:

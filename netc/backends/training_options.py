@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from netc.backends.training_loop import criterion, direction
+from netc.backends.training_loop import criterion
+from netc.catalog.metrics import direction
 from netc.literals import literal
 
 if TYPE_CHECKING:

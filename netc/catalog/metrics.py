@@ -69,6 +69,11 @@ def is_better_high(column: str) -> bool:
     return column != "loss" and metric_of(column).best == "max"
 
 
+def direction(column: str) -> str:
+    """Which end of a column of metrics.csv is the best, "min" or "max": of "validation_f1", say."""
+    return "max" if is_better_high(column.partition("_")[2]) else "min"
+
+
 def task(loss: str) -> str:
     """What the labels are that a loss of torch compares with: "classes", "binary" or "numbers"."""
     return _TASKS.get(loss, "numbers")

@@ -14,7 +14,7 @@ from netc import ir
 from netc.catalog import training as facts
 from netc.catalog.data import sample_count
 from netc.catalog.entry import REQUIRED
-from netc.catalog.metrics import is_better_high
+from netc.catalog.metrics import direction
 from netc.checker import samplers
 from netc.checker.gaps import attempt
 from netc.fixes import leave_out, value
@@ -164,8 +164,7 @@ def _watched(train: ir.Train) -> dict[str, object]:
     column = train.schedule_on
     if column is None:
         return {}
-    best = "max" if is_better_high(column.partition("_")[2]) else "min"
-    return {"watched": f"`{column}`", "best": best}
+    return {"watched": f"`{column}`", "best": direction(column)}
 
 
 def _together(schedule: ir.Call, run: facts.Run, about: _About) -> None:
