@@ -586,6 +586,7 @@ class Computed(NamedTuple):
     compared: the tensors that metrics compare, prediction and target, where there are such.
     classes: whether the label is the number of a class.
     one_hot: whether the target of `compared` is the number of a class, of which the loss makes a vector.
+    functions: of Python files, which the expressions call by their names with `python:` before them.
     """
 
     losses: tuple[tuple[str, Call], ...]
@@ -599,6 +600,7 @@ class Computed(NamedTuple):
     classes: bool
     span: Span
     one_hot: bool = False
+    functions: tuple[Entry, ...] = ()
 
     @property
     def name(self) -> str:

@@ -17,6 +17,7 @@ from netc.backends import (
     training_official,
     training_options,
     training_own,
+    training_own_loss,
     training_pictures,
     training_samples,
     training_schedule,
@@ -44,6 +45,7 @@ _EVALUATION_VALUES = 2**20  # of the input, in a batch without gradients
 class Plan(NamedTuple):
     """What decides the text: the program's facts, and how the images are stored.
 
+    loss_names: what the script calls names of a Python file that it has otherwise.
     storage: "tensor" (all images in one tensor on the device, prepared), "raw" (in one tensor in main memory, prepared
         batch by batch because the prepared ones would not fit), or "files" (decoded when asked for).
     """
@@ -62,6 +64,7 @@ class Plan(NamedTuple):
     results: tuple[ir.Output, ...] = ()
     output_class: str = ""
     samples: Samples | None = None
+    loss_names: Mapping[str, str] = {}
 
     @property
     def noun(self) -> str:
@@ -117,7 +120,8 @@ def emit_program(program: ir.Program) -> tuple[str, tuple[tuple[Path, str], ...]
         looked_up=network.looked_up,
     )
     own = tuple((path, path.name) for path in training_own.companions(data))
-    return text, (*files_to_ship(data), *own)
+    own += tuple((path, path.name) for path in training_own_loss.companions(train.loss))
+    return text, tuple(dict.fromkeys((*files_to_ship(data), *own)))
 
 
 def emit(
@@ -249,9 +253,14 @@ def _script(plan: Plan) -> str:
     lines, names = training_own.imports(data, whole)
     before = [training_own.named(text, names) for text in before]
     code = _without_strings("\n".join([*before, model, *behind]))
+    taken = training_own_loss.aliases(plan.train.loss, code)
+    if taken and not plan.loss_names:
+        return _script(plan._replace(loss_names=taken))
+    data_sets = training_own_loss.merged(data_sets, training_own_loss.imports(plan.train.loss, plan.loss_names))
     name = "Network" if re.search(rf"\b{plan.network}\b", code) else plan.network
     body = "\n\n\n".join([*before, model.replace("@CLASS@", name), *behind])
-    return f"{_docstring(plan)}\n\n{_imports(plan, code, name, [*lines, *data_sets])}\n\n{body}\n"
+    whole = f"{_docstring(plan)}\n\n{_imports(plan, code, name, [*lines, *data_sets])}\n\n{body}\n"
+    return training_own_loss.named(whole, plan.train.loss)
 
 
 def _run_folders(plan: Plan) -> str:
@@ -415,7 +424,7 @@ def _constants(plan: Plan) -> str:
     steps = plan.images
     bodies = (steps.prepare, steps.training, steps.augment, steps.preprocess)
     more = list(dict.fromkeys(c for body in bodies if body for c in body.constants))
-    return "\n".join([*lines, "", *more, *([""] if more else []), *training_loss.constants(train.loss)]).rstrip("\n")
+    return "\n".join([*lines, "", *more, *([""] if more else []), *training_loss.constants(plan)]).rstrip("\n")
 
 
 def _parameters(plan: Plan) -> list[str]:

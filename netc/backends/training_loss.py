@@ -11,6 +11,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from netc import ir
+from netc.backends import training_own_loss as own_loss
 from netc.backends.expression_text import expression
 from netc.backends.layout import Text, call, fits
 from netc.backends.training_images import python
@@ -72,10 +73,14 @@ metrics|    @LOGITS@, labels = torch.cat(predictions), torch.cat(targets)
 # --- constants --------------------------------------------------------------------------------------------------------
 
 
-def constants(loss: ir.Call | ir.Computed) -> list[str]:
-    """The losses of torch, each a constant."""
+def constants(plan: Plan) -> list[str]:
+    """The losses, each a constant."""
+    loss, names = plan.train.loss, plan.loss_names
     losses = (("loss_function", loss),) if isinstance(loss, ir.Call) else loss.losses
-    return [line for name, one in losses for line in _constructed(name, one)]
+    return [
+        line for name, one in losses
+        for line in (own_loss.constructed(name, one, names) if own_loss.is_own(one) else _constructed(name, one))
+    ]  # fmt: skip
 
 
 def _constructed(name: str, loss: ir.Call) -> list[str]:
@@ -93,7 +98,10 @@ def _constructed(name: str, loss: ir.Call) -> list[str]:
 def on_device(loss: ir.Call | ir.Computed) -> list[str]:
     """The statements that put the weights of losses on the device."""
     losses = (("loss_function", loss),) if isinstance(loss, ir.Call) else loss.losses
-    weighted = [n for n, one in losses if one.get_or("weight", None) or one.get_or("pos_weight", None)]
+    weighted = [
+        name for name, one in losses
+        if (own_loss.holds(one) if own_loss.is_own(one) else one.get_or("weight", 0) or one.get_or("pos_weight", 0))
+    ]  # fmt: skip
     return [f"{name}.to(device)  # its weights" for name in weighted]
 
 
@@ -135,6 +143,9 @@ def step_loss(plan: Plan, output: str) -> str:
     loss = plan.train.loss
     if not isinstance(loss, ir.Computed):
         return f"loss_function({output}, target)"
+    alone = None if is_several(plan) else own_loss.alone(loss, plan.loss_names)
+    if alone is not None:
+        return f"{alone}({output}, target)"
     return f"compute_loss({', '.join([output, *(_in_step(plan, n) for n in (*loss.inputs, *loss.labels))])})"
 
 
@@ -146,7 +157,9 @@ def _own(name: str) -> str:
 def function(plan: Plan) -> str:
     """The function `compute_loss`; empty where the loss is one of torch."""
     loss = plan.train.loss
-    if not isinstance(loss, ir.Computed):
+    if not isinstance(loss, ir.Computed) or (
+        not is_several(plan) and own_loss.alone(loss, plan.loss_names) is not None
+    ):
         return ""
     parameters = [f"{result(plan)}: {_annotation(plan)}", *(f"{_own(n)}: Tensor" for n in (*loss.inputs, *loss.labels))]
     head = list(call("def compute_loss(", [Text(p) for p in parameters], ") -> Tensor:").lines(0, ""))
@@ -178,6 +191,7 @@ def _lines(plan: Plan, expr: ir.Expr, loss: ir.Computed, alone: str | None, inde
     for output in plan.results:
         name = output.name or OUTPUT
         names[name] = alone or (f"outputs.{name}" if is_several(plan) else _own(name))
+    names |= own_loss.called(loss, plan.loss_names)
     statements = _Statements(indent, set(names.values()))
     statements.value("return ", "loss", _renamed(expr, names))
     return [" " * indent + line for line in statements.lines]
@@ -244,6 +258,8 @@ def _renamed(expr: Any, names: Mapping[str, str]) -> Any:
         first = next(iter(names.values()))
         code = re.sub("ꞏ([^ꞏ]+)ꞏ", lambda m: first if m[1] == "@" else names.get(m[1], m[1]), expr.code)
         return ir.Value(code)
+    if isinstance(expr, ir.Function):
+        expr = replace(expr, callee=names.get(expr.callee, expr.callee) if ":" in expr.callee else expr.callee)
     kind: Any = type(expr)
     if kind in (ir.Function, ir.Operation, ir.Item, ir.Items):
         return kind(*(_renamed(part, names) for part in expr))

@@ -13,15 +13,16 @@ from netc.catalog import loss_facts as facts
 from netc.checker import loss_terms, samples
 from netc.checker.gaps import GAP, attempt
 from netc.checker.values import Tensor
-from netc.shapes import Reject
+from netc.diagnostics import Report
+from netc.shapes import Reject, same
 from netc.source import Span
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from netc import syntax as s
     from netc.checker.session import Session
     from netc.checker.units import Unit
-    from netc.diagnostics import Report
 
     Places = Mapping[Span, Mapping[str, Span]]  # of the arguments of each call
 
@@ -33,14 +34,31 @@ def computed(
     made: list[ir.Call | ir.Computed] = []
 
     def follow() -> None:
-        labels = samples.labels(data, network, loss_terms.compares_classes(pending.expr))
-        found = None if labels is None else loss_terms.follow(pending.expr, network, labels, session, unit, report)
+        classes = _classes(pending.expr, data, network, session, unit)
+        labels = samples.labels(data, network, classes)
+        if labels is None:
+            return
+        found = loss_terms.follow(pending.expr, network, labels, session, unit, report, classes)
         if found is not None:
             made.append(_named(found, network) or found)
             _unused(found, network, report)
 
     attempt(follow)
     return made[0] if made else GAP
+
+
+def _classes(expr: s.Expr, data: ir.Data, network: ir.Network, session: Session, unit: Unit) -> bool:
+    """Whether a loss compares the numbers of classes: one of Python does where it can, and there are several."""
+    if loss_terms.compares_classes(expr):
+        return True
+    from netc.checker import loss_python
+
+    shape = network.output.shape
+    if not session.probing or not loss_python.stands_in(expr, unit) or len(shape) < 2 or same(shape[1], 1):
+        return False
+    labels = samples.labels(data, network, True)
+    found = None if labels is None else loss_terms.follow(expr, network, labels, session, unit, Report(), True)
+    return found is not None and any(type_.dtype == "int64" for type_ in (labels or {}).values()) and bool(found.labels)
 
 
 def _unused(loss: ir.Computed, network: ir.Network, report: Report) -> None:
@@ -59,14 +77,21 @@ def _named(loss: ir.Computed, network: ir.Network) -> ir.Call | None:
     expr = loss.training
     if len(network.outputs) != 1 or not isinstance(expr, ir.Function) or expr.callee not in dict(loss.losses):
         return None
+    if is_python(loss.losses[0][1]):
+        return None
     given = [a.name if isinstance(a, ir.Var) else "" for _, a in expr.arguments]
     return loss.losses[0][1] if given == [*loss.outputs, *loss.labels] and len(loss.labels) == 1 else None
+
+
+def is_python(call: ir.Call) -> bool:
+    """Whether a loss is of a Python file."""
+    return call.entry.home.startswith("python:")
 
 
 def _divisor(loss: ir.Call | ir.Computed, report: Report) -> None:
     """KLDivLoss, whose mean is over samples and classes; torch means to change that."""
     for call in (loss,) if isinstance(loss, ir.Call) else (c for _, c in loss.losses):
-        if call.name == "KLDivLoss" and call.get("reduction") == "mean":
+        if call.name == "KLDivLoss" and not is_python(call) and call.get("reduction") == "mean":
             report.add(
                 "W0837", "the mean of `KLDivLoss` is over samples and classes, which is no divergence", call.span,
                 help='add `reduction="batchmean"`, the mean over samples',
@@ -79,7 +104,7 @@ def _autocast(train: ir.Train, report: Report) -> None:
     if precision not in ("bf16", "fp16"):
         return
     for call in (loss,) if isinstance(loss, ir.Call) else (c for _, c in loss.losses):
-        if call.name == "BCELoss":
+        if call.name == "BCELoss" and not is_python(call):
             report.add(
                 "E0635", f"`BCELoss` can't be computed in {precision}: torch refuses it on a GPU", call.span,
                 help="end the network without the sigmoid, and use `BCEWithLogitsLoss`",

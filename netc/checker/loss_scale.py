@@ -78,6 +78,8 @@ def _function(expr: ir.Function, losses: Mapping[str, ir.Call]) -> str:
     arguments = [(n, _kind(a, losses), a) for n, a in expr.arguments]
     if expr.callee in losses:
         call = losses[expr.callee]
+        if call.entry.home.startswith("python:"):
+            return "whole"
         own = scale(call.name, {p.name: call.get(p.name) for p in call.entry.params})
         if own == "none":
             own = "sample"

@@ -31,6 +31,7 @@ from netc.source import Span
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from netc.catalog.entry import Entry
     from netc.checker.session import Session
     from netc.checker.units import Unit
 
@@ -61,9 +62,10 @@ def compares_classes(expr: object) -> bool:
 
 
 def follow(
-    expr: s.Expr, network: ir.Network, labels: dict[str, TensorType], session: Session, unit: Unit, report: Report
-) -> ir.Computed | None:
-    """The loss, or None with the reason in the report. `labels` are those of a sample, by name."""
+    expr: s.Expr, network: ir.Network, labels: dict[str, TensorType], session: Session, unit: Unit, report: Report,
+    classes: bool,
+) -> ir.Computed | None:  # fmt: skip
+    """The loss, or None with the reason in the report. `labels`, by name, may be `classes`."""
     available = _Available(network, labels)
     body = LossBody(session, unit, report, available, expr.span)
     before = len(report.errors)
@@ -88,8 +90,8 @@ def follow(
         tuple(n for n in available.outputs if n in used or body.bare),
         tuple(n for n in available.inputs if n in used and n not in available.outputs),
         tuple(n for n in labels if n in used or body.bare),
-        scale_of(evaluation.expr, dict(written.written)), written.pair, compares_classes(expr), expr.span,
-        written.one_hot,
+        scale_of(evaluation.expr, dict(written.written)), written.pair, classes, expr.span,
+        written.one_hot or (written.of_python and classes), tuple(written.functions.values()),
     )  # fmt: skip
     _mixed(computed, report)
     return computed
@@ -220,11 +222,15 @@ class LossBody(Body):
         self.known_losses: dict[Any, str] = {}
         self.pair: tuple[str, str] | None = None
         self.one_hot = False  # whether the second of them is the number of a class, of which a vector is made
+        self.of_python = False  # a loss of a Python file compares them
+        self.functions: dict[str, Entry] = {}  # of Python files
         self.bare = False  # a loss is only named, so that it compares the output with the label
 
     def eval_name(self, expr: s.Name) -> Any:
         if expr.text in self.available.twice:
             return self.fail(expr.span, f"`{expr.text}` is an output and an input here", "give the output another name")
+        if expr.text not in self.env and expr.text in self.owner.unit.python:
+            return self.of_file(expr, expr)
         if expr.text not in self.env and catalog.loss(expr.text) is not None:
             return self.loss(expr, ())
         if expr.text == "_":
@@ -236,11 +242,17 @@ class LossBody(Body):
 
     def eval_call(self, expr: s.Call) -> Any:
         name = expr.callee.text if isinstance(expr.callee, s.Name) else ""
+        if isinstance(expr.callee, s.Name) and name in self.owner.unit.python and name not in self.env:
+            return self.of_file(expr, expr.callee)
         if catalog.loss(name) is not None or (name in facts.FUNCTIONS and name not in self.env):
             return self.loss(expr, expr.arguments)
-        if isinstance(expr.callee, s.Name) and expr.callee.text in self.owner.unit.python:
-            return self.not_yet(expr.callee.span, "a function of a Python file in a loss")
         return super().eval_call(expr)
+
+    def of_file(self, expr: s.Name | s.Call, callee: s.Name) -> Any:
+        """A loss of a Python file."""
+        from netc.checker import loss_python
+
+        return loss_python.called(self, expr, callee)
 
     def formula_value(self, inner: Evaluator, formula: Formula, given: dict[str, Any], expr: s.Call) -> Any:
         """The value of a formula, which stands in the loss as if it had been written there."""
@@ -277,20 +289,27 @@ class LossBody(Body):
         if isinstance(result, Reject):
             misfit(entry.name, result, bound.spans.get(result.argument or "", expr.span), given, self.report)
             return ERROR
-        first, *others = [t.expr for t in given]
-        if self.pair is None and isinstance(first, ir.Var) and others:
-            target, self.one_hot = (others[0], False) if isinstance(others[0], ir.Var) else (_hot(others[0]), True)
-            self.pair = None if target is None else (first.name, target.name)
-        made = ir.Function(self._called(call, values), tuple((None, t.expr) for t in given), result, expr.span)
+        self.pair_of(tuple(t.expr for t in given))
+        made = ir.Function(self.constant_of(call, values), tuple((None, t.expr) for t in given), result, expr.span)
         return Tensor(made, result, Made(entry.name, expr.span))
 
-    def _called(self, call: ir.Call, values: dict[str, Any]) -> str:
+    def pair_of(self, given: tuple[ir.Expr, ...], python: bool = False) -> None:
+        """What metrics compare: what the first loss does."""
+        first, second = given[0], given[1] if len(given) > 1 else None
+        if self.pair is not None or not isinstance(first, ir.Var) or second is None:
+            return
+        target, hot = (second, False) if isinstance(second, ir.Var) else (_hot(second), True)
+        if target is not None:
+            self.pair, self.one_hot, self.of_python = (first.name, target.name), hot, python
+
+    def constant_of(self, call: ir.Call, values: dict[str, Any]) -> str:
         """The name of the constant that holds a loss; the same loss is one constant."""
         key = call.name, key_of(values)
         if key not in self.known_losses:
             base, number = _snake(call.name), 2
             name = base
-            while name in self.available.all or name in self.known_losses.values():
+            taken = {*self.available.all, *self.known_losses.values(), *self.owner.unit.python}
+            while name in taken:
                 name, number = f"{base}{number}", number + 1
             self.known_losses[key] = name
             self.written.append((name, call))

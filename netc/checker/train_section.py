@@ -85,6 +85,8 @@ class TrainReader(OptionsReader):
         if loss_terms.is_computed(step, self.python | self.evaluator.env.keys()):
             return loss_terms.Pending(step)
         callee = step.callee if isinstance(step, s.Call) else step
+        if isinstance(callee, s.Name) and callee.text in self.python:
+            return loss_terms.Pending(step)
         entry = self.named(callee, chain, "loss", catalog.loss, catalog.losses)
         if entry is ERROR or loss_terms.refused(entry.name, callee.span, self.report):
             return ERROR

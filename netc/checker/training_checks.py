@@ -43,7 +43,8 @@ def check(data: ir.Data | None, train: ir.Train, network: ir.Network | None, pla
 def _losses(train: ir.Train, places: Places, report: Report) -> None:
     loss = train.loss
     for call in (loss,) if isinstance(loss, ir.Call) else (c for _, c in loss.losses):
-        _arguments(call, facts.loss_reject, places, report)
+        if not call.entry.home.startswith("python:"):
+            _arguments(call, facts.loss_reject, places, report)
 
 
 def _arguments(call: ir.Call, judge: Judge, places: Places, report: Report) -> None:

@@ -175,6 +175,11 @@ class Probed:
         }
         return Recipe(LayerValue(self.entry, given), self.edits)
 
+    def holds(self, args: Args) -> bool:
+        """Whether a module made with these arguments has buffers."""
+        made = _probe().module(self.recipe(args))
+        return not isinstance(made, Raised) and any(True for _ in made.buffers())
+
     def _training(self, args: Args, inputs: Inputs, point: Mapping[str, int]) -> Raised | None:
         """A layer has to give the same in training: the lines behind it are written once."""
         if self.is_function:

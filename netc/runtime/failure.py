@@ -13,6 +13,7 @@ import traceback
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from netc.backends import training_own_loss
 from netc.backends.source_map import spans
 from netc.diagnostics import Diagnostic, Label, Report
 
@@ -39,7 +40,7 @@ class _Place(NamedTuple):
 
 def explained(problem: BaseException, program: ir.Program, files: Files) -> Diagnostic | None:
     """What an exception means for the program; None where it is netc's own."""
-    python = {Path(p).name for file in program.python for p in file.paths}
+    python = {Path(p).name for file in program.python for p in file.paths} | _of_loss(program)
     places = [
         place for frame, line in traceback.walk_tb(problem.__traceback__) if (place := _place(frame, line, python))
     ]
@@ -63,6 +64,11 @@ def of_python(problem: BaseException, program: ir.Program) -> BaseException | No
             return cause
         cause = cause.__cause__
     return None
+
+
+def _of_loss(program: ir.Program) -> set[str]:
+    """The names of the Python files that the loss needs."""
+    return set() if program.train is None else {p.name for p in training_own_loss.companions(program.train.loss)}
 
 
 def _wrong(problem: BaseException) -> bool:
@@ -108,13 +114,13 @@ def _line(place: _Place, files: Files, program: ir.Program) -> str:
 
 def _python(program: ir.Program) -> list[Any]:
     """The Python files as they were read, by way of their entries."""
-    found = []
-    for file in program.python:
-        for entry in file.entries:
-            rule: Any = entry.rule
-            known = getattr(getattr(rule, "shape", None), "file", None)
-            if known is not None and known not in found:
-                found.append(known)
+    found: list[Any] = []
+    of_loss = [] if program.train is None else training_own_loss.entries(program.train.loss)
+    for entry in (*(e for file in program.python for e in file.entries), *of_loss):
+        rule: Any = entry.rule
+        known = getattr(getattr(rule, "shape", None), "file", None)
+        if known is not None and known not in found:
+            found.append(known)
     return found
 
 
@@ -197,6 +203,10 @@ def _of_the_data(
     if any(name in names for name in _READING):
         said = f"reading the data raises {_said(problem)}"
         report.add("E0530", said, data.train.span, "reads it", notes=notes)
+    elif places[-1].file in _of_loss(program):
+        own = training_own_loss.entries(train.loss)
+        what = f"`{own[0].name}`" if len(own) == 1 else "the loss"
+        report.add("E0707", f"{what}: running it raises {_said(problem)}", train.loss.span, notes=notes)
     elif "loss_function(" in (line := _line(places[-1], files, program)) or "compute_loss(" in line:
         said = f"the loss can't be computed for these labels: {_said(problem)}"
         report.add("E0530", said, data.train.span, "gives the labels", secondary=[Label(train.loss.span, "the loss")],
