@@ -343,13 +343,11 @@ def _with_place(
         found = diverged(message, program, origin())
         if found is not None:
             _tell(found, text, path)
-    for call in _datasets(program):
-        if any(str(Path(path)) in message for path in _paths(call)):
-            report = Report()
-            report.add("E0530", message, call.span, "reads these files")
-            show(report.diagnostics, compiler.Checked(Source(text, str(path)), None, report.diagnostics))
-            point_on(report.diagnostics)
-            raise Failed
+    from netc.runtime.failure import of_files
+
+    of_data = of_files(message, program, [(call, _paths(call)) for call in _datasets(program)])
+    if of_data is not None:
+        _tell(of_data, text, path)
     raise UserError(message)
 
 

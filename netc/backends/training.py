@@ -346,6 +346,7 @@ _IMPORTS = (
     ("sys", r"\bsys\."),
     ("time", r"\btime\."),
     ("warnings", r"\bwarnings\."),
+    ("zipfile", r"\bzipfile\."),
     ("zlib", r"\bzlib\."),
 )
 
@@ -665,6 +666,7 @@ def _load_tensors(plan: Plan, names: list[str]) -> list[str]:
     for part in plan.parts:
         prefix = "" if part.role == "train" else f"{part.role}_"
         lines += [f"    {line}" for line in _read(plan, part).lines(4, f"{prefix}images, {prefix}labels = ")]
+        lines += training_samples.one_class(part.call) if part.kind == "arrays" and not prefix else []
         if part.detail.startswith("["):
             names_of = (f"{prefix}images", f"{prefix}labels")
             lines += [f"    {name} = {name}{part.detail}" for name in names_of]

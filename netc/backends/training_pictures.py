@@ -26,6 +26,8 @@ def read_picture(path: Path) -> Tensor:
     """A picture as uint8 [1, 3, H, W]."""
     try:
         with Image.open(path) as picture:
+            if picture.mode[0] in "IF":
+                fail(f"{path} has more than 8 bits a colour, which would be cut off")
             rgb = picture.convert("RGB")
     except Exception as error:
         fail(f"{path} cannot be read as a picture: {error}")
@@ -289,7 +291,8 @@ def _classes(plan: Plan) -> list[str]:
         lines.append(f'        fail(f"{{{folder}}} has one class only, {{classes[0]}}")')
     if plan.outputs is not None:
         lines.append("    if len(classes) != CLASSES:")
-        lines.append(f'        fail(f"{{{folder}}} has {{len(classes)}} classes, the network {{CLASSES}}")')
+        lines.append('        found = f"the classes {\', \'.join(classes[:9])}"')
+        lines.append(f'        fail(f"{{{folder}}} has {{found}}; the network tells {{CLASSES}} apart")')
     return lines
 
 

@@ -234,6 +234,7 @@ def _table_constants(samples: Samples) -> list[str]:
     size = samples.inputs[0].type.shape[-1]
     lines.append(f"INPUTS = {size}  # numbers a row, which the network takes")
     lines.append(f"MISSING = {_MISSING}  # a cell without a number")
+    lines.append("LARGEST = torch.finfo(torch.float32).max  # number that a network can take")
     return lines
 
 
@@ -401,6 +402,13 @@ def image_arrays(data: ir.Call, name: str, image: str) -> Text:
     return call("as_images(", [_files_of(data, name, inputs, (str(data.get("labels") or "label"),))], ")")
 
 
+def one_class(data: ir.Call) -> list[str]:
+    """The lines that end a training whose labels are all alike; without a look at parts that are only evaluated."""
+    where = data.name if _reader(data) == "python" else data.get("path") or data.get("labels")
+    said = call("fail(", [Text(literal(f"{where} has labels of one class only"))], ")")
+    return ["    if labels.min() == labels.max():", *(f"        {line}" for line in said.lines(8, ""))]
+
+
 def _constructed(data: ir.Call) -> Text:
     """The call that makes a Python data set."""
     types = {p.name: p.type for p in data.entry.params}
@@ -437,6 +445,7 @@ def _load_arrays(samples: Samples) -> str:
     ]
     arrays = _arrays(samples.data.train, samples, "DATA")
     lines += [f"    {line}" for line in call("as_samples(", [arrays], ")").lines(4, "samples, labels = ")]
+    lines += one_class(samples.data.train) if samples.classes and samples.labelled else []
     taken = "tuple(x[i] for x in samples)" if samples.several else "samples[i]"
     if held_out(samples.data):
         lines.append("    parts = split(labels)")
@@ -462,6 +471,7 @@ def _load_asked(samples: Samples) -> str:
     for part, data in (("train", samples.data.train), *_further(samples.data)):
         lines += [f"    {line}" for line in _constructed(data).lines(4, "dataset = ")]
         lines.append("    labels = read_labels(dataset)")
+        lines += one_class(data) if part == "train" and samples.classes and samples.labelled else []
         if part != "train":
             lines.append(f'    data["{part}"] = {whole}')
         elif shared:

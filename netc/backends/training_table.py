@@ -18,25 +18,34 @@ class Table(NamedTuple):
 
 def read_table(path: Path) -> Table:
     """The cells of a CSV file, as text."""
-    lines, rows = [], []
     try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            reader = csv.reader(file@DELIMITER@)
-            header = [cell.strip() for cell in next(reader, [])]
-            for row in reader:
-                if row and len(row) != len(header):
-                    line = f"{path}, line {reader.line_num}"
-                    fail(f"{line}: {len(row)} cells, and the header has {len(header)}")
-                if row:  # and no empty line
-                    rows.append(row)
-                    lines.append(reader.line_num)
+        text = path.read_bytes().decode("utf-8-sig")
     except OSError as error:
         fail(f"{path} cannot be read: {error.strerror}")
-    except (UnicodeDecodeError, csv.Error) as error:
-        fail(f"{path} cannot be read as a table: {error}")
+    except UnicodeDecodeError as error:
+        line = f"{path}, line {error.object.count(10, 0, error.start) + 1}"
+        wrong = f"{error.object[error.start]:#04x}"
+        fail(f"{line}: the byte {wrong} is no UTF-8 text; save the file as UTF-8")
+    lines, rows = [], []
+    reader = csv.reader(io.StringIO(text, newline="")@DELIMITER@, strict=True)
+    try:
+        header = [cell.strip() for cell in next(reader, [])]
+        signs = [sign for sign in ",;\t|" if sign in "".join(header)]
+        if len(header) == 1 and signs:
+            there = f"{signs[0]!r} stands between the cells"
+            fail(f"{path}, line 1: {there}; say so by `delimiter` in the .net file")
+        for row in reader:
+            if row and len(row) != len(header):
+                line = f"{path}, line {reader.line_num}"
+                fail(f"{line}: {len(row)} cells, and the header has {len(header)}")
+            if row:  # and no empty line
+                rows.append(row)
+                lines.append(reader.line_num)
+    except csv.Error as error:
+        fail(f"{path}, line {reader.line_num}: {error}; a quote may be left open")
     twice = {name for name in header if header.count(name) > 1}
     if twice:
-        fail(f"{path} has two columns {min(twice)!r}")
+        fail(f"{path}, line 1: two columns are called {min(twice)!r}")
     if not rows:
         fail(f"{path} has no rows below its header")
     cells = ([cell.strip() for cell in column] for column in zip(*rows, strict=True))
@@ -47,7 +56,8 @@ def cells_of(table: Table, name: str) -> list[str]:
     """The cells of one column."""
     if name not in table.columns:
         near = get_close_matches(name, table.columns, 1)
-        hint = f"did you mean {near[0]!r}?" if near else f"it has {[*table.columns]}"
+        there = [*table.columns][:9]
+        hint = f"did you mean {near[0]!r}?" if near else f"it has {there}"
         fail(f"{table.path} has no column {name!r}; {hint}")
     return table.columns[name]
 
@@ -58,7 +68,7 @@ mean|    """A column of numbers, float64 [N], NaN where one is missing."""
     cells = cells_of(table, name)
     with suppress(ValueError):  # the usual case, in a tenth of the time
         found = torch.tensor([*map(float, cells)], dtype=torch.float64)
-        if found.isfinite().all():
+        if found.float().isfinite().all():
             return found
     values = []
     for line, cell in zip(table.lines, cells, strict=True):
@@ -66,13 +76,13 @@ mean|    """A column of numbers, float64 [N], NaN where one is missing."""
             value = math.nan if cell.lower() in MISSING else float(cell)
         except ValueError:
             fail(f"{table.path}, line {line}: {name} is {cell!r}, which is no number")
-mean|classes|        if math.isinf(value):
-mean|classes|            fail(f"{table.path}, line {line}: {name} is infinite")
-mean|numbers|        if math.isinf(value) or (math.isnan(value) and name in TARGETS):
-!mean|        if not math.isfinite(value):
-numbers|            what = "infinite" if math.isinf(value) else "missing"
+mean|classes|        if abs(value) > LARGEST:
+mean|classes|            fail(f"{table.path}, line {line}: {name} is {cell}, too large a number")
+mean|numbers|        if abs(value) > LARGEST or (math.isnan(value) and name in TARGETS):
+!mean|        if not abs(value) <= LARGEST:
+numbers|            what = "missing" if math.isnan(value) else f"{cell}, too large a number"
 numbers|            fail(f"{table.path}, line {line}: {name} is {what}")
-!mean|classes|            what = "infinite" if math.isinf(value) else "missing"
+!mean|classes|            what = "missing" if math.isnan(value) else f"{cell}, too large a number"
 !mean|classes|            fail(f"{table.path}, line {line}: {name} is {what}")
         values.append(value)
     return torch.tensor(values, dtype=torch.float64)
@@ -155,7 +165,7 @@ count_classes|        found = f"{len(encoding.classes)} classes ({', '.join(enco
 count_classes|        fail(f"{table.path}: {TARGET} has {found}, the network {CLASSES}")
     if len(encoding.names()) != INPUTS:
         found = f"{len(encoding.names())} numbers a row, the network takes {INPUTS}"
-        fail(f"{table.path} gives {found}: {', '.join(encoding.names())}")
+        fail(f"{table.path} gives {found}: {', '.join(map(repr, encoding.names()))}")
 
 
 def encode(table: Table, encoding: Encoding) -> Tensor:

@@ -161,11 +161,23 @@ def find_pictures(folder: Path, classes: list[str]) -> tuple[list[Path], Tensor]
     unknown = set(class_names(folder)) - set(classes)
     if unknown:
         fail(f"{folder} has classes to train without: {', '.join(sorted(unknown))}")
+
+    def end(error: OSError) -> NoReturn:
+        if not isinstance(error, FileNotFoundError):  # of a class without a folder
+            fail(f"{error.filename} cannot be read: {error.strerror}")
+
     files: list[Path] = []
     labels: list[int] = []
+    read: dict[str, str] = {}  # folders
     for label, name in enumerate(classes):
         found: list[Path] = []
-        for place, _, names in sorted(os.walk(folder / name, followlinks=True)):
+        places = []
+        for place, _, names in os.walk(folder / name, onerror=end, followlinks=True):
+            other = read.setdefault(os.path.realpath(place), place)
+            if other != place:
+                fail(f"{place} is {other} by a link, whose pictures would come twice")
+            places.append((place, names))
+        for place, names in sorted(places):
             paths = (Path(place, file) for file in sorted(names))
             found += [path for path in paths if path.suffix.lower() in SUFFIXES]
 @CHECK_EMPTY@        files += found

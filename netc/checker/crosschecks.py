@@ -83,8 +83,21 @@ def _arrives(
         end = Span(place.end, place.end)
         float_ = code == "E0515" and image.dtype == "uint8" and calls and what == "transform"
         fix = Fix("add `-> ToTensor`", (Edit(end, " -> ToTensor"),)) if float_ else None
-        report.add(code, message, place, f"gives {image_text(image)}", secondary=[here], help=help_text, fix=fix)
+        notes = _sizes(data, what) if code == "E0517" else []
+        said = f"gives {image_text(image)}"
+        report.add(code, message, place, said, secondary=[here], notes=notes, help=help_text, fix=fix)
     return found is None
+
+
+def _sizes(data: ir.Data, what: str) -> list[str]:
+    """Two pictures of the folder that come out unlike, where the folder is there."""
+    from netc.checker.picture_sizes import sizes_note  # which only this mistake needs
+
+    facts = _facts(data.train)
+    folder = data.train.get("root") if data.train.name == "ImageFolder" else None
+    if facts is None or not isinstance(folder, str):
+        return []
+    return sizes_note(folder, data.transform if what == "transform" else augmented_chain(data), facts.image)
 
 
 def _disagreement(image: Image, declared: ir.Input, what: str) -> tuple[str, str, str] | None:

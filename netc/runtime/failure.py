@@ -226,6 +226,26 @@ def _step(line: int, chain: tuple[ir.Call, ...], text: str) -> ir.Call | None:
     return None
 
 
+def of_files(message: str, program: ir.Program, sets: list[tuple[ir.Call, tuple[str, ...]]]) -> Diagnostic | None:
+    """What a script says of the files of a data set, at that data set; None where it speaks of something else.
+
+    Args:
+        message: what the script ended with.
+        sets: the data sets, each with its folder or files as the program writes them.
+    """
+    report = Report()
+    found = []
+    for call, paths in sets:
+        for path in paths:  # "data" is named in "data/x.csv is …" and in "'x' of data", and not in "test_data is …"
+            place = re.search(rf"(?<![\w./-]){re.escape(str(Path(path)))}(?![\w-]|\.\w)", message)
+            found += [(place.start(), -len(path), call)] if place is not None else []
+    if found:
+        report.add("E0530", message, min(found, key=lambda row: row[:2])[2].span, "reads these files")
+    elif message.startswith("cannot hold ") and program.data is not None:
+        report.add("E0530", message, program.data.train.span, "is shared out")
+    return report.diagnostics[0] if report.diagnostics else None
+
+
 _ORIGINS = {
     "output": "is the first to give numbers that are not finite",
     "weights": "has weights that are no finite numbers any more",

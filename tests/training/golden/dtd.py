@@ -105,6 +105,8 @@ def read_picture(path: Path) -> Tensor:
     """A picture as uint8 [1, 3, H, W]."""
     try:
         with Image.open(path) as picture:
+            if picture.mode[0] in "IF":
+                fail(f"{path} has more than 8 bits a colour, which would be cut off")
             rgb = picture.convert("RGB")
     except Exception as error:
         fail(f"{path} cannot be read as a picture: {error}")

@@ -89,11 +89,23 @@ def find_pictures(folder: Path, classes: list[str]) -> tuple[list[Path], Tensor]
     unknown = set(class_names(folder)) - set(classes)
     if unknown:
         fail(f"{folder} has classes to train without: {', '.join(sorted(unknown))}")
+
+    def end(error: OSError) -> NoReturn:
+        if not isinstance(error, FileNotFoundError):  # of a class without a folder
+            fail(f"{error.filename} cannot be read: {error.strerror}")
+
     files: list[Path] = []
     labels: list[int] = []
+    read: dict[str, str] = {}  # folders
     for label, name in enumerate(classes):
         found: list[Path] = []
-        for place, _, names in sorted(os.walk(folder / name, followlinks=True)):
+        places = []
+        for place, _, names in os.walk(folder / name, onerror=end, followlinks=True):
+            other = read.setdefault(os.path.realpath(place), place)
+            if other != place:
+                fail(f"{place} is {other} by a link, whose pictures would come twice")
+            places.append((place, names))
+        for place, names in sorted(places):
             paths = (Path(place, file) for file in sorted(names))
             found += [path for path in paths if path.suffix.lower() in SUFFIXES]
         if not found:
@@ -107,6 +119,8 @@ def read_picture(path: Path) -> Tensor:
     """A picture as uint8 [1, 3, H, W]."""
     try:
         with Image.open(path) as picture:
+            if picture.mode[0] in "IF":
+                fail(f"{path} has more than 8 bits a colour, which would be cut off")
             rgb = picture.convert("RGB")
     except Exception as error:
         fail(f"{path} cannot be read as a picture: {error}")
@@ -348,7 +362,8 @@ def load_data() -> dict[str, tuple[Pictures, Tensor]]:
     """Images, prepared, and labels: "train", "validation" and "test"."""
     classes = class_names(TRAIN_DATA)
     if len(classes) != CLASSES:
-        fail(f"{TRAIN_DATA} has {len(classes)} classes, the network {CLASSES}")
+        found = f"the classes {', '.join(classes[:9])}"
+        fail(f"{TRAIN_DATA} has {found}; the network tells {CLASSES} apart")
     files, labels = find_pictures(TRAIN_DATA, classes)
     test_files, test_labels = find_pictures(TEST_DATA, classes)
     pictures = Pictures(files, prepare_training, TRAINING_STEPS)

@@ -22,6 +22,7 @@ import math
 import os
 import sys
 import time
+import zipfile
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -61,44 +62,49 @@ def fail(message: str) -> NoReturn:
     sys.exit(f"error: {message}")
 
 
-def read_arrays(path: Path, names: list[str]) -> list[np.ndarray]:
-    """The arrays of these names in an npz file."""
+def read_arrays(path: Path, names: list[str]) -> list[tuple[str, np.ndarray]]:
+    """The arrays of these names in an npz file, each with where it stands."""
     try:
-        with path.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
+        with path.open("rb") as stream:
+            if not zipfile.is_zipfile(stream):
+                fail(f"{path} is cut short, or no npz file")
+            stream.seek(0)
+            file = np.load(stream, allow_pickle=False)
             missing = [name for name in names if name not in file.files]
             if missing:
                 there = ", ".join(sorted(file.files))
                 fail(f"{path} has no array {missing[0]!r}; it has {there}")
-            return [file[name] for name in names]
+            return [(f"{name!r} of {path}", file[name]) for name in names]
     except Exception as error:  # of many kinds where a file is damaged
         fail(f"{path} cannot be read: {error}")
 
 
-def as_labels(array: np.ndarray) -> Tensor:
+def as_labels(where: str, array: np.ndarray) -> Tensor:
     """The labels, int64 [N]."""
     if array.ndim != 1 or array.dtype.kind not in "iu":
         found = f"{array.dtype} {[*array.shape]}"
-        fail(f"the labels are {found} in the data, and classes are int64 [N]")
-    labels = torch.tensor(array, dtype=torch.int64)
+        fail(f"{where} is {found}, and labels that are classes are int64 [N]")
+    labels = torch.from_numpy(array.astype(np.int64))
     wrong = (labels < 0) | (labels >= CLASSES)
     if wrong.any():
         first = wrong.nonzero()[0].tolist()
-        label = labels[tuple(first)]
-        fail(f"label {label} at {first} is none of the {CLASSES} classes, from 0 on")
+        label = f"the label {labels[tuple(first)]} at {first}"
+        fail(f"{where} has {label}, which is none of the {CLASSES} classes from 0 on")
     return labels
 
 
-def as_images(arrays: list[np.ndarray]) -> tuple[Tensor, Tensor]:
+def as_images(arrays: list[tuple[str, np.ndarray]]) -> tuple[Tensor, Tensor]:
     """The images, uint8 [N, C, H, W], and the labels, int64 [N], of two arrays."""
-    images, labels = arrays
+    (where, images), labels = arrays
     if IMAGE_SIZE[0] == 1 and images.ndim == 3:
         images = images[:, None]  # one channel without an axis of its own
     if images.dtype != np.uint8 or images.shape[1:] != IMAGE_SIZE:
         wanted = f"uint8 [N, {', '.join(map(str, IMAGE_SIZE))}]"
-        fail(f"the images are {images.dtype} {[*images.shape]}, and should be {wanted}")
-    if not 0 < len(images) == len(labels):
-        fail(f"there are {len(images)} images for {len(labels)} labels")
-    return torch.tensor(images), as_labels(labels)
+        fail(f"{where} is {images.dtype} {[*images.shape]}, and should be {wanted}")
+    classes = as_labels(*labels)
+    if not 0 < len(images) == len(classes):
+        fail(f"{where} has {len(images)} images for {len(classes)} labels")
+    return torch.tensor(images), classes
 
 
 def prepare(images: Tensor) -> Tensor:
@@ -137,6 +143,8 @@ def split(labels: Tensor) -> dict[str, Tensor]:
 def load_data() -> dict[str, tuple[Tensor, Tensor]]:
     """Images, prepared, and labels: "train", "validation" and "test"."""
     images, labels = as_images(read_arrays(DATA, ["pictures", "kind"]))
+    if labels.min() == labels.max():
+        fail("cells.npz has labels of one class only")
     train, validation, test = split(labels).values()
     return {
         "train": (prepare(images[train]), labels[train]),

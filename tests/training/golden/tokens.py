@@ -22,6 +22,7 @@ import math
 import os
 import sys
 import time
+import zipfile
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -59,20 +60,24 @@ def fail(message: str) -> NoReturn:
     sys.exit(f"error: {message}")
 
 
-def read_arrays(path: Path, names: list[str]) -> list[np.ndarray]:
-    """The arrays of these names in an npz file."""
+def read_arrays(path: Path, names: list[str]) -> list[tuple[str, np.ndarray]]:
+    """The arrays of these names in an npz file, each with where it stands."""
     try:
-        with path.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
+        with path.open("rb") as stream:
+            if not zipfile.is_zipfile(stream):
+                fail(f"{path} is cut short, or no npz file")
+            stream.seek(0)
+            file = np.load(stream, allow_pickle=False)
             missing = [name for name in names if name not in file.files]
             if missing:
                 there = ", ".join(sorted(file.files))
                 fail(f"{path} has no array {missing[0]!r}; it has {there}")
-            return [file[name] for name in names]
+            return [(f"{name!r} of {path}", file[name]) for name in names]
     except Exception as error:  # of many kinds where a file is damaged
         fail(f"{path} cannot be read: {error}")
 
 
-def as_input(array: np.ndarray, name: str) -> Tensor:
+def as_input(where: str, array: np.ndarray, name: str) -> Tensor:
     """An array as an input of the network, held against its type and its shape."""
     dtype, shape = INPUTS[name]
     found = array.shape[1:]
@@ -80,39 +85,41 @@ def as_input(array: np.ndarray, name: str) -> Tensor:
         size not in (None, other) for size, other in zip(shape, found, strict=True)
     ):
         wanted = ", ".join(str(size or "any") for size in shape)
-        fail(f"{name} is {[*array.shape]} in the data, the network takes [N, {wanted}]")
+        fail(f"{where} is {[*array.shape]}, the network takes [N, {wanted}] for {name}")
     if array.dtype.kind not in "iu":
-        fail(f"{name} is {array.dtype} in the data, the network takes {dtype}")
+        fail(f"{where} is {array.dtype}, the network takes {dtype} for {name}")
+    array = array.astype(array.dtype.newbyteorder("="), copy=False)  # as torch has it
     tensor = torch.tensor(array, dtype=dtype)
     entries = ENTRIES.get(name)  # of the table that indices are looked up in
     if entries is not None and ((tensor < 0) | (tensor >= entries)).any():
         there = f"indices from {tensor.min()} to {tensor.max()}"
-        fail(f"{name} has {there}, and the network looks up {entries}")
+        fail(f"{where} has {there}, and the network looks up {entries}")
     return tensor
 
 
-def as_labels(array: np.ndarray) -> Tensor:
+def as_labels(where: str, array: np.ndarray) -> Tensor:
     """The labels, int64 [N]."""
     if array.ndim != 1 or array.dtype.kind not in "iu":
         found = f"{array.dtype} {[*array.shape]}"
-        fail(f"the labels are {found} in the data, and classes are int64 [N]")
-    labels = torch.tensor(array, dtype=torch.int64)
+        fail(f"{where} is {found}, and labels that are classes are int64 [N]")
+    labels = torch.from_numpy(array.astype(np.int64))
     wrong = (labels < 0) | (labels >= CLASSES)
     if wrong.any():
         first = wrong.nonzero()[0].tolist()
-        label = labels[tuple(first)]
-        fail(f"label {label} at {first} is none of the {CLASSES} classes, from 0 on")
+        label = f"the label {labels[tuple(first)]} at {first}"
+        fail(f"{where} has {label}, which is none of the {CLASSES} classes from 0 on")
     return labels
 
 
-def as_samples(arrays: list[np.ndarray]) -> tuple[Tensor, Tensor]:
+def as_samples(arrays: list[tuple[str, np.ndarray]]) -> tuple[Tensor, Tensor]:
     """What the network takes, and the labels, from the arrays of a part."""
-    counts = [len(array) if array.ndim else 0 for array in arrays]
-    if min(counts) != max(counts) or not counts[0]:
-        fail(f"the arrays of a part have {counts} samples, and should have as many")
+    counts = {where: len(array) if array.ndim else 0 for where, array in arrays}
+    if len(set(counts.values())) > 1 or 0 in counts.values():
+        found = ", ".join(f"{where} has {count}" for where, count in counts.items())
+        fail(f"there should be as many samples in each array, and any: {found}")
     *inputs, labels = arrays
     (name,) = INPUTS
-    return as_input(inputs[0], name), as_labels(labels)
+    return as_input(*inputs[0], name), as_labels(*labels)
 
 
 def split(labels: Tensor) -> dict[str, Tensor]:
@@ -136,6 +143,8 @@ def split(labels: Tensor) -> dict[str, Tensor]:
 def load_data() -> dict[str, tuple[Tensor, Tensor]]:
     """What the network takes, and labels: "train" and "validation"."""
     samples, labels = as_samples(read_arrays(DATA, ["tokens", "kind"]))
+    if labels.min() == labels.max():
+        fail("text.npz has labels of one class only")
     parts = split(labels)
     return {p: (samples[i], labels[i]) for p, i in parts.items()}
 

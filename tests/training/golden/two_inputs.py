@@ -55,16 +55,16 @@ def fail(message: str) -> NoReturn:
     sys.exit(f"error: {message}")
 
 
-def read_array(path: Path) -> np.ndarray:
-    """The array in an npy file."""
+def read_array(path: Path) -> tuple[str, np.ndarray]:
+    """The array in an npy file, with where it stands."""
     try:
         array: np.ndarray = np.load(path, allow_pickle=False)
     except (OSError, ValueError, EOFError) as error:
         fail(f"{path} cannot be read: {error}")
-    return array
+    return str(path), array
 
 
-def as_input(array: np.ndarray, name: str) -> Tensor:
+def as_input(where: str, array: np.ndarray, name: str) -> Tensor:
     """An array as an input of the network, held against its type and its shape."""
     dtype, shape = INPUTS[name]
     found = array.shape[1:]
@@ -72,38 +72,43 @@ def as_input(array: np.ndarray, name: str) -> Tensor:
         size not in (None, other) for size, other in zip(shape, found, strict=True)
     ):
         wanted = ", ".join(str(size or "any") for size in shape)
-        fail(f"{name} is {[*array.shape]} in the data, the network takes [N, {wanted}]")
-    if array.dtype.kind not in ("f" if dtype.is_floating_point else "iu"):
-        fail(f"{name} is {array.dtype} in the data, the network takes {dtype}")
+        fail(f"{where} is {[*array.shape]}, the network takes [N, {wanted}] for {name}")
+    kinds = "f" if dtype.is_floating_point else "iu"
+    if array.dtype.kind not in kinds or array.dtype.itemsize > 8:
+        fail(f"{where} is {array.dtype}, the network takes {dtype} for {name}")
+    array = array.astype(array.dtype.newbyteorder("="), copy=False)  # as torch has it
     tensor = torch.tensor(array, dtype=dtype)
     if dtype.is_floating_point and not tensor.isfinite().all():
         wrong = int((~tensor.flatten(1).isfinite()).any(1).nonzero()[0])
-        fail(f"{name} has NaN or infinity in sample {wrong}, counted from 0")
+        fail(f"{where} has NaN or infinity in sample {wrong}, counted from 0")
     return tensor
 
 
-def as_labels(array: np.ndarray) -> Tensor:
+def as_labels(where: str, array: np.ndarray) -> Tensor:
     """The labels, int64 [N]."""
     if array.ndim != 1 or array.dtype.kind not in "iu":
         found = f"{array.dtype} {[*array.shape]}"
-        fail(f"the labels are {found} in the data, and classes are int64 [N]")
-    labels = torch.tensor(array, dtype=torch.int64)
+        fail(f"{where} is {found}, and labels that are classes are int64 [N]")
+    labels = torch.from_numpy(array.astype(np.int64))
     wrong = (labels < 0) | (labels >= CLASSES)
     if wrong.any():
         first = wrong.nonzero()[0].tolist()
-        label = labels[tuple(first)]
-        fail(f"label {label} at {first} is none of the {CLASSES} classes, from 0 on")
+        label = f"the label {labels[tuple(first)]} at {first}"
+        fail(f"{where} has {label}, which is none of the {CLASSES} classes from 0 on")
     return labels
 
 
-def as_samples(arrays: list[np.ndarray]) -> tuple[tuple[Tensor, ...], Tensor]:
+def as_samples(
+    arrays: list[tuple[str, np.ndarray]],
+) -> tuple[tuple[Tensor, ...], Tensor]:
     """What the network takes, and the labels, from the arrays of a part."""
-    counts = [len(array) if array.ndim else 0 for array in arrays]
-    if min(counts) != max(counts) or not counts[0]:
-        fail(f"the arrays of a part have {counts} samples, and should have as many")
+    counts = {where: len(array) if array.ndim else 0 for where, array in arrays}
+    if len(set(counts.values())) > 1 or 0 in counts.values():
+        found = ", ".join(f"{where} has {count}" for where, count in counts.items())
+        fail(f"there should be as many samples in each array, and any: {found}")
     *inputs, labels = arrays
-    samples = (as_input(x, n) for x, n in zip(inputs, INPUTS, strict=True))
-    return tuple(samples), as_labels(labels)
+    samples = (as_input(*x, n) for x, n in zip(inputs, INPUTS, strict=True))
+    return tuple(samples), as_labels(*labels)
 
 
 def load_data() -> dict[str, tuple[tuple[Tensor, ...], Tensor]]:
@@ -115,6 +120,8 @@ def load_data() -> dict[str, tuple[tuple[Tensor, ...], Tensor]]:
             read_array(Path("same.npy")),
         ],
     )
+    if labels.min() == labels.max():
+        fail("same.npy has labels of one class only")
     data = {"train": (samples, labels)}
     data["test"] = as_samples(
         [
