@@ -141,8 +141,9 @@ def train(
     page, well = None, False
     try:
         with _program_errors(program, text, path, script, lambda: _origin(run, device)):
-            import torch as torch  # which the script needs anyway; the record names its device and threads
+            from netc.runtime.importing import import_torch
 
+            import_torch(optimizers=True)  # which the script needs anyway; the record names its device and threads
             with keeper(run, program, text, path, script, settings, device) as kept:
                 _run_script(run / "train.py", arguments, quiet, [Path(t).stem for _, t in script.shipped])
             well = True

@@ -318,7 +318,7 @@ def _images(plan: Plan) -> str:
         prepare = "prepare_training" if steps.training is not None else "prepare"
         images = f"{prepare}(images[index]).to(device)"
     else:
-        images = "images[index]"
+        images = "images.index_select(0, index)"  # a quarter of the time of images[index]
     return images if steps.augment is None else f"augment({images})"
 
 

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from netc.foreign.importing import importable
 from netc.runtime.errors import UserError
+from netc.runtime.importing import import_torch
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -35,6 +36,7 @@ def load_script(train: str, model: str, folder: Path | None = None, beside: Sequ
             the package, which has them.
         beside: the Python files that model.py and train.py import.
     """
+    import_torch()
     folder = folder or Path(__file__).parents[1]
     network = ModuleType("model")
     with importable(beside):

@@ -346,7 +346,7 @@ def main(arguments: list[str] | None = None) -> None:
     images, labels = data["train"]
 
     index = torch.arange(min(16, len(labels)))  # to show; drawn before the seed is set
-    sample = preprocess(augment(images[index]))
+    sample = preprocess(augment(images.index_select(0, index)))
     torch.manual_seed(SEED)
     model = build_model(device)
     optimizer = torch.optim.SGD(model.parameters(), lr=0.05, momentum=0.9)
@@ -389,7 +389,7 @@ def main(arguments: list[str] | None = None) -> None:
             seen = 0
             model.train()
             for index in shuffled(len(labels)).to(device).split(BATCH_SIZE):
-                batch = preprocess(augment(images[index]))
+                batch = preprocess(augment(images.index_select(0, index)))
                 target = labels[index]
                 logits = model(batch)
                 loss = loss_function(logits, target)

@@ -411,7 +411,7 @@ def main(arguments: list[str] | None = None) -> None:
             for group in order[seen:].to(device).split(STEP_SIZE):
                 optimizer.zero_grad()
                 for index in group.split(BATCH_SIZE):
-                    batch = preprocess(augment(images[index]))
+                    batch = preprocess(augment(images.index_select(0, index)))
                     target = labels[index]
                     logits = model(batch)
                     loss = loss_function(logits, target)

@@ -447,7 +447,7 @@ def main(arguments: list[str] | None = None) -> None:
             seen = 0
             model.train()
             for index in shuffled(len(labels)).to(device).split(BATCH_SIZE):
-                batch = preprocess(images[index])
+                batch = preprocess(images.index_select(0, index))
                 target = labels[index]
                 outputs = model(batch)
                 loss = compute_loss(outputs, target)

@@ -401,7 +401,7 @@ def main(arguments: list[str] | None = None) -> None:
             seen = 0
             model.train()
             for index in shuffled(len(labels)).to(device).split(BATCH_SIZE):
-                batch = preprocess(images[index])
+                batch = preprocess(images.index_select(0, index))
                 target = labels[index]
                 logits = model(batch)
                 loss = loss_function(logits, target)

@@ -400,7 +400,7 @@ def main(arguments: list[str] | None = None) -> None:
             seen = 0
             model.train()
             for index in shuffled(len(labels)).to(device).split(BATCH_SIZE):
-                batch = preprocess(images[index])
+                batch = preprocess(images.index_select(0, index))
                 loss = optimizer.step(partial(closure, batch))
                 loss_sum += loss.detach()
                 seen += len(index)
