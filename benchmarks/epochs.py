@@ -172,8 +172,8 @@ def write_script(contest: Contest, folder: Path, sums: dict[str, str]) -> Files:
     return files
 
 
-# A script that has read a data set keeps the memory that a step frees; one that has not gives it back to the system, which
-# makes every page anew. So that this is no part of a comparison, no process gives memory back.
+# A script that has read a data set keeps the memory that a step frees; one that has not gives it back to the system,
+# which makes every page anew. So that this is no part of a comparison, no process gives memory back.
 KEEP = {"MALLOC_TRIM_THRESHOLD_": str(2**40), "MALLOC_MMAP_THRESHOLD_": str(2**25)}
 
 
