@@ -526,7 +526,8 @@ class Data(NamedTuple):
     `cache` is the folder for decoded pictures, True for the usual one, False for none; `cache_size` its limit in GiB.
     `split` says how that is shared out: "stratified", "random" or "ordered"; None where the file doesn't. `sampler` is
     what draws the training samples of an epoch, and with `balance` each class comes equally often. `fields`
-    names the parts of a sample of a Python data set, where they aren't the network's inputs and `label` in this order.
+    names the parts of a sample of a Python data set, where they aren't the network's inputs and `label` in this order;
+    `workers` are the processes that make its samples.
     """
 
     train: Call
@@ -542,6 +543,7 @@ class Data(NamedTuple):
     balance: bool = False
     sampler: Call | None = None
     fields: tuple[str, ...] = ()
+    workers: int = 0
 
     @property
     def kind(self) -> str:

@@ -342,7 +342,9 @@ _IMPORTS = (
     ("math", r"\bmath\."),
     ("os", r"\bos\."),
     ("pickle", r"\bpickle\."),
+    ("random", r"(?<![.\w])random\."),
     ("re", r"\bre\."),
+    ("signal", r"\bsignal\."),
     ("sys", r"\bsys\."),
     ("time", r"\btime\."),
     ("warnings", r"\bwarnings\."),
@@ -353,7 +355,7 @@ _IMPORTS = (
 
 def _imports(plan: Plan, code: str, name: str, data_sets: list[str]) -> str:
     standard = ["import argparse", *(f"import {name}" for name, use in _IMPORTS if re.search(use, code))]
-    abstract = [name for name in ("Callable", "Iterable") if re.search(rf"\b{name}\b", code)]
+    abstract = [name for name in ("Callable", "Iterable", "Iterator") if re.search(rf"\b{name}\b", code)]
     if abstract:
         standard.append(f"from collections.abc import {', '.join(abstract)}")
     if "ThreadPoolExecutor" in code:
@@ -391,8 +393,9 @@ def _imports(plan: Plan, code: str, name: str, data_sets: list[str]) -> str:
     if re.search(r"\bv2\.", code):
         third.append("from torchvision.transforms import v2")
     third.append("from tqdm import tqdm")
-    if "default_collate(" in code:
-        third.append("from torch.utils.data import default_collate")
+    loading = [name for name in ("DataLoader", "default_collate") if f"{name}(" in code]
+    if loading:
+        third.append(f"from torch.utils.data import {', '.join(loading)}")
     third = [line for line in third if line.startswith("import")] + sorted(
         (line for line in third if line.startswith("from")), key=lambda line: line.split()[1].lower()
     )

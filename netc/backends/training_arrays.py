@@ -45,11 +45,16 @@ python|        fail(f"a sample of {name} should have @FIELDS@ tensors or numbers
 python|!asked|    if not all(torch.equal(once[i], again[i]) for i in @CHOSEN@):
 python|!asked|        there = "write `cache = False` in the .net file, to ask in each epoch"
 python|!asked|        fail(f"{name} gives another sample 0 each time; {there}")
-python|!asked|    try:
-python|!asked|        fields = collated([dataset[i] for i in range(len(dataset))])
-python|!asked|    except (TypeError, RuntimeError) as error:
-python|!asked|        fail(f"the samples of {name} do not make up one tensor: {error}")
-python|!asked|    return [(name, fields[i].numpy()) for i in @CHOSEN@]
+python|!asked|!workers|    try:
+python|!asked|!workers|        fields = collated([dataset[i] for i in range(len(dataset))])
+python|!asked|!workers|    except (TypeError, RuntimeError) as error:
+python|!asked|!workers|        fail(f"the samples of {name} do not make up one tensor: {error}")
+python|!asked|!workers|    return [(name, fields[i].numpy()) for i in @CHOSEN@]
+python|!asked|workers|    parts = make_all(dataset)
+python|!asked|workers|    try:
+python|!asked|workers|        return [(name, torch.cat([p[i] for p in parts]).numpy()) for i in @CHOSEN@]
+python|!asked|workers|    except (TypeError, RuntimeError) as error:
+python|!asked|workers|        fail(f"the samples of {name} do not make up one tensor: {error}")
 npy|def read_array(path: Path) -> tuple[str, np.ndarray]:
 npy|    """The array in an npy file, with where it stands."""
 npy|    try:
@@ -154,31 +159,49 @@ ASKED = '''
 class Asked:
     """Samples of a data set, asked for when a batch needs them."""
 
-    def __init__(self, dataset: Any, chosen: Tensor) -> None:
-        self.dataset = dataset
-        self.name = type(dataset).__name__
-        self.chosen = chosen.tolist()
+!workers|    def __init__(self, dataset: Any, chosen: Tensor) -> None:
+!workers|        self.dataset = dataset
+!workers|        self.name = type(dataset).__name__
+!workers|        self.chosen = chosen.tolist()
+workers|    def __init__(self, workers: Workers, chosen: Tensor) -> None:
+workers|        self.workers = workers
+workers|        self.name = type(workers.dataset).__name__
+workers|        self.chosen = chosen
 
     def __len__(self) -> int:
         return len(self.chosen)
 
-    def batch(self, index: Tensor) -> @KIND@:
-        """What the network takes of some samples."""
-        fields = collated([self.dataset[self.chosen[i]] for i in index.tolist()])
-several|        inputs = (fields[i].numpy() for i in @CHOSEN_INPUTS@)
-several|        named = zip(inputs, INPUTS, strict=True)
-several|        return tuple(as_input(self.name, x, n) for x, n in named)
-!several|        (name,) = INPUTS
-!several|        return as_input(self.name, fields[@CHOSEN_INPUT@].numpy(), name)
+!workers|    def batch(self, index: Tensor) -> @KIND@:
+!workers|        """What the network takes of some samples."""
+!workers|        fields = collated([self.dataset[self.chosen[i]] for i in index.tolist()])
+!workers|several|        inputs = (fields[i].numpy() for i in @CHOSEN_INPUTS@)
+!workers|several|        named = zip(inputs, INPUTS, strict=True)
+!workers|several|        return tuple(as_input(self.name, x, n) for x, n in named)
+!workers|!several|        (name,) = INPUTS
+!workers|!several|        return as_input(self.name, fields[@CHOSEN_INPUT@].numpy(), name)
+workers|    def batches(
+workers|        self, index: Tensor, epoch: int = 0, start: int = 0
+workers|    ) -> Iterator[@KIND@]:
+workers|        """What the network takes of samples, batch by batch, from `start` on."""
+workers|        numbers = self.chosen[index]
+workers|        for fields in self.workers.fields(numbers, BATCH_SIZE, epoch, start):
+workers|several|            inputs = (fields[i].numpy() for i in @CHOSEN_INPUTS@)
+workers|several|            named = zip(inputs, INPUTS, strict=True)
+workers|several|            yield tuple(as_input(self.name, x, n) for x, n in named)
+workers|!several|            (name,) = INPUTS
+workers|!several|            yield as_input(self.name, fields[@CHOSEN_INPUT@].numpy(), name)
 
 
-def read_labels(dataset: Any) -> Tensor:
+!workers|def read_labels(dataset: Any) -> Tensor:
+workers|def read_labels(workers: Workers) -> Tensor:
 !unlabelled|    """The labels, for which every sample is asked for once."""
-!unlabelled|    look_at(dataset)
-!unlabelled|    count = len(dataset)
-!unlabelled|    labels = [collated([dataset[i]])[@CHOSEN_LABEL@] for i in range(count)]
-!unlabelled|    return as_labels(type(dataset).__name__, torch.cat(labels).numpy())
 unlabelled|    """No labels, for as many samples as there are."""
-unlabelled|    look_at(dataset)
+workers|    dataset = workers.dataset
+    look_at(dataset)
+!unlabelled|!workers|    count = len(dataset)
+!unlabelled|!workers|    labels = [collated([dataset[i]])[@CHOSEN_LABEL@] for i in range(count)]
+!unlabelled|workers|    every = torch.arange(len(dataset))
+!unlabelled|workers|    labels = [fields[@CHOSEN_LABEL@] for fields in workers.fields(every, BATCH_SIZE)]
+!unlabelled|    return as_labels(type(dataset).__name__, torch.cat(labels).numpy())
 unlabelled|    return torch.empty(len(dataset), 0)
 '''

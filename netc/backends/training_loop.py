@@ -10,7 +10,7 @@ from textwrap import indent
 from typing import TYPE_CHECKING
 
 from netc import ir
-from netc.backends import training_loss, training_metrics, training_pictures, training_schedule
+from netc.backends import training_loss, training_metrics, training_pictures, training_schedule, training_workers
 from netc.backends.layout import Text, call
 from netc.backends.training_images import python
 from netc.backends.training_main import (
@@ -126,6 +126,13 @@ def evaluated(plan: Plan) -> str:
 
 def _loop(plan: Plan) -> str:
     """The loop over the batches of an epoch, with the lines of a step."""
+    order, text = _batches(plan)
+    made = plan.samples is not None and plan.samples.asked and plan.data.workers
+    return training_workers.in_loop(text, order) if made else text
+
+
+def _batches(plan: Plan) -> tuple[str, str]:
+    """What the loop goes over, and its lines."""
     chosen = words(plan)
     order = "order" if {"midway", "steps"} & chosen else order_call(plan.data)
     order = f"{order}[seen:]" if "midway" in chosen else order
@@ -146,14 +153,14 @@ def _loop(plan: Plan) -> str:
     if "closure" in chosen:
         given = ", ".join(["closure", "batch", *(["target"] if "labels" in chosen else [])])
         step = _joined(batch, f"loss = optimizer.step(partial({given}))", update, count, recent, after)
-        return indent(f"for index in {order}.split(BATCH_SIZE):\n{indent(step, '    ')}", " " * 12)
+        return order, indent(f"for index in {order}.split(BATCH_SIZE):\n{indent(step, '    ')}", " " * 12)
     if not several:
         step = _joined(batch, forward, backward, update, count, recent, after)
-        return indent(f"for index in {order}.split(BATCH_SIZE):\n{indent(step, '    ')}", " " * 12)
+        return order, indent(f"for index in {order}.split(BATCH_SIZE):\n{indent(step, '    ')}", " " * 12)
     part = _joined(batch, forward, backward, count, recent)
     inner = f"optimizer.zero_grad()\nfor index in group.split(BATCH_SIZE):\n{indent(part, '    ')}"
     step = _joined(inner, update, after)
-    return indent(f"for group in {order}.split(STEP_SIZE):\n{indent(step, '    ')}", " " * 12)
+    return order, indent(f"for group in {order}.split(STEP_SIZE):\n{indent(step, '    ')}", " " * 12)
 
 
 def _closure(plan: Plan) -> str:

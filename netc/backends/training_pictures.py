@@ -291,7 +291,7 @@ def _classes(plan: Plan) -> list[str]:
         lines.append(f'        fail(f"{{{folder}}} has one class only, {{classes[0]}}")')
     if plan.outputs is not None:
         lines.append("    if len(classes) != CLASSES:")
-        lines.append('        found = f"the classes {\', \'.join(classes[:9])}"')
+        lines.append("        found = f\"the classes {', '.join(classes[:9])}\"")
         lines.append(f'        fail(f"{{{folder}}} has {{found}}; the network tells {{CLASSES}} apart")')
     return lines
 

@@ -12,6 +12,7 @@ import re
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from netc import ir
+from netc.backends import training_workers
 from netc.backends.layout import Text, call
 from netc.backends.training_arrays import ASKED, IMAGES, LABELS, READ, SAMPLES
 from netc.backends.training_images import python
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
 
     from netc.shapes import TensorType
 
-_PREPROCESSED = re.compile(r"preprocess\(((?:[^()]|\([^()]*\))*)\)")
 _LARGEST_BATCH = 2**13  # of small samples: a network makes more of each than it takes
 _MISSING = '{"", "?", "na", "n/a", "nan", "null", "none"}'
 
@@ -104,6 +104,8 @@ def files_to_ship(data: ir.Data) -> list[tuple[Path, str]]:
 
 def evaluation_batch(samples: Samples, values: int) -> int:
     """How many samples make up so many values of the inputs, as a power of 2."""
+    if samples.asked and samples.data.workers:  # a batch is made by one of them
+        return samples.data.batch_size
     count = sum(math.prod(s if isinstance(s, int) else 64 for s in i.type.shape[1:]) for i in samples.inputs)
     return min(1 << max((values // max(count, 1)).bit_length() - 1, 0), _LARGEST_BATCH)
 
@@ -115,7 +117,9 @@ def of_samples(text: str, samples: Samples) -> str:
         text = re.sub(r"torch\.cat\((samples\.batch\((?:index|torch\.arange\(len\(samples\)\))\))\)", r"\1", text)
         if samples.several:
             text = re.sub(r"(samples\.batch\(.*\))\.to\(((?:labels\.)?device)\)", r"[x.to(\2) for x in \1]", text)
-    text = _PREPROCESSED.sub(r"\1", text)
+    text = _unprocessed(text)
+    if samples.data.workers and samples.asked:
+        text = training_workers.at_once(training_workers.in_evaluation(text), samples.several)
     if not samples.several:
         return text
     if samples.asked:
@@ -139,6 +143,18 @@ def of_samples(text: str, samples: Samples) -> str:
     text = text.replace("samples[index].to(device)", "[x[index].to(device) for x in samples]")
     text = text.replace("samples.to(labels.device)", "[x.to(labels.device) for x in samples]")
     return re.sub(r"\b(model|compiled)\((batch|ready)\)", r"\1(*\2)", text)
+
+
+def _unprocessed(text: str) -> str:
+    """A text without the calls of `preprocess`; what they are given stays."""
+    before, found, behind = text.partition("preprocess(")
+    if not found:
+        return text
+    depth, end = 1, 0
+    while depth:
+        depth += (behind[end] == "(") - (behind[end] == ")")
+        end += depth > 0
+    return f"{before}{behind[:end]}{_unprocessed(behind[end + 1 :])}"
 
 
 def with_encoding(text: str, samples: Samples) -> str:
@@ -199,6 +215,8 @@ def _path(data: ir.Call) -> str:
 def constants(samples: Samples) -> list[str]:
     """The constants of the data."""
     found = _table_constants(samples) if samples.table else _array_constants(samples)
+    if samples.data.workers:
+        found.insert(0, f"WORKERS = {samples.data.workers}  # processes that make samples")
     if samples.classes and samples.outputs is not None:
         found.append(f"CLASSES = {samples.outputs}  # the network's outputs")
         if not samples.table:
@@ -278,6 +296,8 @@ def _values(data: ir.Call) -> dict[str, object]:
 def functions(samples: Samples) -> list[str]:
     """The functions that read the data, but for `split` and `load_data`."""
     arrays = [READ, *([LABELS] if samples.labelled else []), ASKED if samples.asked else SAMPLES]
+    if samples.data.workers:
+        arrays = [training_workers.WORKERS, *arrays]
     pieces = [TABLE, ENCODING] if samples.table else arrays
     return [_filled(piece, samples) for piece in pieces]
 
@@ -307,6 +327,7 @@ def words(samples: Samples) -> frozenset[str]:
         found |= {"positions"} if samples.classes or args.get("categorical") else set()
     else:
         found |= {"asked"} if samples.asked else set()
+        found |= {"workers"} if samples.data.workers else set()
         found |= {"exact"} if samples.labelled or samples.data.fields else set()
         found |= {_reader(data)} | ({"unlabelled"} if not samples.labelled else set())
         found |= {"floats"} if any(i.type.dtype.startswith("float") for i in samples.inputs) else set()
@@ -469,7 +490,10 @@ def _load_asked(samples: Samples) -> str:
     whole = "(Asked(dataset, torch.arange(len(labels))), labels)"
     shared = bool(held_out(samples.data))
     for part, data in (("train", samples.data.train), *_further(samples.data)):
-        lines += [f"    {line}" for line in _constructed(data).lines(4, "dataset = ")]
+        made = _constructed(data)
+        if samples.data.workers:
+            made = call("Workers(", [made], ")")
+        lines += [f"    {line}" for line in made.lines(4, "dataset = ")]
         lines.append("    labels = read_labels(dataset)")
         lines += one_class(data) if part == "train" and samples.classes and samples.labelled else []
         if part != "train":

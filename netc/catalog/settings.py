@@ -6,7 +6,7 @@ from __future__ import annotations
 SETTINGS = {
     "data": (
         "train", "validation", "test", "transform", "augment", "batch_size", "cache", "cache_size", "split", "balance",
-        "sampler", "fields",
+        "sampler", "fields", "workers",
     ),
     "train": (
         "loss", "optimizer", "schedule", "freeze", "epochs", "metrics", "seed", "network", "steps", "accumulate",
@@ -15,6 +15,6 @@ SETTINGS = {
     ),
 }  # fmt: skip
 LATER = {
-    "data": ("workers",),
+    "data": (),
     "train": ("parallel",),
 }  # fmt: skip

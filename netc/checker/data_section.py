@@ -57,8 +57,10 @@ class DataReader(Reader):
         balance = self.optional(section, settings, "balance", self.switch)
         sampler = self.optional(section, settings, "sampler", lambda key, chain: samplers.sampler(self, key, chain))
         split, balance, sampler = values_of((split, balance, sampler), (None, False, None))
-        (fields,) = values_of((self.optional(section, settings, "fields", self.names),), ((),))
-        return data._replace(split=split, balance=balance, sampler=sampler, fields=fields)
+        fields = self.optional(section, settings, "fields", self.names)
+        workers = self.optional(section, settings, "workers", lambda key, chain: samplers.workers(self, key, chain))
+        fields, workers = values_of((fields, workers), ((), 0))
+        return data._replace(split=split, balance=balance, sampler=sampler, fields=fields, workers=workers)
 
     def switch(self, key: str, chain: s.Chain) -> Any:
         """True or False."""

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from netc.diagnostics import Report
 
 SPLITS = ("stratified", "random", "ordered")
+WORKERS = 256  # processes at most
 _HOME = "torch.utils.data"
 SAMPLERS = {
     "RandomSampler": Entry(
@@ -69,6 +70,18 @@ def sampler(reader: Reader, key: str, chain: s.Chain) -> Any:
         reader.report.add("E0508", problem, reader.spans.get(call.entry.params[-1].name, step.span))
         return ERROR
     return call
+
+
+def workers(reader: Reader, key: str, chain: s.Chain) -> Any:
+    """How many processes make samples."""
+    value = reader.value(chain, "a count")
+    if value is ERROR or (isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= WORKERS):
+        return value
+    reader.report.add(
+        "E0508", f"`{key}` is a count from 0 to {WORKERS}", chain.span, f"this is `{value!r}`",
+        help=f"write `{key} = 2`, no more than the machine has processors",
+    )  # fmt: skip
+    return ERROR
 
 
 def _wrong(call: ir.Call) -> str | None:
@@ -121,6 +134,12 @@ def check(data: ir.Data, places: dict[str, Any], report: Report) -> None:
         report.add(
             "E0541", f"`fields` names the parts of a sample of a Python data set, and `{data.train.name}` is none",
             places["fields"], help=way_out,
+        )  # fmt: skip
+    if data.workers and data.workers is not GAP and data.train is not GAP and data.kind != "python":
+        does = "are in memory" if data.kind else "are decoded once, and changed a batch at a time"
+        report.add(
+            "E0541", f"`workers` make the samples of a Python data set, and those of `{data.train.name}` {does}",
+            places["workers"], help="leave it out: worker processes would only cost time",
         )  # fmt: skip
     if data.sampler is None:
         return

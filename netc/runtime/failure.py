@@ -90,8 +90,23 @@ def _place(frame: FrameType, line: int, python: set[str]) -> _Place | None:
 
 
 def _said(problem: BaseException) -> str:
+    inner = _in_worker(problem)
+    if inner:
+        return inner[0][:_LONGEST]
     text = " ".join(str(problem).split())
     return f"{type(problem).__name__}: {text[:_LONGEST]}" if text else type(problem).__name__
+
+
+def _in_worker(problem: BaseException) -> tuple[str, str] | None:
+    """What a worker process raised, and the line that did: torch hands its traceback on as text."""
+    text = str(problem)
+    if not re.match(r"Caught \w+ in DataLoader worker process", text):
+        return None
+    first = text.partition("The above exception was the direct cause")[0]
+    lines = re.findall(r'File "([^"]+)", line (\d+), in .*\n +(.*)', first)
+    where = f"in {Path(lines[-1][0]).name}, line {lines[-1][1]}: {lines[-1][2]}" if lines else ""
+    said = text.rstrip().rpartition("\n")[2]
+    return said.removeprefix("RuntimeError: "), where
 
 
 def _notes(places: list[_Place], files: Files, program: ir.Program) -> list[str]:
@@ -182,7 +197,7 @@ def _span(network: ir.Network, path: str, within: str, line: Span | None) -> Spa
 _READING = ("load_data", "read_images", "read_idx", "read_cifar", "read_picture", "make_images", "find_pictures",
             "class_names", "read", "decode", "cache_file", "batch", "fetch", "require", "held_out",
             "split", "read_table", "encode", "finish", "read_labels", "read_arrays", "read_array", "read_dataset",
-            "as_samples", "as_images")  # fmt: skip
+            "as_samples", "as_images", "batches", "fields", "make_all")  # fmt: skip
 
 
 def _of_the_data(
@@ -192,7 +207,8 @@ def _of_the_data(
     if data is None or train is None:
         return
     names = {p.frame.f_code.co_name: p for p in places}
-    notes = _notes(places, files, program)
+    inner = _in_worker(problem)
+    notes = [*_notes(places, files, program), *([inner[1]] if inner and inner[1] else [])]
     for name, chain in (("augment", data.augment), ("prepare", data.transform), ("preprocess", data.transform)):
         if name in names and chain:
             step = _step(names[name].line, chain, files.train or "")
