@@ -13,7 +13,7 @@ def import_torch(optimizers: bool = False) -> None:
     """Import torch, and on request what its optimizers import when the first of them is made (torch._dynamo).
 
     An import makes hundreds of thousands of objects that stay. The collector would look through all of them again and
-    again: without it the import takes a sixth less. What is there afterwards is taken out of its sight (gc.freeze).
+    again: without it the import takes a sixth less.
     """
     paused = gc.isenabled()
     gc.disable()
@@ -24,7 +24,6 @@ def import_torch(optimizers: bool = False) -> None:
             import torch._dynamo
 
         assert torch
-        gc.freeze()
     finally:
         if paused:
             gc.enable()
