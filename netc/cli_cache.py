@@ -49,11 +49,11 @@ def cache(action: str | None, folder: Path | None) -> None:
     place = (folder or usual_folder()) / "pictures"
     found = kept(place)
     if action == "clear":
-        for file in found:
+        for path in (*(file.path for file in found), *place.with_name("known").glob("*.known*")):
             try:
-                file.path.unlink(missing_ok=True)
+                path.unlink(missing_ok=True)
             except OSError as problem:
-                raise UserError(f"`{file.path}` can't be removed: {problem.strerror}") from None
+                raise UserError(f"`{path}` can't be removed: {problem.strerror}") from None
         click.echo(f"removed {_summary(found)} from {visible(str(place))}")
         return
     click.echo(f"{visible(str(place))}: {_summary(found)}")

@@ -195,7 +195,7 @@ def _span(network: ir.Network, path: str, within: str, line: Span | None) -> Spa
 # --- the data ---------------------------------------------------------------------------------------------------------
 
 _READING = ("load_data", "read_images", "read_idx", "read_cifar", "read_picture", "make_images", "find_pictures",
-            "class_names", "read", "decode", "cache_file", "batch", "fetch", "require", "held_out",
+            "class_names", "read", "decode", "cache_file", "content", "digest", "batch", "fetch", "require", "held_out",
             "split", "read_table", "encode", "finish", "read_labels", "read_arrays", "read_array", "read_dataset",
             "as_samples", "as_images", "batches", "fields", "make_all")  # fmt: skip
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import torch
@@ -18,6 +19,9 @@ from tests.data.formats import write_pictures
 from tests.data.test_reading import FLOWERS, flowers, script
 from tests.training.programs import TO_TENSOR, dataset, train, transform
 from tests.training.scripts import tiny_project
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 @pytest.fixture(autouse=True)
@@ -83,9 +87,10 @@ def other_size(sections: ir.Data) -> ir.Data:
     return sections
 
 
-def other_time(sections: ir.Data) -> ir.Data:
-    status = Path("flowers/rose/000.png").stat()
-    os.utime("flowers/rose/000.png", ns=(status.st_atime_ns, status.st_mtime_ns + 1))
+def other_content(sections: ir.Data) -> ir.Data:
+    """Another picture of the same size, as far as the file goes."""
+    size = Path("flowers/rose/000.png").stat().st_size
+    Path("flowers/rose/000.png").write_bytes(Path("flowers/tulip/000.png").read_bytes().ljust(size, b"\0"))
     return sections
 
 
@@ -99,7 +104,7 @@ def one_less(sections: ir.Data) -> ir.Data:
     return sections
 
 
-@pytest.mark.parametrize("change", [other_steps, other_size, other_time, one_more, one_less])
+@pytest.mark.parametrize("change", [other_steps, other_size, other_content, one_more, one_less])
 def test_other_pictures_and_other_steps_are_decoded_anew(change: Any, cache: Path) -> None:
     write_pictures(Path("flowers"), FLOWERS)
     all_pictures(script(flowers(), (3, 20, 20), 3))
@@ -107,6 +112,49 @@ def test_other_pictures_and_other_steps_are_decoded_anew(change: Any, cache: Pat
     found = all_pictures(script(changed, (3, 20, 20), 3))
     assert len(list(cache.iterdir())) == 2
     assert torch.equal(found, all_pictures(script(changed._replace(cache=False), (3, 20, 20), 3)))
+
+
+def touched() -> str:
+    for path in Path("flowers").rglob("*.png"):
+        os.utime(path)
+    return "flowers"
+
+
+def copied() -> str:
+    shutil.copytree("flowers", "elsewhere/blossoms")
+    shutil.rmtree("flowers")
+    return "elsewhere/blossoms"
+
+
+def moved() -> str:
+    Path("flowers").rename("asters")
+    return "asters"
+
+
+@pytest.mark.parametrize("change", [touched, copied, moved])
+def test_pictures_of_the_same_content_are_found_again(change: Callable[[], str], cache: Path) -> None:
+    write_pictures(Path("flowers"), FLOWERS)
+    expected = all_pictures(script(flowers(), (3, 20, 20), 3))
+    root = change()
+    module = script(flowers(train=dataset("ImageFolder", root)), (3, 20, 20), 3)
+    no_decoding(module)
+    assert torch.equal(all_pictures(module), expected)
+    assert len(list(cache.iterdir())) == 1
+
+
+def test_what_is_in_the_files_is_looked_up(cache: Path) -> None:
+    write_pictures(Path("flowers"), FLOWERS)
+    all_pictures(script(flowers(), (3, 20, 20), 3))
+    module = script(flowers(), (3, 20, 20), 3)
+    module.__dict__["digest"] = None  # nothing is read but the one file
+    no_decoding(module)
+    all_pictures(module)
+    (known,) = cache.with_name("known").iterdir()
+    known.write_bytes(b"\xff cut")
+    module = script(flowers(), (3, 20, 20), 3)
+    no_decoding(module)
+    all_pictures(module)
+    assert len(known.read_text()) == 64
 
 
 def test_a_step_behind_the_conversion_needs_no_decoding() -> None:

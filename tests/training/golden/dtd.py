@@ -22,6 +22,7 @@ import hashlib
 import io
 import math
 import os
+import re
 import sys
 import time
 from collections.abc import Callable
@@ -62,6 +63,7 @@ THREADS = ThreadPoolExecutor()  # which decode pictures at the same time
 # Where decoded pictures are kept
 USER_CACHE = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache") / "netc"
 CACHE = Path(os.environ.get("NETC_CACHE") or USER_CACHE).expanduser() / "pictures"
+KNOWN = CACHE.with_name("known")  # what was found to be in files
 CACHE_SIZE = 20 * 1024**3  # bytes; the oldest files go first
 STEPS = "Resize([64, 64])"
 RUNS = Path("runs") / "textures"  # where each run gets its folder
@@ -114,20 +116,51 @@ def read_picture(path: Path) -> Tensor:
     return pixels.view(1, rgb.height, rgb.width, 3).permute(0, 3, 1, 2)
 
 
-def cache_file(files: list[Path], steps: str) -> Path:
-    """Where these pictures are kept once they went through these steps.
+def digest(file: Path) -> bytes:
+    """What tells a file from those of another content."""
+    try:
+        return hashlib.blake2b(file.read_bytes(), digest_size=16).digest()
+    except OSError as error:
+        fail(f"{file} cannot be read: {error.strerror}")
 
-    The name follows from the files' names, sizes and times: others get another.
-    """
-    facts = [f"1 {torch.__version__} {steps}"]  # 1 is the form of the file
+
+def content(files: list[Path]) -> str:
+    """What tells the content of files from another; looked up while none changes."""
+    facts = []
     for file in files:
         try:
             status = file.stat()
         except OSError as error:
             fail(f"{file} cannot be read: {error.strerror}")
-        facts.append(f"{file} {status.st_size} {status.st_mtime_ns}")
-    name = hashlib.sha256(os.fsencode("\n".join(facts))).hexdigest()
-    return CACHE / f"{name[:32]}.decoded"
+        seen = f"{status.st_size} {status.st_mtime_ns} {status.st_ino}"
+        facts.append(f"{file.absolute()} {seen}")
+    state = hashlib.sha256(os.fsencode("\n".join(facts))).hexdigest()
+    known = KNOWN / f"{state[:32]}.known"
+    try:
+        name = known.read_text()
+        os.utime(known)
+    except (OSError, UnicodeDecodeError):
+        name = ""
+    if not re.fullmatch("[0-9a-f]{64}", name):
+        whole = hashlib.sha256()
+        for i in tqdm(range(0, len(files), 64), "reading", leave=False, disable=None):
+            whole.update(b"".join(THREADS.map(digest, files[i : i + 64])))
+        name = whole.hexdigest()
+        with suppress(OSError):  # then it is computed again
+            KNOWN.mkdir(parents=True, exist_ok=True)
+            unfinished = known.with_name(f"{known.name}.{os.getpid()}")
+            unfinished.write_text(name)
+            os.replace(unfinished, known)
+    return name
+
+
+def cache_file(files: list[Path], steps: str) -> Path:
+    """Where these pictures are kept once they went through these steps.
+
+    The name follows from what is in the files: a copy of them finds it as well.
+    """
+    facts = f"2 {torch.__version__} {steps} {content(files)}"  # 2: the file's form
+    return CACHE / f"{hashlib.sha256(facts.encode()).hexdigest()[:32]}.decoded"
 
 
 def make_room(size: int, unfinished: Path) -> None:
@@ -141,6 +174,9 @@ def make_room(size: int, unfinished: Path) -> None:
                 status = path.stat()
                 others.append((status.st_mtime, status.st_size, path))
     total = size + sum(taken for _, taken, _ in others)
+    if total > CACHE_SIZE:
+        for path in KNOWN.glob("*.known*"):  # small, and soon computed again
+            path.unlink(missing_ok=True)
     for _, taken, path in sorted(others):
         if total > CACHE_SIZE:
             path.unlink(missing_ok=True)
