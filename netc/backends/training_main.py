@@ -381,5 +381,11 @@ matrix|    write_table(run / "confusion_matrix.csv", table)
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except KeyboardInterrupt:  # outside the epochs
+        print("\\nStopped.", file=sys.stderr)
+        sys.exit(130)
+files|    finally:
+files|        THREADS.shutdown(wait=False, cancel_futures=True)  # even if one just started
 """

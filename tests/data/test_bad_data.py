@@ -31,10 +31,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from netc.cli import run
-from tests.data.tables import program, write
+from tests.data.tables import program, script, write
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -483,3 +484,104 @@ def test_pictures_of_all_kinds() -> None:
     Path("p/ants/notes.txt").write_text("no picture")
     Path("p/ants/folder.png").mkdir()
     trains(looks())
+
+
+# --- while a run is going on ------------------------------------------------------------------------------------------
+
+
+class Disk:
+    """A disk on which a few files can be written whole, and no more."""
+
+    def __init__(self, files: int, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.free = files
+        self.sync = os.fsync
+        monkeypatch.setattr(os, "fsync", self.write)
+
+    def write(self, file: Any) -> None:
+        self.free -= 1
+        if self.free < 0:
+            raise OSError(28, "No space left on device")
+        self.sync(file)
+
+
+@pytest.mark.parametrize("files", [0, 1, 2, 3, 4, 5, 6])
+def test_a_disk_that_fills_up(files: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """At any of the files that a run writes: the checkpoint is the last one that was whole, and the rest says so."""
+    table(GOOD)()
+    module = script(rows())
+    with monkeypatch.context() as patch:
+        Disk(files, patch)
+        with pytest.raises(SystemExit) as end:
+            module.main(["--device", "cpu", "--run-dir", "run"])
+    said = str(end.value.code)
+    assert re.fullmatch(
+        r"error: run/[\w.]+ cannot be written: No space left on device(; the former .* is intact)?", said
+    )
+    assert not list(Path("run").glob("*.unfinished"))
+    assert ("intact" in said) == (Path("run") / said.split("/")[1].split(" ")[0]).exists()
+    capsys.readouterr()
+    if files:  # else not even the first checkpoint was written
+        module.main(["--device", "cpu", "--resume", "run"])
+        assert "best.pt is of epoch 2" in capsys.readouterr().out
+
+
+def test_a_disk_that_fills_up_in_netc_train(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    table(GOOD)()
+    Path("net.net").write_text(rows(), encoding="utf-8")
+    with monkeypatch.context() as patch:
+        Disk(12, patch)
+        code = run(["train", "--device", "cpu", "--set", "train.epochs=30"])
+    err = capsys.readouterr().err
+    assert code == 1
+    assert re.search(
+        r"error: runs/net/001/[\w.]+ cannot be written: No space left on device; the former .* is intact", err
+    )
+    assert "Traceback" not in err
+    assert run(["train", "--device", "cpu", "--quiet", "--resume", "1"]) == 0
+
+
+@pytest.mark.parametrize("netc", [True, False])
+def test_a_picture_that_vanishes(
+    netc: bool, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Where no pictures are kept, one that is gone in the second epoch ends the run, with the first one kept."""
+    pictures("ants", "bees")
+    Path("net.net").write_text(looks(f"{FOLDER}\n  cache = False"), encoding="utf-8")
+    monkeypatch.setattr("netc.backends.training.MEMORY", 0)
+    replace = os.replace
+
+    def vanish(source: Any, target: Any) -> None:
+        replace(source, target)
+        if Path(target).name == "metrics.csv":
+            Path("p/bees/1.png").unlink(missing_ok=True)
+
+    monkeypatch.setattr(os, "replace", vanish)
+    said = "p/bees/1.png cannot be read as a picture: [Errno 2] No such file or directory: "
+    if netc:
+        assert run(["train", "--device", "cpu"]) == 1
+        err = capsys.readouterr().err
+        assert f"error[E0530]: {said}" in err
+        assert "Traceback" not in err
+    else:
+        assert script_alone(capsys).startswith(f"error: {said}")
+    state = torch.load("runs/net/001/last.pt", weights_only=True)
+    assert state["epoch"] == 1
+
+
+def test_a_run_folder_that_vanishes(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    table(GOOD)()
+    Path("net.net").write_text(rows(), encoding="utf-8")
+    replace = os.replace
+
+    def vanish(source: Any, target: Any) -> None:
+        replace(source, target)
+        if Path(target).name == "metrics.csv":
+            shutil.rmtree(Path(target).parent)
+
+    monkeypatch.setattr(os, "replace", vanish)
+    assert run(["train", "--device", "cpu"]) == 1
+    err = capsys.readouterr().err
+    assert "error: runs/net/001/last.pt cannot be written: No such file or directory" in err
+    assert "Traceback" not in err

@@ -818,4 +818,10 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except KeyboardInterrupt:  # outside the epochs
+        print("\nStopped.", file=sys.stderr)
+        sys.exit(130)
+    finally:
+        THREADS.shutdown(wait=False, cancel_futures=True)  # even if one just started

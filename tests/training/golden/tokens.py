@@ -428,4 +428,8 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except KeyboardInterrupt:  # outside the epochs
+        print("\nStopped.", file=sys.stderr)
+        sys.exit(130)
