@@ -285,7 +285,7 @@ def build(
     """
     path = find_program(file)
     program, _ = analysed(path, settings)
-    files = compiler.emit(program, _chosen(program, network, path))
+    files = compiler.emit(program, chosen(program, network, path))
     texts = {"model.py": files.model} | ({"train.py": files.train} if files.train is not None else {})
     copies = [target for _, target in files.shipped if target.endswith(".py")]
     if stdout:
@@ -321,7 +321,7 @@ def write_build(folder: Path, files: compiler.Files) -> None:
             click.echo(f"{folder / name}: {(folder / name).stat().st_size:,} bytes", err=True)
 
 
-def _chosen(program: ir.Program, name: str | None, path: Path) -> list[ir.Network] | None:
+def chosen(program: ir.Program, name: str | None, path: Path) -> list[ir.Network] | None:
     """The networks to write: all, or the one that is named."""
     if name is None:
         return None
@@ -339,28 +339,6 @@ def _version_note() -> None:
     note = served(installed("torch"), installed("torchvision"))
     if note:
         click.echo(f"note: {note}", err=True)
-
-
-@cli.command()
-@file_argument
-@click.option("--params", is_flag=True, help="List every parameter and buffer with its shape.")
-@network_option
-@set_option
-@no_use_option
-@verbose_option
-def summary(file: str | None, params: bool, network: str | None, settings: dict[str, str]) -> None:
-    """Show the layers with their shapes, parameters and multiply-adds, without importing torch.
-
-    \b
-    Example:
-      netc summary lenet.net --params
-    """
-    from netc.summary import summary as table
-
-    path = find_program(file)
-    program, _ = analysed(path, settings)
-    networks = _chosen(program, network, path) or program.networks
-    click.echo("\n\n".join(table(n, params) for n in networks))
 
 
 @cli.command()
@@ -413,6 +391,8 @@ def run(arguments: list[str]) -> int:
     """Run a command line, and give its exit code."""
     _shown.clear()
     _refused.clear()
+    if not arguments or arguments[0] not in cli.commands:
+        importlib.import_module("netc.cli_summary")
     if not arguments or arguments[0] not in cli.commands:
         importlib.import_module("netc.cli_run")  # the other commands register themselves
     try:
