@@ -6,7 +6,7 @@ Costs are exact: parameters as torch creates them, multiply-adds for one sample.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from netc import ir
 from netc.shapes import product, substitute
@@ -91,27 +91,22 @@ def data(network: ir.Network, per_parameter: bool = False) -> dict[str, object]:
     counts = [_one(r.macs, network) for r in network.rows]
     table = [
         {"layer": path, "name": name, "output": output, "parameters": int(own.replace(",", "") or 0),
-         "multiply_adds": cost}
+         "multiply_adds": _plain(cost)}
         for (path, name, output, own, _), cost in zip(rows(network), [0] * len(network.inputs) + counts, strict=True)
     ]  # fmt: skip
     found: dict[str, object] = {
         "network": network.name,
         "parameters": sum(w.size for w in weights(network) if w.trained),
-        "multiply_adds": sum(counts, start=0),
+        "multiply_adds": _plain(sum(counts, start=0)),
         "rows": table,
     }
     if per_parameter:
         found["weights"] = [w._asdict() | {"size": w.size} for w in weights(network)]
-    return json_sizes(found)
+    return found
 
 
-def json_sizes(value: Any) -> Any:
-    """Data in which sizes that are open are their formulas."""
-    if isinstance(value, dict):
-        return {k: json_sizes(v) for k, v in value.items()}
-    if isinstance(value, list):
-        return [json_sizes(v) for v in value]
-    return value if isinstance(value, (int, str, bool, tuple)) else str(value)
+def _plain(dim: Dim) -> int | str:
+    return dim if isinstance(dim, int) else str(dim)
 
 
 def rows(network: ir.Network) -> list[tuple[str, str, str, str, str]]:

@@ -385,9 +385,8 @@ def _checked(
         macs = rule.macs(values, types, result) if rule.macs else 0
         path = f"{c.prefix}{label}" if label else ""
         came = {"": sources.of(taken)} | {n: sources.of(v) for n, (v, _) in extra.items() if tensors(v)}
-        c.rows.append(
-            ir.Row(path, entry.name, first, macs, span, {n: values[n] for n in extra} if label else values, came)
-        )
+        shown = {n: values[n] for n in extra} if label else values
+        c.rows.append(ir.Row(path, entry.name, first, macs, span, shown, came))
     return layer, taken, (result, extra)
 
 

@@ -225,11 +225,7 @@ class _Walk:
         if isinstance(value, LayerValue):
             return value._replace(args={n: self._number(v) for n, v in value.args.items()})
         if isinstance(value, tuple) and hasattr(value, "_fields"):
-            return (
-                value
-                if value is REQUIRED
-                else value._replace(**{f: self._number(getattr(value, f)) for f in value._fields})
-            )
+            return value if value is REQUIRED else type(value)(*map(self._number, value))
         return tuple(map(self._number, value)) if isinstance(value, (tuple, list)) else value
 
     def _type(self, kind: Any) -> Any:

@@ -94,7 +94,7 @@ def _memory(alone: Costs, each: Costs, train: ir.Train | None, way: Way) -> list
 
 
 def _traffic(each: Costs) -> list[tuple[str, ...]]:
-    rows = [(name, _size(count)) for name, count in each.sent]
+    rows: list[tuple[str, ...]] = [(name, _size(count)) for name, count in each.sent]
     return rows if len(rows) < 2 else [*rows, ("together", _size(sum(n for _, n in each.sent)))]
 
 

@@ -17,6 +17,7 @@ from typing import Any
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
+from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.fsdp import fully_shard
 from torch.distributed.tensor import DTensor
 from torch.nn.parallel import DistributedDataParallel
@@ -88,12 +89,12 @@ def wrapped(model: nn.Module, parallel: str, units: tuple[type[nn.Module], ...])
     """As an expert wraps it: each instance of a unit by itself, then what is left."""
     if parallel == "ddp":
         return DistributedDataParallel(model)
-    mesh = dist.init_device_mesh("cpu", (dist.get_world_size(),))
+    mesh = init_device_mesh("cpu", (dist.get_world_size(),))
     for module in list(model.modules()):
         if isinstance(module, units):
             fully_shard(module, mesh=mesh)
-    sharded: nn.Module = fully_shard(model, mesh=mesh, reshard_after_forward=True)
-    return sharded
+    fully_shard(model, mesh=mesh, reshard_after_forward=True)
+    return model
 
 
 def step(whole: nn.Module, model: nn.Module, optimizer: Any, x: Tensor, y: Tensor) -> int:

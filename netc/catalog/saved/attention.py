@@ -22,7 +22,8 @@ def attend(t: Tape, q: Value, k: Value, v: Value, mask: Value | None, p: float, 
     """softmax(q @ k.T / sqrt(d) + mask) @ v, over the last two axes. With `groups`, k and v may have fewer heads."""
     lead = 4 - q.dim
     if lead > 0 and q.dim == k.dim == v.dim == 3:
-        y = attend(t, *(t.unsqueeze(x, 0) for x in (q, k, v)), mask, p, groups)
+        q, k, v = (t.unsqueeze(x, 0) for x in (q, k, v))
+        y = attend(t, q, k, v, mask, p, groups)
         return y._replace(shape=y.shape[1:], strides=y.strides[1:])
     if _fused(t, q, k, v, mask, p, groups):
         y = t.like(q, grad=q.grad or k.grad or v.grad)
@@ -209,7 +210,7 @@ class Block:
         self.t = t
         self.c = c
         self.weights = {n.removeprefix(prefix): w for n, w in c.weights.items() if n.startswith(prefix)}
-        self.own = c._replace(weights=self.weights)
+        self.own = c.replace(weights=self.weights)
         self.p: float = c["dropout"]
 
     def norm(self, name: str, x: Value) -> Value:
@@ -273,7 +274,7 @@ def _decoder_layer(t: Tape, c: Call) -> Results:
 
 def _inner(c: Call, name: str) -> Call:
     """The call with the arguments of the layer that is stacked."""
-    return c._replace(args={**c[name].args, **{n: v for n, v in c.args.items() if n not in c[name].args}})
+    return c.replace(args={**c[name].args, **{n: v for n, v in c.args.items() if n not in c[name].args}})
 
 
 def _stack_norm(t: Tape, c: Call, x: Value) -> Value:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from netc.catalog.saved.tape import DIFFERENTIABLE, Value, standard
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     Fact = Callable[[Tape, "Call"], Results]
 
 
-class Call(NamedTuple):
+class Call:
     """A call with numbers for all sizes.
 
     args: every argument by name; in a function's, tensors are values.
@@ -25,10 +25,23 @@ class Call(NamedTuple):
     weights: parameters and buffers of a layer by name.
     """
 
-    args: Mapping[str, Any]
-    inputs: tuple[Value, ...]
-    result: Any
-    weights: Mapping[str, Value] = {}
+    __slots__ = ("args", "inputs", "result", "weights")
+
+    def __init__(
+        self,
+        args: Mapping[str, Any],
+        inputs: tuple[Value, ...],
+        result: Any,
+        weights: Mapping[str, Value] | None = None,
+    ) -> None:
+        self.args = args
+        self.inputs = inputs
+        self.result = result
+        self.weights = weights or {}
+
+    def replace(self, **changes: Any) -> Call:
+        """The same call with something else in it."""
+        return Call(**{name: changes.get(name, getattr(self, name)) for name in self.__slots__})
 
     @property
     def x(self) -> Value:

@@ -62,7 +62,7 @@ def _glu(t: Tape, c: Call) -> Results:
     return made(t, c)
 
 
-def _softmax(t: Tape, c: Call) -> Results:
+def _softmax(t: Tape, c: Call) -> Value:
     """Also log_softmax and softmin; the result is kept, and lies as its input."""
     y = t.like(c.x, c.result.dtype)
     if y.grad:
@@ -136,7 +136,7 @@ def _feature_dropout(spatial: int, t: Tape, c: Call) -> Results:
     x = c.x
     unbatched = (spatial == 1 and x.dim == 2) or (spatial == 3 and x.dim == 4)
     if spatial != 2 and x.dim < spatial + 2 and (unbatched or spatial == 3):
-        inner = c._replace(inputs=(t.unsqueeze(x, 0),))
+        inner = c.replace(inputs=(t.unsqueeze(x, 0),))
         y = _dropout(2, t, inner)
         assert isinstance(y, Value)
         return y._replace(shape=x.shape, strides=y.strides[1:])
@@ -258,6 +258,12 @@ def _where(t: Tape, c: Call) -> Results:
     return y
 
 
+def _complex(t: Tape, c: Call) -> Results:
+    """Each part that learns keeps itself, for its dtype."""
+    t.save(*(v for v in c.inputs if v.grad))
+    return made(t, c)
+
+
 def _lerp(t: Tape, c: Call) -> Results:
     y = t.broadcast(c.inputs, _dtype(c))
     a, b, w = c["input"], c["end"], c["weight"]
@@ -284,7 +290,7 @@ FUNCTIONS: dict[str, Fact] = {
     "feature_alpha_dropout": partial(_dropout, 2),
     **{f"dropout{n}d": partial(_feature_dropout, n) for n in (1, 2, 3)},
     "contiguous": _contiguous, "detach": _detached, "normalize": _normalize, "where": _where,
-    "masked_fill": saving("z"), "complex": saving("xz"), "polar": saving("y"),
+    "masked_fill": saving("z"), "complex": _complex, "polar": saving("y"),
 }  # fmt: skip
 LAYERS: dict[str, Fact] = {
     "Identity": _same, "PReLU": _parametric, "Softmax2d": _softmax, "LogSigmoid": _log_sigmoid,

@@ -234,7 +234,8 @@ FUNCTIONS: dict[str, Fact] = {
     **{f"lp_pool{n}d": _power_pool for n in (1, 2, 3)},
     **{f"max_unpool{n}d": saving("z") for n in (1, 2, 3)},
     "linear": _linear, "bilinear": _bilinear, "embedding": _embedding, "embedding_bag": _embedding_bag,
-    "batch_norm": _batch_norm, "instance_norm": _instance_norm, "group_norm": _group_norm, "layer_norm": _layer_norm, "rms_norm": _rms_norm,
+    "batch_norm": _batch_norm, "instance_norm": _instance_norm, "group_norm": _group_norm, "layer_norm": _layer_norm,
+    "rms_norm": _rms_norm,
     "local_response_norm": _local_response, "interpolate": _interpolate, "pad": _pad, "fold": saving(""),
     "unfold": saving(""), "grid_sample": saving("xz"), "affine_grid": saving(""),
 }  # fmt: skip

@@ -58,7 +58,7 @@ def _cosine(t: Tape, c: Call) -> Results:
         if x.grad:
             t.save(x, norm)
         several.append(t.div(x, t.like(norm)))
-    y = t.mul(*several)
+    y = t.mul(several[0], several[1])
     return made(t, c, grad=y.grad)
 
 

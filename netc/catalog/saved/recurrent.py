@@ -31,9 +31,8 @@ def _sequence(kind: str, t: Tape, c: Call) -> Results:
     steps, batch = x.shape[:2]
     fused = kind == "LSTM" and not projected
     given = c.inputs[1:]
-    start = given or tuple(
-        t.new((layers * (1 + both), batch, n)) for n in ((width, hidden) if kind == "LSTM" else (hidden,))
-    )
+    states = (width, hidden) if kind == "LSTM" else (hidden,)
+    start = given or tuple(t.new((layers * (1 + both), batch, n)) for n in states)
     for i in range(layers):
         learns = x.grad or c.trained
         y = t.new((steps, batch, width * (1 + both)), x.dtype, learns)

@@ -1,7 +1,7 @@
 """What functions that move elements save: mostly nothing, for their results are views; indices of what is picked.
 
-In: a call. Out: its result, which shares the storage of its input where torch gives a view; strides are followed, since a
-later `reshape` copies what isn't contiguous.
+In: a call. Out: its result, which shares the storage of its input where torch gives a view; strides are followed, since
+a later `reshape` copies what isn't contiguous.
 """
 
 from __future__ import annotations
@@ -54,11 +54,9 @@ def _movedim(t: Tape, c: Call) -> Results:
 
 def _squeeze(t: Tape, c: Call) -> Results:
     dim = c["dim"]
-    chosen = (
-        range(c.x.dim) if dim is None else [d % max(c.x.dim, 1) for d in (dim if isinstance(dim, tuple) else (dim,))]
-    )
-    kept = [d for d in range(c.x.dim) if d not in chosen or c.x.shape[d] != 1]
-    return t.permute(c.x._replace(), kept) if len(kept) == c.x.dim else _picked(c.x, kept)
+    several = dim if isinstance(dim, tuple) else (dim,)
+    chosen = range(c.x.dim) if dim is None else [d % max(c.x.dim, 1) for d in several]
+    return _picked(c.x, [d for d in range(c.x.dim) if d not in chosen or c.x.shape[d] != 1])
 
 
 def _picked(x: Value, axes: list[int]) -> Value:

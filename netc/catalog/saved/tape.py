@@ -1,9 +1,10 @@
 """What autograd keeps of a training step for its backward pass: a tape on which layers and functions are played.
 
-In: values, each of them a shape with strides, a dtype and a storage. Out: the storages that are saved, each counted once
-however many tensors share it.
+In: values, each of them a shape with strides, a dtype and a storage. Out: the storages that are saved, each counted
+once however many tensors share it.
 Guarantees: views share the storage of what they are views of, and copies are made where torch makes them (`reshape` of
-what isn't contiguous), so that `Tape.bytes` is what hooks on saved tensors count. Parameters and buffers aren't counted.
+what isn't contiguous), so that `Tape.bytes` is what hooks on saved tensors count. Parameters and buffers aren't
+counted.
 Leaves to others: what each layer and function saves (the modules beside this one).
 """
 
