@@ -40,6 +40,7 @@ from netc.cli_fmt import fmt as fmt  # which registers itself
 from netc.cli_profile import profiled
 from netc.cli_report import finish as finish_report
 from netc.cli_report import keeper, memory_text  # whose module registers `report` and `runs`
+from netc.cli_summary import summary as summary  # which registers itself
 from netc.diagnostics import Label, Report
 from netc.files import find_program, write_text
 from netc.render import visible

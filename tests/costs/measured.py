@@ -22,7 +22,7 @@ from torch.distributed.fsdp import fully_shard
 from torch.distributed.tensor import DTensor
 from torch.nn.parallel import DistributedDataParallel
 
-STEPS = 3
+STEPS = 2
 
 
 def main(path: str) -> None:
