@@ -252,7 +252,23 @@ def _braced_arguments(tokens: list[Token], at: int, expected: set[str], report: 
     return _misfit(tokens[at], report, f"arguments stand in parentheses: `{name}`")
 
 
+def _names_of_file(tokens: list[Token], at: int, expected: set[str], report: Report) -> bool:
+    """`use "focal.py": FocalLoss`, `import "resnet.net" as r`."""
+    if at < 2 or tokens[at - 1].type != "STRING" or tokens[at - 2].type not in ("IMPORT", "USE"):
+        return False
+    if tokens[at].text not in (":", ",", "as", "import", "use"):
+        return False
+    last = at
+    while tokens[last + 1].type not in _ENDS:
+        last += 1
+    rest = tokens[at].span.to(tokens[last].span)
+    fix = Fix("leave out the names", (Edit(Span(tokens[at - 1].span.end, rest.end), ""),))
+    return _misfit(tokens[at], report, "everything that the file defines can be used then; no names are listed",
+                   tokens[at - 1], fix)  # fmt: skip
+
+
 RULES = (
     _slashes, _block_comment, _doc_string, _colon_block, _self, _fat_arrow, _declared, _lambda, _loop, _in_and_out,
     _annotation, _setting_colon, _trailing_comma, _percent, _braced_arguments,
+    _names_of_file,
 )  # fmt: skip

@@ -42,6 +42,10 @@ def _file(
 ) -> PythonFile | None:
     path, place = node.path.value, node.path.span
     problem = name_problem(path)
+    if path.endswith(".net"):
+        report.add("E0703", f'"{path}" can\'t be used: it is no Python file (.py)', place,
+                   help=f'a .net file is brought in with `import "{path}"`')  # fmt: skip
+        return None
     if problem is not None:
         report.add("E0703", f'"{path}" can\'t be used: {problem}', place,
                    help="the file is copied beside model.py and imported there; give it a name of its own")  # fmt: skip

@@ -134,6 +134,12 @@ class _Loading:
         unit.incomplete = unit.incomplete or self.report.count > failed
 
     def look_up(self, unit: Unit, node: s.Import, path: str) -> None:
+        if path.endswith(".py"):
+            self.report.add(
+                "E0228", f'"{path}" can\'t be imported: it is no .net file', node.path.span,
+                help=f'a Python file is brought in with `use "{path}"`',
+            )  # fmt: skip
+            return
         if self.loader is None:
             self.report.add("E0228", f'"{path}" can\'t be imported: this text has no place on the disk', node.span)
             return
