@@ -8,6 +8,7 @@ all where nccl scatters.
 
 from __future__ import annotations
 
+from itertools import pairwise
 from math import prod
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -175,7 +176,7 @@ def _gathered(tensors: list[_Tensor]) -> int:
         by_unit.setdefault(tensor.unit, []).append(tensor)
     rest = by_unit.pop("", [])
     sizes = [_whole(unit) for unit in by_unit.values()]
-    pairs = max((a + b for a, b in zip(sizes, [*sizes[1:], 0], strict=True)), default=0)
+    pairs = max((a + b for a, b in pairwise([*sizes, 0])), default=0)
     gradients = max((_whole(t for t in unit if t.learns) for unit in by_unit.values()), default=0)
     own = _whole(t for t in rest if t.learns)
     return _whole(rest) + pairs + own + max(2 * gradients, own)

@@ -152,6 +152,13 @@ def test_the_table_fits_a_terminal(kind: str, monkeypatch: pytest.MonkeyPatch) -
     assert ("gathered" in text) == (kind == "fsdp")
 
 
+def test_a_network_without_units_is_one_unit(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is repeated, so that all weights are gathered together."""
+    monkeypatch.chdir(ROOT)
+    (found,) = json.loads(shown("examples/lenet.net", "--parallel", "fsdp", "--nproc", "2", "--json"))
+    assert found["memory"]["gathered"] == 3 * 4 * 61_728
+
+
 def test_json_has_what_the_table_has(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(ROOT)
     (found,) = json.loads(shown(*GPT, "--parallel", "fsdp", "--json"))
