@@ -18,16 +18,15 @@ from netc.checker.expressions import ERROR
 from netc.checker.gaps import GAP, attempt
 from netc.checker.python_text import text
 from netc.checker.recorder import NoExpression
-from netc.checker.session import Session, _fixed
+from netc.checker.session import Session, _fixed, refuse_foreign
 from netc.checker.units import Definition, load
 from netc.checker.values import LayerRef
-from netc.diagnostics import Label
+from netc.diagnostics import Label, Report
 from netc.identifiers import CLASS_NAMES, python_name, valid_name
 
 if TYPE_CHECKING:
     from netc.checker.settings import Sections
     from netc.checker.units import Loader, Unit
-    from netc.diagnostics import Report
     from netc.source import Source
 
 ROUNDS = 6  # until no class needs a size of another that it didn't before
@@ -40,7 +39,8 @@ def check(file: s.File, source: Source, report: Report, stem: str, loader: Loade
     for own in unit.own:
         _parameters(own, unit, report)
         _defaults(session, own, report)
-    _link(session, unit, report)
+    for brought in _units(unit):
+        _link(session, brought, report if brought is unit else Report())  # theirs are told when they are checked
     networks, all_there = _networks(session, unit, report)
     found = settings.collect(file, report)
     enough = (s.Network, s.Variant, s.Broken) if "train" in found else (s.Network, s.Variant, s.Module, s.Broken)
@@ -201,6 +201,11 @@ def _fix(session: Session, definition: Definition, report: Report) -> None:
     unit.fixed[definition.name] = {}
     if modules.base(definition).kind == "variant":  # which is wrong itself
         session.broken.add(definition)
+        if definition.base.unit is not unit:
+            report.add(
+                "E0202", f"`{definition.base.name}` of an imported file is a variant of no network", definition.span,
+                help="check that file",
+            )  # fmt: skip
         return
     if definition.base.kind == "variant" and definition.base.unit is unit:
         _fix(session, definition.base, report)
@@ -253,7 +258,11 @@ def _networks(session: Session, unit: Unit, report: Report) -> tuple[list[ir.Net
                     help=f"give it one, as in `{name.text} = 10`, so that the network can be built",
                 )  # fmt: skip
             continue
-        network = _network(session, definition, report)
+        foreign = modules.base(definition).unit is not unit
+        inner = Report() if foreign else report
+        network = _network(session, definition, inner)
+        if foreign and inner.errors:
+            refuse_foreign(modules.base(definition), inner, report, definition.span)
         complete = complete and network is not None
         if network is not None:
             out.append(network)
@@ -315,7 +324,7 @@ def _classes(session: Session, unit: Unit, networks: list[ir.Network]) -> tuple[
         if (repr(session.demanded), repr(session.exports)) == before:
             break
     made = [classes.build_class(session, g) for g in list(session.generals.values())]
-    variants = sorted((d for d in wanted if d.kind == "variant"), key=_height)
+    variants = sorted(dict.fromkeys(v for d in wanted for v in _line(d)), key=_height)
     made += [classes.variant_class(session, d) for d in variants]
     names = {c.name for c in made}
     held = {node.name.text: set(_words(text(node.value, str))) for node in _all_constants(unit)}
@@ -329,6 +338,15 @@ def _classes(session: Session, unit: Unit, networks: list[ir.Network]) -> tuple[
     for name in sorted((listed - names) & {d.name for d in unit.definitions.values() if d.kind == "module"}):
         raise NoExpression(f"`{name}` stands in a constant that is used, and is never built", "leave it out there")
     return tuple(c._replace(uses=frozenset(found & names - {c.name})) for c, found in zip(made, words, strict=True))
+
+
+def _line(definition: Definition) -> list[Definition]:
+    """A variant and those that it stands on; nothing where it is none."""
+    found = []
+    while definition.base is not None:
+        found.append(definition)
+        definition = definition.base
+    return found
 
 
 def _height(variant: Definition) -> int:

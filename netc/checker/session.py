@@ -170,7 +170,7 @@ class Session:
             self.remember(key, None, caller)
             return None
         if foreign and report.failed:
-            _refuse_foreign(definition, report, caller, span)
+            refuse_foreign(definition, report, caller.report, span)
         made = self.finished(definition, body, values, inputs, span, caller.report)
         self.remember(key, made, caller)
         return made
@@ -383,11 +383,11 @@ def _refuse_count(
     )  # fmt: skip
 
 
-def _refuse_foreign(definition: Definition, report: Report, caller: Body, span: Span) -> None:
-    """Report a mistake in a module of another file at the place that builds it."""
-    first = report.errors[0]
+def refuse_foreign(definition: Definition, found: Report, report: Report, span: Span) -> None:
+    """Report a mistake in a module or network of another file at the place that builds it."""
+    first = found.errors[0]
     line = definition.unit.source.position(first.primary.span.start)[0]
-    caller.report.add(
+    report.add(
         "E0409", f"`{definition.name}` can't be built like this: {first.message}", span,
         notes=[f"in {definition.unit.source.name}, line {line}"],
     )  # fmt: skip

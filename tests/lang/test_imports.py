@@ -140,3 +140,47 @@ def test_what_only_others_use_is_no_warning(tmp_path: Path) -> None:
     assert said(tmp_path, BLOCKS) == ""
     again = 'import "blocks.net"\nmodule Two(out) { a: Block(out) }\n'
     assert said(tmp_path, again, blocks=BLOCKS) == ""
+
+
+SIZED = """layers = [4, 5]
+
+network Wide(sizes, classes = 3, width = 1) {
+  input image: [N, 1, 8, 8]
+  Flatten
+  for i, n in enumerate(sizes) { "fc{i}": Linear(n * width) -> ReLU }
+  fc: Linear(classes)
+}
+network Narrow = Wide(layers)
+network Narrower = Narrow(width=2)
+"""
+SECTIONS = """
+data { train = Digits(); transform = ToTensor; batch_size = 8 }
+train { loss = CrossEntropyLoss; optimizer = SGD(lr=0.1); epochs = 1 }
+"""
+
+
+@pytest.mark.parametrize("base", ["Narrow", "Narrower"])
+def test_a_variant_of_another_files_variant(tmp_path: Path, base: str) -> None:
+    program = f'import "sized.net"\nnetwork Net = {base}(classes=10)\n{SECTIONS}'
+    assert said(tmp_path, program, sized=SIZED) == ""
+    checked = analyse(program, str(tmp_path / "main.net"), "main", None, imported)
+    assert checked.program is not None
+    made = execute(emit(checked.program).model, "main")
+    width = 1 if base == "Narrow" else 2
+    shapes = [list(p.shape) for p in made.Net().parameters()]
+    assert shapes == [[4 * width, 64], [4 * width], [5 * width, 4 * width], [5 * width], [10, 5 * width], [10]]
+    assert type(made.Net()).__mro__[1].__name__ == base
+
+
+def test_a_variant_of_a_variant_that_is_wrong_itself(tmp_path: Path) -> None:
+    text = said(tmp_path, f'import "sized.net"\nnetwork Net = Narrow\n{SECTIONS}', sized="network Narrow = Wild(1)\n")
+    assert text.startswith("error[E0202]: `Narrow` of an imported file is a variant of no network\n")
+    assert text.count("error[") == 1
+
+
+def test_a_variant_whose_network_rejects_its_arguments(tmp_path: Path) -> None:
+    base = "network Base(groups) {\n  input x: [N, 3, 8, 8]\n  conv: Conv2d(6, 3, groups=groups)\n}\n"
+    text = said(tmp_path, 'import "base.net"\nnetwork Small = Base(2)\n', base=base)
+    assert text.startswith("error[E0409]: `Base` can't be built like this: `conv` (Conv2d): 3 input channels")
+    assert "--> main.net:2:9\n" in text
+    assert "= note: in base.net, line 3" in text
