@@ -272,6 +272,12 @@ def _program_errors(
 
         if type(problem).__module__ == "urllib.error" and isinstance(problem, OSError):
             raise _no_weights(problem) from None
+        if isinstance(problem, RuntimeError):
+            from netc.runtime.failure import of_outputs
+
+            message = of_outputs(problem)
+            if message is not None:
+                _with_place(message, program, text, path, origin)
         known = explain_import_error(problem) if isinstance(problem, (RuntimeError, ImportError)) else None
         if known is not None:
             raise UserError(known) from None

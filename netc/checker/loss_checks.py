@@ -49,7 +49,7 @@ def computed(
 
 def _classes(expr: s.Expr, data: ir.Data, network: ir.Network, session: Session, unit: Unit) -> bool:
     """Whether a loss compares the numbers of classes: one of Python does where it can, and there are several."""
-    if loss_terms.compares_classes(expr):
+    if loss_terms.mentions_classes(expr):
         return True
     from netc.checker import loss_python
 

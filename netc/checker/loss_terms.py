@@ -54,11 +54,11 @@ def is_computed(step: s.Expr, known: frozenset[str]) -> bool:
     return given and (catalog.loss(name) is not None or name in known or catalog.function(name) is not None)
 
 
-def compares_classes(expr: object) -> bool:
-    """Whether a loss compares something with the numbers of classes, or with vectors that are made of them."""
+def mentions_classes(expr: object) -> bool:
+    """Whether an expression has a loss of classes in it, or makes vectors of their numbers."""
     if isinstance(expr, s.Name):
         return expr.text == "one_hot" or facts.FUNCTIONS.get(expr.text, expr.text) in facts.CLASS_LOSSES
-    return isinstance(expr, tuple) and any(compares_classes(e) for e in expr)
+    return isinstance(expr, tuple) and any(mentions_classes(e) for e in expr)
 
 
 def follow(

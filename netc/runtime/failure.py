@@ -270,6 +270,18 @@ _ORIGINS = {
 }
 
 
+def of_outputs(problem: BaseException) -> str | None:
+    """What to say where a loss was given outputs that are not finite, and raised; None where that is not so."""
+    torch = sys.modules.get("torch")
+    main = next((frame for frame, _ in traceback.walk_tb(problem.__traceback__) if "loss_sum" in frame.f_locals), None)
+    if torch is None or main is None:
+        return None
+    known = [value for name, value in main.f_locals.items() if name not in ("batch", "target", "images", "labels")]
+    floats = [value for value in known if isinstance(value, torch.Tensor) and value.is_floating_point()]
+    wrong = any(not bool(value.isfinite().all()) for value in floats)
+    return f"the loss is nan in epoch {main.f_locals.get('epoch')}" if wrong else None
+
+
 def diverged(message: str, program: ir.Program, origin: Origin | None) -> Diagnostic | None:
     """A loss that is no number any more, said of the layer where that began, where one was found, and of the steps.
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from netc.cli import run
+from tests.data.tables import program
 
 PROGRAM = """network Net(classes = 10) {{
   input image: [N, 1, 8, 8]
@@ -91,3 +92,18 @@ def test_a_run_that_is_compiled_and_averaged(
         tmp_path, monkeypatch, capfd, lr="1e30", options="compile = True; ema = 0.9; clip_grad_value = 1e30"
     )
     assert place == "Linear(classes)"
+
+
+def test_a_loss_that_raises_for_such_numbers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """BCELoss wants numbers between 0 and 1, and on a CPU torch raises where there are others."""
+    monkeypatch.chdir(tmp_path)
+    Path("t.csv").write_text("a,b,y\n" + "".join(f"{i},{i % 3},{i % 2}\n" for i in range(20)))
+    text = program('train = CSV("t.csv", target="y")', 2, 1, "BCELoss").replace("Linear(1)", "Linear(1) -> Sigmoid")
+    text = text.replace("Adam(lr=0.01)", "SGD(lr=1e38, momentum=0.9, weight_decay=10)")
+    Path("net.net").write_text(text)
+    assert run(["train", "net.net", "--device", "cpu"]) == 1
+    err = capfd.readouterr().err
+    assert "error[E0660]: the loss is nan in epoch 1: `fc1` (Linear) " in err
+    assert "Traceback" not in err
