@@ -11,7 +11,6 @@ own, outputs and initialisers (`state`).
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING, Any
 
 from netc import catalog, ir
@@ -24,6 +23,7 @@ from netc.checker import (
     functions,
     inputs,
     layers,
+    operations,
     references,
     sources,
     state,
@@ -36,13 +36,13 @@ from netc.checker.recorder import UNKNOWN, mark
 from netc.checker.units import lost_words
 from netc.checker.values import DTYPES, Formula, LayerRef, Tensor, TensorTuple, alone, has_size, key_of, tensors
 from netc.diagnostics import Label, Report
-from netc.identifiers import MODULE_ATTRIBUTES, valid_name
+from netc.identifiers import valid_name
 from netc.limits import STATEMENT, meter, spend
 from netc.literals import literal
 from netc.shapes import Size, TensorType
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Mapping
 
     from netc.catalog.entry import Entry
     from netc.checker.recorder import Recorder
@@ -438,7 +438,7 @@ class Body(Evaluator):
                 if lists else "take them apart first: `a, b = …`",
             )  # fmt: skip
         if isinstance(left, Tensor) or isinstance(right, Tensor):
-            return functions.binary(self, expr, left, right)
+            return operations.binary(self, expr, left, right)
         for side, value in ((expr.left, left), (expr.right, right)):
             if isinstance(value, LayerRef):
                 return self.no_value(side, value)
@@ -475,7 +475,7 @@ class Body(Evaluator):
     def eval_compare(self, expr: s.Compare) -> Any:
         values = [self.evaluate(operand) for operand in expr.operands]
         if any(isinstance(v, Tensor) for v in values):
-            return functions.compare(self, expr, values)
+            return operations.compare(self, expr, values)
         return self.compared(expr, values)
 
     def _is_tensor(self, expr: s.Expr) -> bool:
@@ -511,7 +511,7 @@ class Body(Evaluator):
     def eval_index(self, expr: s.Index) -> Any:
         value = self.evaluate(expr.value)
         if isinstance(value, (Tensor, TensorTuple)):
-            return functions.index(self, expr, value)
+            return operations.index(self, expr, value)
         return ERROR if value is ERROR else super().eval_index(expr)
 
     def eval_call(self, expr: s.Call) -> Any:
@@ -595,9 +595,3 @@ class Body(Evaluator):
 
     def source_text(self, span: Span) -> str:
         return self.source.slice(span)
-
-    def free_label(self, layer: str, others: Iterable[str] = ()) -> str:
-        """A label for a layer that has none: its name in lower case, numbered where that is taken."""
-        base = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", layer).lower()
-        taken = {*self.labels, *self.env, *MODULE_ATTRIBUTES, *others}
-        return base if base not in taken else next(f"{base}{i}" for i in range(2, 10**6) if f"{base}{i}" not in taken)

@@ -13,11 +13,13 @@ from netc import syntax as s
 from netc.checker.expressions import ERROR, kind_of
 from netc.checker.python_text import quoted
 from netc.diagnostics import Report
-from netc.identifiers import valid_label
+from netc.identifiers import MODULE_ATTRIBUTES, valid_label
 from netc.parser import parse_expression
 from netc.source import Span
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from netc.checker.body import Body
 
 _PART = re.compile(r"\{\{|\}\}|\{([^{}]*)\}")
@@ -133,3 +135,10 @@ def _code(parts: Parts) -> str:
         if not isinstance(part, str):
             text = text.replace(f"\\x00{i}\\x00", "{" + part[1] + "}")
     return f"f{text}"
+
+
+def free_label(c: Body, layer: str, others: Iterable[str] = ()) -> str:
+    """A label for a layer that has none: its name in lower case, numbered where that is taken."""
+    base = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", layer).lower()
+    taken = {*c.labels, *c.env, *MODULE_ATTRIBUTES, *others}
+    return base if base not in taken else next(f"{base}{i}" for i in range(2, 10**6) if f"{base}{i}" not in taken)

@@ -17,7 +17,7 @@ from netc.checker.arguments import bind, ordered
 from netc.checker.deferred import python_layers
 from netc.checker.expressions import ERROR, kind_of
 from netc.checker.general_shapes import agrees, inferred, layer_value, shape, witness
-from netc.checker.labels import Named, name_of
+from netc.checker.labels import Named, free_label, name_of
 from netc.checker.layer_errors import mismatch, rejected, unknown_size
 from netc.checker.references import callee_code, find, last_name, leading
 from netc.checker.values import LayerRef, Made, Tensor, TensorTuple, tensors
@@ -485,13 +485,13 @@ def _values(layer: ir.Layer) -> dict[str, Any]:
 def _own_label(c: Body, callee: s.Name) -> Named:
     """The label of a step that has none: the same one in every turn of a loop, and in every instance."""
     known = c.session.own_labels.setdefault(id(c.owner), {})
-    text = known.get(callee.span) or known.setdefault(callee.span, c.free_label(callee.text, known.values()))
+    text = known.get(callee.span) or known.setdefault(callee.span, free_label(c, callee.text, known.values()))
     return Named(text, f'"{text}"', callee.span)
 
 
 def _label_please(c: Body, name: str, step: s.Expr | s.Edited, callee: s.Expr, weighs: bool = False) -> None:
     bound = _bound_to(c, step.span)
-    label = bound or c.free_label(name)
+    label = bound or free_label(c, name)
     if c.turn is not None:  # in a loop a label of its own for each turn
         label = f'"{label}{{{c.turn}}}"'
     entry = catalog.layer(name)
