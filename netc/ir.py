@@ -644,6 +644,7 @@ class Options(NamedTuple):
     ema: the share of the average of the weights that each step keeps.
     unfreeze: the epoch from which on frozen parameters learn.
     tensorboard: what is written for TensorBoard, of "scalars", "images" and "graph".
+    parallel: "ddp" or "fsdp", where several processes train one network together.
     """
 
     steps: int | None = None
@@ -660,6 +661,8 @@ class Options(NamedTuple):
     unfreeze: int | None = None
     log_every: int | None = None
     tensorboard: tuple[str, ...] = ()
+    parallel: str | None = None
+    sync_batchnorm: bool = False
 
 
 class Train(NamedTuple):

@@ -12,9 +12,10 @@ SETTINGS = {
         "loss", "optimizer", "schedule", "freeze", "epochs", "metrics", "seed", "network", "steps", "accumulate",
         "clip_grad_norm", "clip_grad_value", "precision", "compile", "ema", "early_stop", "checkpoint", "init_from",
         "deterministic", "unfreeze", "log_every", "tensorboard", "schedule_every", "schedule_on",
+        "parallel", "sync_batchnorm",
     ),
 }  # fmt: skip
 LATER = {
     "data": (),
-    "train": ("parallel",),
+    "train": (),
 }  # fmt: skip

@@ -17,6 +17,7 @@ from netc.checker import (
     metric_settings,
     optimizer_fit,
     overlaps,
+    parallel,
     sample_checks,
     samplers,
     schedule_fit,
@@ -92,6 +93,8 @@ def check(
         crosschecks.check(data, train, trained, file, report)
         values = {key: value.value.span for key, value in found["data"][1].items()}
         attempt(sample_checks.shared_out, data, train, trained, values, report)
+        if train.options.parallel is not None or train.options.sync_batchnorm:
+            attempt(parallel.check, train, data, trained, found["train"][1], report)
         if "tensorboard" in found["train"][1]:
             attempt(tensorboard.check, train, trained, found["train"][1]["tensorboard"].value.span, report)
     if data and train:

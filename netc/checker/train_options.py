@@ -12,7 +12,7 @@ from netc import ir
 from netc import syntax as s
 from netc.catalog.entry import REQUIRED, Entry, Param
 from netc.catalog.metrics import is_better_high, numbers
-from netc.checker import tensorboard
+from netc.checker import parallel, tensorboard
 from netc.checker.expressions import ERROR
 from netc.checker.habits import number_help
 from netc.checker.section_reader import Reader, values_of
@@ -40,7 +40,7 @@ CHECKPOINT = Entry("Checkpoint", "netc", (
 ))  # fmt: skip
 NAMES = (
     "steps", "accumulate", "clip_grad_norm", "clip_grad_value", "precision", "compile", "ema", "early_stop",
-    "checkpoint", "init_from", "deterministic", "unfreeze", "log_every", "tensorboard",
+    "checkpoint", "init_from", "deterministic", "unfreeze", "log_every", "tensorboard", "parallel", "sync_batchnorm",
 )  # fmt: skip
 
 
@@ -52,10 +52,11 @@ class OptionsReader(Reader):
         readers: dict[str, Callable[[str, s.Chain], Any]] = {
             **dict.fromkeys(("steps", "accumulate", "unfreeze", "log_every"), self.count),
             **dict.fromkeys(("clip_grad_norm", "clip_grad_value"), self.positive),
-            **dict.fromkeys(("compile", "deterministic"), self.truth),
+            **dict.fromkeys(("compile", "deterministic", "sync_batchnorm"), self.truth),
             "precision": self.precision, "ema": self.decay, "early_stop": self.early_stop,
             "checkpoint": self.checkpoint, "init_from": self.weights_file,
             "tensorboard": lambda key, chain: tensorboard.read(self, chain),
+            "parallel": lambda key, chain: parallel.read(self, chain),
         }  # fmt: skip
         read = [self.optional(section, settings, name, readers[name]) for name in NAMES]
         defaults = ir.Options()
