@@ -18,6 +18,7 @@ from netc.backends import (
     training_options,
     training_own,
     training_own_loss,
+    training_parallel,
     training_pictures,
     training_samples,
     training_schedule,
@@ -27,7 +28,7 @@ from netc.backends import training_text as pieces
 from netc.backends.layout import Text, call
 from netc.backends.training_data import Part, files_to_ship, folders, parts, phrase
 from netc.backends.training_images import NO_IMAGES, Images, function, images, python
-from netc.backends.training_loop import checkpoint_text, criterion, main_text, model_text
+from netc.backends.training_loop import checkpoint_text, criterion, main_text, model_text, words
 from netc.backends.training_samples import Samples, samples_of
 from netc.catalog.metrics import is_better_high, numbers, task
 from netc.literals import literal
@@ -65,6 +66,7 @@ class Plan(NamedTuple):
     output_class: str = ""
     samples: Samples | None = None
     loss_names: Mapping[str, str] = {}
+    shared: training_parallel.Shared = training_parallel.Shared()
 
     @property
     def noun(self) -> str:
@@ -118,6 +120,7 @@ def emit_program(program: ir.Program) -> tuple[str, tuple[tuple[Path, str], ...]
         results=network.outputs,
         output_class=_output_class(network.name, program.classes),
         looked_up=network.looked_up,
+        shared=training_parallel.shared_of(network, program.classes) if train.options.parallel else None,
     )
     own = tuple((path, path.name) for path in training_own.companions(data))
     own += tuple((path, path.name) for path in training_own_loss.companions(train.loss))
@@ -137,6 +140,7 @@ def emit(
     results: tuple[ir.Output, ...] = (),
     output_class: str = "",
     looked_up: Mapping[str, int] | None = None,
+    shared: training_parallel.Shared | None = None,
 ) -> str:
     """The text of `train.py`.
 
@@ -149,13 +153,15 @@ def emit(
         torchvision: whether model.py imports it.
         results: the network's outputs, and the class of model.py that holds them where there are several.
         looked_up: for an input of indices, how many entries the table has that it is looked up in.
+        shared: what of the network decides how several processes train it.
     """
+    shared = shared or training_parallel.Shared()
     if data.kind:
         samples = samples_of(data, train, inputs, results[0].type, looked_up or {})
         return _script(
             Plan(
                 network, stem, data, train, (), NO_IMAGES, "files" if samples.asked else "tensor", outputs, False,
-                torchvision, inputs, results, output_class, samples,
+                torchvision, inputs, results, output_class, samples, shared,
             )
         )  # fmt: skip
     found = parts(data)
@@ -163,7 +169,7 @@ def emit(
     steps = images(data, sample, channels_last)
     plan = Plan(
         network, stem, data, train, found, steps, _storage(found, steps), outputs, channels_last, torchvision, inputs,
-        results, output_class,
+        results, output_class, shared=shared,
     )  # fmt: skip
     return _script(plan)
 
@@ -243,6 +249,7 @@ def _script(plan: Plan) -> str:
         checkpoint_text(plan),
         *training_options.functions(plan),
         pieces.CHOOSE_DEVICE.strip("\n"),
+        *training_parallel.functions(plan, words(plan)),
         pieces.OPTIONS.strip("\n"),
         main_text(plan),
     ]
@@ -258,8 +265,10 @@ def _script(plan: Plan) -> str:
         return _script(plan._replace(loss_names=taken))
     data_sets = training_own_loss.merged(data_sets, training_own_loss.imports(plan.train.loss, plan.loss_names))
     name = "Network" if re.search(rf"\b{plan.network}\b", code) else plan.network
+    units = training_parallel.names_of_units(plan, code)
+    behind = [training_parallel.named(text, units) for text in behind]
     body = "\n\n\n".join([*before, model.replace("@CLASS@", name), *behind])
-    whole = f"{_docstring(plan)}\n\n{_imports(plan, code, name, [*lines, *data_sets])}\n\n{body}\n"
+    whole = f"{_docstring(plan)}\n\n{_imports(plan, code, name, [*lines, *data_sets], units)}\n\n{body}\n"
     return training_own_loss.named(whole, plan.train.loss)
 
 
@@ -267,7 +276,7 @@ def _run_folders(plan: Plan) -> str:
     text = pieces.RUN_FOLDERS.strip("\n")
     if "confusion_matrix" in plan.train.metrics:  # whose rows begin with a name
         text = text.replace("rows: list[dict[str, float]]", "rows: list[dict[str, Any]]")
-    return text
+    return training_parallel.alone(text) if plan.train.options.parallel else text
 
 
 def _without_strings(text: str) -> str:
@@ -316,8 +325,7 @@ def _docstring(plan: Plan) -> str:
         matrix = "    confusion_matrix.csv  what best.pt takes each class for\n"
     return f'''"""Train {plan.network} (model.py, beside this file) on {data}.
 
-    python train.py                  # on the fastest device that is there
-    python train.py --device cuda:1
+{training_parallel.usage(plan)}
     python train.py --resume         # go on with the newest run
 
 Each run gets a folder of its own, {place}/001 and so on, with these files:
@@ -344,8 +352,10 @@ _IMPORTS = (
     ("pickle", r"\bpickle\."),
     ("random", r"(?<![.\w])random\."),
     ("re", r"\bre\."),
+    ("shutil", r"\bshutil\."),
     ("signal", r"\bsignal\."),
     ("sys", r"\bsys\."),
+    ("tempfile", r"\btempfile\."),
     ("time", r"\btime\."),
     ("warnings", r"\bwarnings\."),
     ("zipfile", r"\bzipfile\."),
@@ -353,7 +363,7 @@ _IMPORTS = (
 )
 
 
-def _imports(plan: Plan, code: str, name: str, data_sets: list[str]) -> str:
+def _imports(plan: Plan, code: str, name: str, data_sets: list[str], units: dict[str, str]) -> str:
     standard = ["import argparse", *(f"import {name}" for name, use in _IMPORTS if re.search(use, code))]
     abstract = [name for name in ("Callable", "Iterable", "Iterator") if re.search(rf"\b{name}\b", code)]
     if abstract:
@@ -366,6 +376,8 @@ def _imports(plan: Plan, code: str, name: str, data_sets: list[str]) -> str:
         standard.append("from copy import copy")
     if "@dataclass" in code:
         standard.append("from dataclasses import dataclass, field")
+    if "timedelta(" in code:
+        standard.append("from datetime import timedelta")
     if "get_close_matches(" in code:
         standard.append("from difflib import get_close_matches")
     if "fnmatchcase(" in code:
@@ -378,7 +390,7 @@ def _imports(plan: Plan, code: str, name: str, data_sets: list[str]) -> str:
         standard.append("from itertools import compress")
     typing = [name for name in ("Any", "NamedTuple", "NoReturn", "Self") if re.search(rf"\b{name}\b", code)]
     standard += ["from pathlib import Path", f"from typing import {', '.join(typing)}"]
-    third = ["import numpy as np"] * ("np." in code) + ["import torch"]
+    third = ["import numpy as np"] * ("np." in code) + ["import torch", *training_parallel.imports(code)]
     if "Image.open" in code:
         third.append("from PIL import Image")
     third.append("from torch import Tensor, nn")
@@ -396,12 +408,14 @@ def _imports(plan: Plan, code: str, name: str, data_sets: list[str]) -> str:
     loading = [name for name in ("DataLoader", "default_collate") if f"{name}(" in code]
     if loading:
         third.append(f"from torch.utils.data import {', '.join(loading)}")
-    third = [line for line in third if line.startswith("import")] + sorted(
+    third = sorted(line for line in third if line.startswith("import")) + sorted(
         (line for line in third if line.startswith("from")), key=lambda line: line.split()[1].lower()
     )
     imported = plan.network if name == plan.network else f"{plan.network} as {name}"
     if plan.output_class and re.search(rf"\b{plan.output_class}\b", code):
         imported = f"{imported}, {plan.output_class}"
+    if plan.train.options.parallel == "fsdp":
+        imported = training_parallel.imported(imported, units)
     own = sorted([*data_sets, f"from model import {imported}"], key=lambda line: (line[0] != "i", line.lower()))
     return "\n".join([*standard, "", *third, "", "# isort: split", *own])
 
@@ -428,7 +442,10 @@ def _constants(plan: Plan) -> str:
     steps = plan.images
     bodies = (steps.prepare, steps.training, steps.augment, steps.preprocess)
     more = list(dict.fromkeys(c for body in bodies if body for c in body.constants))
-    return "\n".join([*lines, "", *more, *([""] if more else []), *training_loss.constants(plan)]).rstrip("\n")
+    more += [""] if more else []
+    if train.options.parallel is not None:
+        more = [*training_parallel.CONSTANTS.strip("\n").split("\n"), "", *more]
+    return "\n".join([*lines, "", *more, *training_loss.constants(plan)]).rstrip("\n")
 
 
 def _parameters(plan: Plan) -> list[str]:

@@ -10,7 +10,14 @@ from textwrap import indent
 from typing import TYPE_CHECKING
 
 from netc import ir
-from netc.backends import training_loss, training_metrics, training_pictures, training_schedule, training_workers
+from netc.backends import (
+    training_loss,
+    training_metrics,
+    training_parallel,
+    training_pictures,
+    training_schedule,
+    training_workers,
+)
 from netc.backends.layout import Text, call
 from netc.backends.training_images import python
 from netc.backends.training_main import (
@@ -45,7 +52,10 @@ def model_text(plan: Plan) -> str:
     """The functions `build_model` and `predict`, those of the metrics, and `evaluate`."""
     kind, several = training_loss.predicted(plan)
     chosen = words(plan)
-    model = marked(select(MODEL, chosen), {"PREDICTED": kind, "RETURN": several})
+    asked = plan.samples is not None and plan.samples.several and not plan.samples.asked
+    model = marked(
+        select(MODEL, chosen), {"PREDICTED": kind, "RETURN": several, "COUNTED": "images[0]" if asked else "images"}
+    )
     pieces = [model, *metric_functions(plan), training_loss.evaluate_text(plan, chosen).strip("\n")]
     text = "\n\n\n".join(pieces).replace("@DTYPE@", dtype(plan))
     kind = "Asked" if plan.samples is not None and plan.samples.asked else "Pictures"
@@ -78,7 +88,10 @@ def _labels(plan: Plan) -> tuple[str, float, bool]:
 
 def checkpoint_text(plan: Plan) -> str:
     """The functions that write and read checkpoints."""
-    text = select(CHECKPOINT, words(plan)).replace("@NETWORK@", plan.network)
+    chosen = words(plan)
+    text = select(CHECKPOINT, chosen)
+    text = training_parallel.sharded_checkpoint(text, plan, chosen) if "fsdp" in chosen else text
+    text = text.replace("@NETWORK@", plan.network)
     if plan.samples is not None and not plan.samples.classes:
         text = text.replace(", and the names of the classes", "")
         return text.replace('        "classes": @CLASSES@,\n', "")
@@ -86,6 +99,7 @@ def checkpoint_text(plan: Plan) -> str:
     classes = training_pictures.class_names(plan) if pictures else "CLASS_NAMES"
     if plan.samples is not None and plan.samples.table:
         classes = 'state["encoding"]["classes"]'
+        classes = 'parts["encoding"].state_dict()["classes"]' if "fsdp" in chosen else classes
     return text.replace("@CLASSES@", classes)
 
 
@@ -95,6 +109,7 @@ def main_text(plan: Plan) -> str:
         "LOOP": _loop(plan), "HEADING": _heading(plan), "ROW": _row(plan), "OPTIMIZER": _optimizer(plan),
         "PARTS": _parts(plan), "BEST": _best(plan), "STEP_SIZE": step_size(plan), "EVALUATED": evaluated(plan),
         "WATCHED": _watched(plan).replace("_", " "), "TEST": _test(plan), "BATCH": _batch(plan),
+        "WRAPPED": training_parallel.wrapped(plan),
         "CLOSURE": _closure(plan) if "closure" in words(plan) else "",
         "MATRIX_OF": "test" if plan.data.test is not None else "validation",
         "MATRIX": training_loss.all_predictions(plan, evaluated(plan)),
@@ -103,7 +118,8 @@ def main_text(plan: Plan) -> str:
         marks["SCHEDULER"] = training_schedule.scheduler(plan, "counted" in words(plan), step_size(plan))
         marks["WATCHED_BY"] = _watched_by(plan)
     text = drawn(plan.data, marked(select(MAIN, words(plan)), marks))
-    return text if plan.samples is None else with_encoding(of_samples(text, plan.samples), plan.samples)
+    text = text if plan.samples is None else with_encoding(of_samples(text, plan.samples), plan.samples)
+    return training_parallel.loaded(text) if plan.train.options.parallel is not None else text
 
 
 def marked(text: str, marks: Mapping[str, str]) -> str:
@@ -134,13 +150,14 @@ def _loop(plan: Plan) -> str:
 def _batches(plan: Plan) -> tuple[str, str]:
     """What the loop goes over, and its lines."""
     chosen = words(plan)
-    order = "order" if {"midway", "steps"} & chosen else order_call(plan.data)
+    order = "order" if {"midway", "steps", "parallel"} & chosen else order_call(plan.data)
     order = f"{order}[seen:]" if "midway" in chosen else order
     order += ".to(device)" if "tensor" in chosen else ""
     share = "loss" if "sum" in chosen else "loss * len(index) / len(group)"
-    several = "accumulate" in chosen
+    several = "accumulate" in chosen or "parallel" in chosen
+    share = training_parallel.share(plan, chosen) if "parallel" in chosen else share
     marks = {
-        "BATCH": _batch(plan), "CALLED": "compiled" if plan.train.options.compile else "model",
+        "BATCH": _batch(plan), "CALLED": _called(plan), "WRAPPED": training_parallel.wrapped(plan),
         "LOSS": f"({share})" if several and share != "loss" else "loss", "SCALED": share if several else "loss",
         "RESULT": training_loss.result(plan), "CORRECT": _correct(plan),
         "COMPUTED": with_shares(training_loss.step_loss(plan, training_loss.result(plan)), plan.data),
@@ -154,6 +171,8 @@ def _batches(plan: Plan) -> tuple[str, str]:
         given = ", ".join(["closure", "batch", *(["target"] if "labels" in chosen else [])])
         step = _joined(batch, f"loss = optimizer.step(partial({given}))", update, count, recent, after)
         return order, indent(f"for index in {order}.split(BATCH_SIZE):\n{indent(step, '    ')}", " " * 12)
+    if "parallel" in chosen:
+        return order, _shared_loop(plan, order, (batch, forward, backward, count, recent), (update, after))
     if not several:
         step = _joined(batch, forward, backward, update, count, recent, after)
         return order, indent(f"for index in {order}.split(BATCH_SIZE):\n{indent(step, '    ')}", " " * 12)
@@ -161,6 +180,28 @@ def _batches(plan: Plan) -> tuple[str, str]:
     inner = f"optimizer.zero_grad()\nfor index in group.split(BATCH_SIZE):\n{indent(part, '    ')}"
     step = _joined(inner, update, after)
     return order, indent(f"for group in {order}.split(STEP_SIZE):\n{indent(step, '    ')}", " " * 12)
+
+
+def _called(plan: Plan) -> str:
+    """What the script calls the network that is trained."""
+    if plan.train.options.parallel == "ddp":
+        return "parallel"
+    return "compiled" if plan.train.options.compile else "model"
+
+
+def _shared_loop(plan: Plan, order: str, part: tuple[str, ...], step: tuple[str, ...]) -> str:
+    """The loop where each process has a share of each batch; gradients meet once in a step."""
+    (batch, forward, backward, count, recent), (update, after) = part, step
+    if plan.train.options.accumulate == 1:
+        whole = _joined(batch, forward, backward, update, count, recent, after)
+        return indent(f"for whole in {order}.split(BATCH_SIZE):\n{indent(whole, '    ')}", " " * 12)
+    last = "number == len(batches)"
+    ddp = plan.train.options.parallel == "ddp"
+    sync = f"parallel.require_backward_grad_sync = {last}" if ddp else f"sharded.set_requires_gradient_sync({last})"
+    inner = indent(_joined(sync, batch, forward, backward, count, recent), "    ")
+    head = "optimizer.zero_grad()\nbatches = group.split(BATCH_SIZE)\nfor number, whole in enumerate(batches, 1):"
+    body = indent(_joined(f"{head}\n{inner}", update, after), "    ")
+    return indent(f"for group in {order}.split(STEP_SIZE):\n{body}", " " * 12)
 
 
 def _closure(plan: Plan) -> str:
@@ -245,7 +286,7 @@ def words(plan: Plan) -> frozenset[str]:
     found |= {"freeze"} if plan.train.freeze else set()
     found |= {"groups"} if plan.train.groups else set()
     found |= {"channels_last"} if plan.channels_last else set()
-    found |= _option_words(plan.train.options)
+    found |= _option_words(plan.train.options) | training_parallel.words(plan)
     found |= {"closure"} if plan.train.optimizer.name == "LBFGS" else set()
     if plan.train.schedule is not None:
         name = plan.train.schedule.name

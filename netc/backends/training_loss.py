@@ -41,15 +41,18 @@ inputs|    batch = @ALL@
 @SCORES@
 '''
 _BATCHES = '''
-@torch.inference_mode()
+!fsdp|@torch.inference_mode()
+fsdp|@torch.no_grad()
 def evaluate(model: nn.Module, images: @IMAGES@, labels: Tensor) -> @RESULT@:
 metrics|    """The loss and the metrics over all of the images."""
 !metrics|    """The loss over all of the images."""
     model.eval()
     device = next(model.parameters()).device
-    loss_sum = torch.zeros((), device=device)
+!parallel|    loss_sum = torch.zeros((), device=device)
+parallel|    losses = []
 metrics|    predictions, targets = [], []
-    for index in torch.arange(len(labels)).split(@SIZE@):
+!parallel|    for index in torch.arange(len(labels)).split(@SIZE@):
+parallel|    for index in in_turn(torch.arange(len(labels)).split(@SIZE@)):
 tensor|        batch = preprocess(images[index].to(device))
 raw|        batch = preprocess(prepare(images[index]).to(device))
 files|        batch = preprocess(torch.cat(images.batch(index)).to(device))
@@ -59,13 +62,20 @@ labels|        target = labels[index]
 autocast|        with torch.autocast(device.type, dtype=@DTYPE@):
 autocast|            @OUTPUT@ = model(batch)
 autocast|            loss = @LOSS@
-!sum|        loss_sum += loss * len(index)
-sum|        loss_sum += loss
+!parallel|!sum|        loss_sum += loss * len(index)
+!parallel|sum|        loss_sum += loss
+parallel|!sum|        losses.append(loss.view(1) * len(index))
+parallel|sum|        losses.append(loss.view(1))
 metrics|        predictions.append(@PREDICTION@)
 metrics|        targets.append(@TARGET@)
+parallel|    batches = math.ceil(len(labels) / @SIZE@)
+parallel|    loss_sum = gathered(losses, batches, 1).sum()
 !metrics|    loss: float = loss_sum.item() / len(labels)
 !metrics|    return loss
-metrics|    @LOGITS@, labels = torch.cat(predictions), torch.cat(targets)
+!parallel|metrics|    @LOGITS@, labels = torch.cat(predictions), torch.cat(targets)
+parallel|metrics|    count = len(labels)
+parallel|metrics|    @LOGITS@ = gathered(predictions, count)
+parallel|metrics|    labels = gathered(targets, count)
 @SCORES@
 '''
 
@@ -323,7 +333,8 @@ def predicted(plan: Plan) -> tuple[str, str]:
     kept = [o.name for o in plan.results if not o.training]
     if len(kept) < 2:
         return "Tensor", ""
-    items = [Text(f"{name}=torch.cat([o.{name} for o in outputs])") for name in kept]
+    joined, end = ("gathered(", ", len(images))") if plan.train.options.parallel else ("torch.cat(", ")")
+    items = [Text(f"{name}={joined}[o.{name} for o in outputs]{end}") for name in kept]
     lines = call(f"{plan.output_class}(", items, ")", broken=True).lines(4, "return ")
     return plan.output_class, "\n".join(f"    {line}" for line in lines)
 
