@@ -37,6 +37,7 @@ from netc.cli import (
 )
 from netc.cli_cache import cache as cache  # which registers itself
 from netc.cli_fmt import fmt as fmt  # which registers itself
+from netc.cli_parallel import Asked, alone, gathered, job_of, launched, parallel_options, with_parallel
 from netc.cli_profile import profiled
 from netc.cli_report import finish as finish_report
 from netc.cli_report import keeper, memory_text  # whose module registers `report` and `runs`
@@ -86,6 +87,7 @@ if TYPE_CHECKING:
     metavar="N",
     help="Try out whether the network can learn N batches by heart; nothing is kept.",
 )
+@parallel_options
 @set_option
 @no_use_option
 @quiet_option
@@ -98,6 +100,7 @@ def train(
     overfit: int | None,
     settings: dict[str, str],
     quiet: bool,
+    asked: Asked,
 ) -> None:
     """Train: run the script that `build` writes, in a folder of its own.
 
@@ -108,6 +111,8 @@ def train(
       netc train lenet.net --resume
       netc train lenet.net --profile 20
       netc train lenet.net --overfit 1
+      netc train lenet.net --nproc 4
+      netc train lenet.net --nproc 4 --nodes 2 --rdzv node1:29500
     """
     if sum(x is not None for x in (resume, profile, overfit)) > 1:
         raise click.UsageError("--profile and --overfit keep nothing that --resume could go on with: use one of them")
@@ -115,6 +120,10 @@ def train(
         file, resume = resume, "newest"
     path = find_program(file)
     program, text = analysed(path, settings)
+    if (more := with_parallel(asked, settings, program)) != settings:
+        settings = more
+        program, text = analysed(path, settings)
+    program = alone(program) if profile is not None else program
     script = compiler.emit(program)
     if script.train is None:
         raise UserError(
@@ -129,16 +138,28 @@ def train(
     if overfit is not None:
         _try_out(program, text, path, overfit, device)
         return
-    arguments = ["--device", device]
-    if resume is None:
+    job = job_of(asked, program, device)
+
+    def begun() -> Path:
+        """The folder of the run, with what it needs."""
+        if resume is not None:
+            run = runs.find(path.stem, resume)
+            _same_program(run, path, text, script, settings)
+            return run
         run = runs.new(path.stem)
         write_build(run, script)
         write_text(run / path.name, text)
-        arguments += ["--run-dir", str(run)]
-    else:
-        run = runs.find(path.stem, resume)
-        _same_program(run, path, text, script, settings)
-        arguments += ["--resume", str(run)]
+        return run
+
+    meeting = None if job is None else gathered(job, script, begun)
+    run = begun() if meeting is None else Path(meeting.run)
+    if meeting is not None and not (run / "train.py").exists():  # on another machine, with a disk of its own
+        write_build(run, script)
+    arguments = ["--device", device, "--run-dir" if resume is None else "--resume", str(run)]
+    if job is not None and meeting is not None and not meeting.first:
+        with _program_errors(program, text, path, script):
+            launched(job, meeting, run / "train.py", arguments, quiet)
+        return
     page, well = None, False
     try:
         with _program_errors(program, text, path, script, lambda: _origin(run, device)):
@@ -146,7 +167,11 @@ def train(
 
             import_torch(optimizers=True)  # which the script needs anyway; the record names its device and threads
             with keeper(run, program, text, path, script, settings, device) as kept:
-                _run_script(run / "train.py", arguments, quiet, [Path(t).stem for _, t in script.shipped])
+                if job is not None and meeting is not None:
+                    kept.session["processes"] = job.processes
+                    launched(job, meeting, run / "train.py", arguments, quiet)
+                else:
+                    _run_script(run / "train.py", arguments, quiet, [Path(t).stem for _, t in script.shipped])
             well = True
     finally:
         if resume is None and not (run / "last.pt").exists():  # it ended before it began: no device, no data

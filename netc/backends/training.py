@@ -156,6 +156,7 @@ def emit(
         shared: what of the network decides how several processes train it.
     """
     shared = shared or training_parallel.Shared()
+    channels_last = channels_last and train.options.parallel != "fsdp"  # which takes contiguous weights only
     if data.kind:
         samples = samples_of(data, train, inputs, results[0].type, looked_up or {})
         return _script(

@@ -162,6 +162,8 @@ def _batches(plan: Plan) -> tuple[str, str]:
         "RESULT": training_loss.result(plan), "CORRECT": _correct(plan),
         "COMPUTED": with_shares(training_loss.step_loss(plan, training_loss.result(plan)), plan.data),
     }  # fmt: skip
+    if "weighted" in chosen:
+        marks["COMPUTED"] = marks["COMPUTED"].replace("loss_function(", "summed(")
     batch, forward, backward, update, count, recent, after = (
         marked(select(piece, chosen), marks) for piece in (BATCH, FORWARD, BACKWARD, UPDATE, COUNT, RECENT, AFTER)
     )
@@ -333,6 +335,8 @@ def _given(step: ir.Call) -> dict[str, Text]:
 def _optimizer(plan: Plan) -> str:
     train = plan.train
     before = [f"    {line}" for line in training_loss.on_device(train.loss)]
+    if "weighted" in words(plan):
+        before += training_parallel.SUMMED.strip("\n").split("\n")
     parameters = "model.parameters()"
     if train.groups:
         parameters = "parameter_groups(model)"

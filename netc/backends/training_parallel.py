@@ -42,6 +42,11 @@ LOCAL_WORLD = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
 RESTARTS = int(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0"))
 """
 
+SUMMED = """
+    summed = copy(loss_function)  # of the shares, which add up to that of the batch
+    summed.reduction = "sum"
+"""
+
 _TOGETHER = '''
 def join(name: str) -> torch.device:
     """Meet the other processes; the device of this one: a GPU each, or the CPU."""

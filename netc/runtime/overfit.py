@@ -28,7 +28,8 @@ def few_batches(program: ir.Program, batches: int) -> ir.Program:
     count = batches * data.batch_size
     sampler = ir.Call(SAMPLER, {"num_samples": ir.Arg(count, str(count))}, data.span)
     alike = data._replace(validation=None, test=None, augment=(), balance=False, sampler=sampler, split=None)
-    kept: dict[str, Any] = {"steps": None, "early_stop": None, "checkpoint": None, "ema": None, "unfreeze": None}
+    kept: dict[str, Any] = {"steps": None, "early_stop": None, "checkpoint": None, "ema": None, "unfreeze": None,
+                            "parallel": None}  # fmt: skip
     options = train.options._replace(**kept, log_every=None)
     shorter = train._replace(schedule=None, epochs=TURNS, options=options)
     return program._replace(data=alike, train=shorter)

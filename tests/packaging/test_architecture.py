@@ -72,6 +72,7 @@ ORDER = (
     "netc.cli_profile",
     "netc.cli_report",
     "netc.cli_cache",
+    "netc.cli_parallel",
     "netc.cli_run",
     "netc.__main__",
 )

@@ -24,7 +24,7 @@ PICTURES = """network Net {
     -> Flatten -> head: Linear(10)
 }
 """
-DIGITS = {"train": "Digits()", "validation": "900", "test": "700", "transform": "ToTensor", "batch_size": "33"}
+DIGITS = {"train": "Digits()", "validation": "700", "test": "0.4", "transform": "ToTensor", "batch_size": "33"}
 OPTIONS: dict[str, dict[str, Any]] = {
     "plain": {},
     "accumulated": {"accumulate": "3", "clip_grad_norm": "0.5", "ema": "0.9", "log_every": "2"},
