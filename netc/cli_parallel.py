@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
+from netc import __version__
 from netc.runtime.errors import UserError
 
 if TYPE_CHECKING:
@@ -39,7 +40,7 @@ _OPTIONS = (
                  "`parallel`]"),
     click.option("--nodes", type=click.IntRange(1), default=1, metavar="N",
                  help="Train on N machines, on each of which this command is started."),
-    click.option("--rdzv", metavar="HOST:PORT", help="Where several machines meet: one of them, and a free port there."),
+    click.option("--rdzv", metavar="HOST:PORT", help="Where several machines meet: one of them, and a port."),
     click.option("--rdzv-timeout", type=click.FloatRange(1), default=600, metavar="SECONDS",
                  help="How long to wait for the other machines.  [default: 600]"),
     click.option("--local-addr", metavar="ADDRESS", help="The address of this machine for the others."),
@@ -134,7 +135,7 @@ def gathered(job: Job, script: compiler.Files, make: Callable[[], Path]) -> Meet
     from netc.runtime.launch import meet
 
     text = f"{script.model}{script.train}"
-    return meet(job, hashlib.sha256(text.encode()).hexdigest()[:12], lambda: str(make()))
+    return meet(job, __version__, hashlib.sha256(text.encode()).hexdigest()[:12], lambda: str(make()))
 
 
 def launched(job: Job, meeting: Meeting, script: Path, arguments: list[str], quiet: bool) -> None:

@@ -162,7 +162,7 @@ def emit(
         return _script(
             Plan(
                 network, stem, data, train, (), NO_IMAGES, "files" if samples.asked else "tensor", outputs, False,
-                torchvision, inputs, results, output_class, samples, shared,
+                torchvision, inputs, results, output_class, samples, shared=shared,
             )
         )  # fmt: skip
     found = parts(data)

@@ -125,7 +125,7 @@ def load(path: Path) -> dict[str, Any]:
 def restore(path: Path, **parts: Any) -> dict[str, Any]:
     """Put everything back as it was when a checkpoint was written."""
 !parallel|    state = load(path)
-parallel|    state = agreed(load(path) if RANK == 0 else None)
+parallel|    state: dict[str, Any] = agreed(load(path) if RANK == 0 else None)
     if state["settings"] != SETTINGS:
         fail(f"{path} was made with {state['settings']}, and this is {SETTINGS}")
     try:

@@ -242,7 +242,7 @@ def put_weights(part: nn.Module, weights: dict[str, Any]) -> None:
 def save(path: Path, history: list[dict[str, float]], **parts: Any) -> None:
     """Write a checkpoint for use: the whole weights, and the names of the classes."""
     kept = [name for name in ("model", "ema") if name in parts]
-    state = {name: whole_weights(parts[name]) for name in kept}
+    state: dict[str, Any] = {name: whole_weights(parts[name]) for name in kept}
     state |= {
         "network": "@NETWORK@",
         "classes": @CLASSES@,
@@ -258,7 +258,7 @@ encoding|        "encoding": parts["encoding"].state_dict(),
 
 def shards(stepped: bool, **parts: Any) -> dict[str, Any]:
     """What the processes hold a share of each; an optimizer has it from a step on."""
-    found = {"model": get_model_state_dict(parts["model"])}
+    found: dict[str, Any] = {"model": get_model_state_dict(parts["model"])}
     if stepped:
         optimizer = get_optimizer_state_dict(parts["model"], parts["optimizer"])
         found["optimizer"] = optimizer["state"]
@@ -490,8 +490,10 @@ def usage(plan: Plan) -> str:
     alone = "    python train.py                  # on the fastest device that is there"
     if plan.train.options.parallel is None:
         return f"{alone}\n    python train.py --device cuda:1"
-    return "    python train.py                  # in one process, on the fastest device\n" \
+    return (
+        "    python train.py                  # in one process, on the fastest device\n"
         "    torchrun --nproc-per-node 4 train.py  # in four, on as many GPUs or the CPU"
+    )
 
 
 def sharded_checkpoint(text: str, plan: Plan, chosen: frozenset[str]) -> str:

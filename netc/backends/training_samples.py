@@ -140,8 +140,7 @@ def of_samples(text: str, samples: Samples) -> str:
     )
     text = text.replace(
         "for batch in in_turn(samples.split(EVALUATION_BATCH)):",
-        "batches = zip(*(x.split(EVALUATION_BATCH) for x in samples), strict=True)\n"
-        "    for batch in in_turn(batches):",
+        "batches = zip(*(x.split(EVALUATION_BATCH) for x in samples), strict=True)\n    for batch in in_turn(batches):",
     )
     text = text.replace("model(batch.to(device))", "model(*(x.to(device) for x in batch))")
     text = text.replace("ready = batch.to(device)", "ready = [x.to(device) for x in batch]")

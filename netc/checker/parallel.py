@@ -70,6 +70,11 @@ def check(train: ir.Train, data: ir.Data, network: ir.Network, settings: Setting
             "E0670", f"`{name}` can't be combined with `parallel = \"{options.parallel}\"`: {reason}",
             settings[name].value.span, help=f'leave `{name}` out, or train with `parallel = "ddp"`',
         )  # fmt: skip
+    if data is not GAP and data.workers:
+        report.add(
+            "E0670", f"`workers` can't be combined with `parallel = \"{options.parallel}\"`: each process asks for the "
+            "samples of its share itself", place, help="leave `workers` out",
+        )  # fmt: skip
     if train.loss is not GAP:
         _loss(train.loss, report)
     if norms and not options.sync_batchnorm:
@@ -99,7 +104,7 @@ def _options(options: ir.Options) -> dict[str, str]:
         return {}
     found = {}
     if options.compile:
-        found["compile"] = "the weights are gathered between the layers, where a compiled network has no place for it"
+        found["compile"] = "the weights are gathered between layers, in the middle of what would be compiled"
     if options.unfreeze is not None:
         found["unfreeze"] = "what learns is decided when the weights are shared out"
     return found

@@ -20,17 +20,17 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from netc import __version__
 from netc.catalog.versions import installed
 from netc.runtime.errors import UserError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from torch.distributed import TCPStore
+    from torch.distributed import TCPStore  # type: ignore[attr-defined]
 
 _WORKER = Path(__file__).with_name("worker.py")
 _PAUSE = 0.1  # seconds between looks at who has come
+_TAKEN = 10  # seconds within which a launcher that has the port would answer
 
 
 class Job(NamedTuple):
@@ -65,10 +65,11 @@ class Meeting(NamedTuple):
     store: TCPStore | None = None
 
 
-def meet(job: Job, digest: str, run: Callable[[], str]) -> Meeting:
+def meet(job: Job, version: str, digest: str, run: Callable[[], str]) -> Meeting:
     """Wait for the other machines, compare what runs there, and agree on the folder of the run.
 
     Args:
+        version: of netc.
         digest: of the script, which has to be the same everywhere.
         run: makes or finds the folder; it is called on the machine of the first process.
     """
@@ -76,7 +77,7 @@ def meet(job: Job, digest: str, run: Callable[[], str]) -> Meeting:
         return Meeting(True, run())
     store = _store(job)
     end = time.monotonic() + job.timeout
-    facts = _facts(job, digest)
+    facts = _facts(job, version, digest)
     number = int(store.add("netc/nodes", 1))
     if number > job.nodes:
         raise UserError(
@@ -102,12 +103,12 @@ def meet(job: Job, digest: str, run: Callable[[], str]) -> Meeting:
     return Meeting(first, folder, store)
 
 
-def _facts(job: Job, digest: str) -> dict[str, Any]:
+def _facts(job: Job, version: str, digest: str) -> dict[str, Any]:
     """What has to be the same on all machines, and what orders them as torch does."""
     address = job.address or socket.getfqdn()
     return {
         "host": platform.node(), "order": [address, os.getpid()],
-        "same": {"netc": __version__, "torch": installed("torch"), "Python": platform.python_version(),
+        "same": {"netc": version, "torch": installed("torch"), "Python": platform.python_version(),
                  "the script": digest, "--nproc": job.nproc},
     }  # fmt: skip
 
@@ -126,34 +127,37 @@ def _compare(own: dict[str, Any], every: list[dict[str, Any]]) -> None:
 
 def _store(job: Job) -> TCPStore:
     """Where the machines meet: kept by the one that has its address, joined by the others."""
-    from torch.distributed import DistNetworkError, DistStoreError, TCPStore
+    from torch.distributed import DistNetworkError, DistStoreError, TCPStore  # type: ignore[attr-defined]
 
     assert job.rdzv is not None
     host, port = job.rdzv
-    taken = False
-    if _is_here(host):
-        try:
-            return TCPStore(host, port, is_master=True, wait_for_workers=False, timeout=timedelta(seconds=30))
-        except (DistNetworkError, DistStoreError, RuntimeError):
-            taken = True  # by the launcher of another node on this machine, or by something else
-    end = time.monotonic() + (min(job.timeout, 10) if taken else job.timeout)
+    problems = (DistNetworkError, DistStoreError, RuntimeError)
+    end, taken = time.monotonic() + job.timeout, False
     while True:
+        if not taken and _is_here(host):  # asked again, as a name may not be known from the beginning
+            try:
+                return TCPStore(host, port, is_master=True, wait_for_workers=False, timeout=timedelta(seconds=30))
+            except problems:  # the port has the launcher of another node on this machine, or something else
+                taken, end = True, min(end, time.monotonic() + _TAKEN)
         try:
-            return TCPStore(host, port, is_master=False, timeout=timedelta(seconds=5))
-        except (DistNetworkError, DistStoreError, RuntimeError) as problem:
-            if time.monotonic() < end:
-                time.sleep(_PAUSE)
-                continue
-            if taken:
-                raise UserError(
-                    f"port {port} is in use, by something else than netc", help="choose another port in --rdzv"
-                ) from None
-            raise UserError(
-                f"nobody is at {host}:{port} after {job.timeout:g} seconds",
-                help="start `netc train` on that machine too; is the port open, and the name the one it knows itself "
-                "by? --rdzv-timeout waits longer",
-                details=str(problem),
-            ) from None
+            return TCPStore(host, port, is_master=False, timeout=timedelta(seconds=2))
+        except problems as problem:
+            if time.monotonic() > end:
+                raise _nobody(job, taken, str(problem)) from None
+        time.sleep(_PAUSE)
+
+
+def _nobody(job: Job, taken: bool, details: str) -> UserError:
+    assert job.rdzv is not None
+    host, port = job.rdzv
+    if taken:
+        return UserError(f"port {port} is in use, by something else than netc", help="choose another port in --rdzv")
+    return UserError(
+        f"nobody is at {host}:{port} after {job.timeout:g} seconds",
+        help="start `netc train` on that machine too; is the port open, and the name the one it knows itself by? "
+        "--rdzv-timeout waits longer",
+        details=details,
+    )
 
 
 def _is_here(host: str) -> bool:
@@ -192,6 +196,8 @@ def launch(job: Job, meeting: Meeting, script: Path, arguments: list[str]) -> No
     logs = Path(meeting.run) / "logs"
     for old in logs.glob("rank*.error"):
         old.unlink()
+    for name in ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE"):  # of a cluster's operator, meant for torchrun
+        os.environ.pop(name, None)
     # With one store for launchers and processes, gloo's processes can't find each other after a restart
     os.environ["TORCH_DISABLE_SHARE_RDZV_TCP_STORE"] = "1"
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -15,6 +15,7 @@ from pathlib import Path
 
 
 def main() -> None:
+    """Run the script that the command line names."""
     logs, script, *arguments = sys.argv[1:]
     rank = os.environ["RANK"]
     log = Path(logs) / f"rank{rank}.log"

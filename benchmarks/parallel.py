@@ -1,0 +1,188 @@
+"""Training in 1 and 2 processes beside a script written by hand, and the memory of 4 processes beside that of one.
+
+In: nothing, or `--rounds N`. Out: a table of medians on the terminal; with `--check`, exit code 1 where a limit is
+missed. Guarantees: runs take turns, process group by process group, with the script by hand twice a round, so that its
+ratio to itself shows the noise; both sides have the same network, data, order and batches, on the CPU with gloo.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import csv
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from statistics import median
+
+import numpy as np
+
+from netc.compiler import analyse, emit
+
+ROOT = Path(__file__).parents[1]
+PROGRAM = """module Block(width) {
+  input x: [N, width, H, W]
+  conv1: Conv2d(width, 3, padding=1) -> ReLU -> conv2: Conv2d(width, 3, padding=1)
+  relu(x + _)
+}
+network Net {
+  input image: [N, 3, 32, 32]
+  stem: Conv2d(32, 3, padding=1) -> ReLU -> MaxPool2d(2)
+  one: Block(32) -> two: Block(32) -> MaxPool2d(2) -> Flatten -> head: Linear(10)
+}
+data {
+  train      = Arrays("DATA", image_size=[3, 32, 32])
+  transform  = ToTensor
+  batch_size = 128
+}
+train {
+  loss      = CrossEntropyLoss
+  optimizer = SGD(lr=0.01, momentum=0.9)
+  epochs    = 3
+}
+"""
+LIMIT, MEMORY = 1.05, 1.1
+EPOCHS = 3
+
+
+def main() -> int:
+    """Measure, print the tables, and say whether the limits hold."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--check", action="store_true")
+    parser.add_argument("--only", choices=["speed", "memory"])
+    options = parser.parse_args()
+    well = True
+    with tempfile.TemporaryDirectory() as place:
+        folder = Path(place)
+        if options.only != "memory":
+            well &= _speed(folder, options.rounds)
+        if options.only != "speed":
+            well &= _memory(folder)
+    return 0 if well or not options.check else 1
+
+
+def _speed(folder: Path, rounds: int) -> bool:
+    data = _data(folder / "speed.npz", 3840)
+    worst = 0.0
+    print("kind  processes  by hand  compiled  ratio  control  plain script")
+    for kind in ("ddp", "fsdp"):
+        script, plain = _script(folder / kind, data, kind), _script(folder / f"{kind}-plain", data, None)
+        for ranks in (1, 2):
+            hand, ours, again, alone = [], [], [], []
+            for _ in range(rounds):
+                hand.append(_by_hand(kind, data, ranks))
+                ours.append(_compiled(script, ranks))
+                again.append(_by_hand(kind, data, ranks))
+                alone.append(_compiled(plain, 1))
+            ratio = median(ours) / median([*hand, *again])
+            control = median(again) / median(hand)
+            worst = max(worst, ratio)
+            print(f"{kind:4}  {ranks:9}  {median(hand):6.2f}s  {median(ours):7.2f}s  {ratio:5.3f}  {control:7.3f}  "
+                  f"{median(alone):11.2f}s", flush=True)  # fmt: skip
+    return worst <= LIMIT
+
+
+def _memory(folder: Path) -> bool:
+    """What the data takes in 4 processes and in one: what they hold with it, less what they hold without."""
+    large, small = _data(folder / "large.npz", 60_000), _data(folder / "small.npz", 256)
+    taken = {}
+    for ranks in (1, 4):
+        scripts = (_script(folder / f"{ranks}-{data.stem}", data, "ddp", epochs=10**6) for data in (large, small))
+        held = [_held(script, ranks) for script in scripts]
+        taken[ranks] = held[0] - held[1]
+    ratio = taken[4] / taken[1]
+    print(
+        f"\ndata in memory: {taken[1] / 2**20:.0f} MiB in one process, {taken[4] / 2**20:.0f} MiB in four: {ratio:.3f}"
+    )
+    return ratio <= MEMORY
+
+
+def _data(path: Path, count: int) -> Path:
+    chance = np.random.default_rng(0)
+    images = chance.integers(0, 256, (count, 3, 32, 32), dtype=np.uint8)
+    np.savez(path, image=images, label=chance.integers(0, 10, count))
+    return path
+
+
+def _script(folder: Path, data: Path, kind: str | None, epochs: int = EPOCHS) -> Path:
+    settings = {"train.epochs": str(epochs)} | ({} if kind is None else {"train.parallel": f'"{kind}"'})
+    program = analyse(PROGRAM.replace("DATA", str(data)), "parallel.net", "parallel", settings).program
+    assert program is not None
+    files = emit(program)
+    folder.mkdir(exist_ok=True)
+    (folder / "train.py").write_text(files.train or "")
+    (folder / "model.py").write_text(files.model)
+    return folder / "train.py"
+
+
+def _command(ranks: int, *rest: str) -> list[str]:
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(ranks)]
+    return [*torchrun, *rest]
+
+
+def _by_hand(kind: str, data: Path, ranks: int) -> float:
+    """Seconds of an epoch, the median of those behind the first."""
+    script = str(ROOT / "benchmarks/tutorials/parallel.py")
+    done = subprocess.run(
+        _command(ranks, script, kind, str(data), str(EPOCHS)), env=_environment(ranks), capture_output=True, text=True,
+        check=True,
+    )  # fmt: skip
+    seconds = [float(line.split()[1]) for line in done.stdout.splitlines() if line.startswith("seconds")]
+    return median(seconds[1:])
+
+
+def _compiled(script: Path, ranks: int) -> float:
+    with tempfile.TemporaryDirectory() as run:
+        rest = [str(script), "--device", "cpu", "--run-dir", run]
+        command = _command(ranks, *rest) if "-plain" not in script.parent.name else [sys.executable, *rest]
+        subprocess.run(command, env=_environment(ranks), capture_output=True, check=True)
+        with (Path(run) / "metrics.csv").open() as file:
+            return median([float(row["seconds"]) for row in csv.DictReader(file)][1:])
+
+
+def _held(script: Path, ranks: int) -> int:
+    """The bytes that the processes hold together while they train; shared pages count once."""
+    with tempfile.TemporaryDirectory() as run:
+        rest = [str(script), "--device", "cpu", "--run-dir", run]
+        process = subprocess.Popen(
+            _command(ranks, *rest), env=_environment(ranks), stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+            text=True,
+        )  # fmt: skip
+        assert process.stdout is not None
+        for line in process.stdout:
+            if line.startswith("epoch"):  # all have the data, and the first epoch begins
+                break
+        time.sleep(2)
+        children = _children(process.pid)
+        found = sum(_pss(child) for child in children)
+        process.kill()
+        for child in children:
+            with contextlib.suppress(OSError):
+                os.kill(child, 9)
+        process.wait()
+        return found
+
+
+def _children(pid: int) -> list[int]:
+    path = Path(f"/proc/{pid}/task/{pid}/children")
+    return [int(child) for child in path.read_text().split()] if path.exists() else []
+
+
+def _pss(pid: int) -> int:
+    for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
+        if line.startswith("Pss:"):
+            return int(line.split()[1]) * 1024
+    return 0
+
+
+def _environment(ranks: int) -> dict[str, str]:
+    cores = len(os.sched_getaffinity(0))
+    return os.environ | {"OMP_NUM_THREADS": str(max(1, cores // ranks)), "PYTHONPATH": str(ROOT)}
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,110 @@
+"""Processes that are killed with SIGKILL, started again as torchrun does it, and compared to the bit with a run that
+was not disturbed; and checkpoints that go on with another number of processes."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from tests.parallel.programs import NETWORK, program
+from tests.parallel.ranks import Scripts
+from tests.parallel.test_equal import rows
+from tests.training.test_run import assert_same
+
+RANKS = 4
+SETTINGS = {
+    "accumulate": "2", "ema": "0.9", "clip_grad_norm": "1.0", "epochs": "3",
+    "checkpoint": "Checkpoint(every_steps=2)", "log_every": "1",
+}  # fmt: skip
+DROPOUT = NETWORK.replace("Tanh -> head", "Dropout(0.2) -> head")
+STEPS = 4  # of the optimizer in an epoch
+_CHANCE = random.Random(6)
+# Where a process is killed: which rank, in which call of what; of a save, half of the file is written then.
+MOMENTS = [
+    ("ddp", 0, "save", 3), ("ddp", 0, "save", 1), ("ddp", 3, "step", 5), ("ddp", 1, "step", 9), ("ddp", 0, "step", 2),
+    ("fsdp", 0, "save", 4), ("fsdp", 2, "save", 6), ("fsdp", 3, "step", 6), ("fsdp", 0, "step", 11),
+    ("fsdp", 1, "step", 1 + _CHANCE.randrange(3 * STEPS)),
+]  # fmt: skip
+
+
+def prepare(rank: int, victim: int, where: str, count: int) -> None:
+    """Let one process die in the call of this number."""
+    if rank != victim:
+        return
+    home, name = (os, "fsync") if where == "save" else (torch.optim.SGD, "step")
+    known, calls = getattr(home, name), [0]
+
+    def counted(*args: Any, **kwargs: Any) -> Any:
+        calls[0] += 1
+        if calls[0] == count:
+            if where == "save":
+                os.ftruncate(args[0], os.fstat(args[0]).st_size // 2)
+            os.kill(os.getpid(), signal.SIGKILL)
+        return known(*args, **kwargs)
+
+    setattr(home, name, counted)
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[Scripts, Path]]:
+    found = {}
+    for kind in ("ddp", "fsdp"):
+        folder = tmp_path_factory.mktemp(kind)
+        scripts = Scripts(folder / "scripts", program(DROPOUT, **SETTINGS), {"train.parallel": f'"{kind}"'})
+        assert scripts.run(folder, "--run-dir", "run", ranks=RANKS) == [0] * RANKS
+        found[kind] = scripts, folder / "run"
+    return found
+
+
+def state(run: Path, name: str) -> dict[str, Any]:
+    """A checkpoint, with the shards that it names put together."""
+    found: dict[str, Any] = torch.load(run / name, weights_only=True)
+    for row in found["history"]:
+        del row["seconds"]
+    if "shards" in found:
+        from torch.distributed.checkpoint.format_utils import dcp_to_torch_save
+
+        dcp_to_torch_save(run / found["shards"], run / "whole.pt")
+        found["shards"] = torch.load(run / "whole.pt", weights_only=True)
+    return found
+
+
+@pytest.mark.parametrize("moment", MOMENTS, ids=[f"{kind}-{where}-{rank}" for kind, rank, where, _ in MOMENTS])
+def test_killed(
+    undisturbed: dict[str, tuple[Scripts, Path]], tmp_path: Path, moment: tuple[str, int, str, int]
+) -> None:
+    kind, rank, where, count = moment
+    scripts, whole = undisturbed[kind]
+    codes = scripts.run(tmp_path, "--run-dir", "run", ranks=RANKS, prepare=(prepare, (rank, where, count)))
+    assert codes[rank] == -signal.SIGKILL
+    assert scripts.run(tmp_path, "--run-dir", "run", ranks=RANKS, restarts=1) == [0] * RANKS
+    run = tmp_path / "run"
+    assert rows(run) == rows(whole)
+    for name in ("last.pt", "best.pt"):
+        assert_same(state(whole, name), state(run, name))
+    assert len(list(run.glob("last-*"))) == (kind == "fsdp"), "the shards of before are gone"
+    assert not list(run.glob("*.unfinished"))
+
+
+@pytest.mark.parametrize("ranks", [1, 2, 3])
+@pytest.mark.parametrize("kind", ["ddp", "fsdp"])
+def test_another_number_of_processes_goes_on(tmp_path: Path, kind: str, ranks: int) -> None:
+    """In float64 and without dropout, the run ends as the one that was not interrupted."""
+    text = program(**SETTINGS)
+    plain = Scripts(tmp_path / "plain" / "scripts", text, {}, double=True)
+    assert plain.run(tmp_path / "plain", "--run-dir", "run") == [0]
+    scripts = Scripts(tmp_path / "scripts", text, {"train.parallel": f'"{kind}"'}, double=True)
+    codes = scripts.run(tmp_path, "--run-dir", "run", ranks=RANKS, prepare=(prepare, (2, "step", 7)))
+    assert codes[2] == -signal.SIGKILL
+    assert set(scripts.run(tmp_path, "--resume", "run", ranks=ranks)) == {0}, (tmp_path / "rank0.log").read_text()
+    assert f"now there are {ranks}" in (tmp_path / "rank0.log").read_text()
+    for ours, theirs in zip(rows(tmp_path / "plain" / "run"), rows(tmp_path / "run"), strict=True):
+        assert theirs == pytest.approx(ours, rel=1e-9)
+    a, b = (torch.load(f / "run" / "last.pt", weights_only=True)["model"] for f in (tmp_path / "plain", tmp_path))
+    assert all((a[key] - b[key]).abs().max() <= 1e-9 * a[key].abs().max() for key in a)
