@@ -389,7 +389,7 @@ def _imports(plan: Plan, code: str, name: str, data_sets: list[str], units: dict
         standard.append("from functools import cache")
     if "(compress(" in code:
         standard.append("from itertools import compress")
-    typing = [name for name in ("Any", "NamedTuple", "NoReturn", "Self") if re.search(rf"\b{name}\b", code)]
+    typing = [name for name in ("Any", "Literal", "NamedTuple", "NoReturn", "Self") if re.search(rf"\b{name}\b", code)]
     standard += ["from pathlib import Path", f"from typing import {', '.join(typing)}"]
     third = ["import numpy as np"] * ("np." in code) + ["import torch", *training_parallel.imports(code)]
     if "Image.open" in code:

@@ -62,9 +62,11 @@ npy|        array: np.ndarray = np.load(path, allow_pickle=False)
 npy|    except (OSError, ValueError, EOFError) as error:
 npy|        fail(f"{path} cannot be read: {error}")
 npy|    return str(path), array
+'''
 
-
-def as_input(where: str, array: np.ndarray, name: str) -> Tensor:
+AS_INPUT = '''
+!mapped|def as_input(where: str, array: np.ndarray, name: str) -> Tensor:
+mapped|def as_input(where: str, array: np.ndarray, name: str, first: int = 0) -> Tensor:
     """An array as an input of the network, held against its type and its shape."""
     dtype, shape = INPUTS[name]
     found = array.shape[1:]
@@ -82,7 +84,9 @@ floats|    if array.dtype.kind not in kinds or array.dtype.itemsize > 8:
 floats|    tensor = torch.tensor(array, dtype=dtype)
 !floats|table|    tensor = torch.tensor(array, dtype=dtype)
 floats|    if dtype.is_floating_point and not tensor.isfinite().all():
-floats|        wrong = int((~tensor.flatten(1).isfinite()).any(1).nonzero()[0])
+floats|!mapped|        wrong = int((~tensor.flatten(1).isfinite()).any(1).nonzero()[0])
+floats|mapped|        broken = (~tensor.flatten(1).isfinite()).any(1)
+floats|mapped|        wrong = first + int(broken.nonzero()[0])
 floats|        fail(f"{where} has NaN or infinity in sample {wrong}, counted from 0")
 table|    entries = ENTRIES.get(name)  # of the table that indices are looked up in
 table|    if entries is not None and ((tensor < 0) | (tensor >= entries)).any():

@@ -58,7 +58,7 @@ def model_text(plan: Plan) -> str:
     )
     pieces = [model, *metric_functions(plan), training_loss.evaluate_text(plan, chosen).strip("\n")]
     text = "\n\n\n".join(pieces).replace("@DTYPE@", dtype(plan))
-    kind = "Asked" if plan.samples is not None and plan.samples.asked else "Pictures"
+    kind = "Pictures" if plan.samples is None else "Mapped" if plan.samples.mapped else "Asked"
     text = text.replace("@IMAGES@", kind if plan.storage == "files" else "Tensor")
     if plan.samples is not None:
         text = of_samples(text, plan.samples)
@@ -280,6 +280,7 @@ def _correct(plan: Plan) -> str:
 def words(plan: Plan) -> frozenset[str]:
     """What the lines of the pieces ask for."""
     found = {plan.storage} | training_loss.words(plan)
+    found |= {"threads"} if plan.storage == "files" and plan.samples is None else set()
     found |= {"accuracy"} if plan.accuracy else set()
     found |= {"encoding"} if plan.samples is not None and plan.samples.table else set()
     found |= {"validation"} if plan.data.validation is not None else set()

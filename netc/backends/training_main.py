@@ -479,6 +479,6 @@ if __name__ == "__main__":
     except KeyboardInterrupt:  # outside the epochs
         print("\\nStopped.", file=sys.stderr)
         sys.exit(130)
-files|    finally:
-files|        THREADS.shutdown(wait=False, cancel_futures=True)  # even if one just started
+threads|    finally:
+threads|        THREADS.shutdown(wait=False, cancel_futures=True)  # even if one just started
 """

@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from netc import ir
 from netc.backends import training_workers
 from netc.backends.layout import Text, call
-from netc.backends.training_arrays import ASKED, IMAGES, LABELS, READ, SAMPLES
+from netc.backends.training_arrays import AS_INPUT, ASKED, IMAGES, LABELS, READ, SAMPLES
 from netc.backends.training_images import python
 from netc.backends.training_main import select
+from netc.backends.training_mapped import MAP, MAPPED
 from netc.backends.training_split import held_out
 from netc.backends.training_table import ENCODING, LOAD, TABLE
 from netc.catalog.data_fields import SHIPPED, compares_classes, features, names_of, targets
@@ -56,7 +57,12 @@ class Samples(NamedTuple):
     @property
     def asked(self) -> bool:
         """Whether samples are asked for in each epoch anew, and not kept."""
-        return self.data.kind == "python" and self.data.cache is False
+        return self.data.kind in ("python", "arrays") and self.data.cache is False
+
+    @property
+    def mapped(self) -> bool:
+        """Whether arrays stay on the disk."""
+        return self.asked and self.data.kind == "arrays"
 
     @property
     def several(self) -> bool:
@@ -299,7 +305,10 @@ def _values(data: ir.Call) -> dict[str, object]:
 
 def functions(samples: Samples) -> list[str]:
     """The functions that read the data, but for `split` and `load_data`."""
-    arrays = [READ, *([LABELS] if samples.labelled else []), ASKED if samples.asked else SAMPLES]
+    labels = [LABELS] if samples.labelled else []
+    arrays = [READ, AS_INPUT, *labels, ASKED if samples.asked else SAMPLES]
+    if samples.mapped:
+        arrays = [MAP, AS_INPUT, *labels, MAPPED]
     if samples.data.workers:
         arrays = [training_workers.WORKERS, *arrays]
     pieces = [TABLE, ENCODING] if samples.table else arrays
@@ -333,7 +342,8 @@ def words(samples: Samples) -> frozenset[str]:
         found |= {"asked"} if samples.asked else set()
         found |= {"workers"} if samples.data.workers else set()
         found |= {"exact"} if samples.labelled or samples.data.fields else set()
-        found |= {_reader(data)} | ({"unlabelled"} if not samples.labelled else set())
+        found |= {"mapped", f"in_{_reader(data)}"} if samples.mapped else {_reader(data)}
+        found |= {"unlabelled"} if not samples.labelled else set()
         found |= {"floats"} if any(i.type.dtype.startswith("float") for i in samples.inputs) else set()
         found |= {"table"} if samples.looked_up else set()
         found |= {"column"} if not samples.classes and samples.output.shape[1:] == (1,) else set()
@@ -416,7 +426,7 @@ def _reader(data: ir.Call) -> str:
 def image_reader(data: ir.Call) -> str:
     """The functions that read arrays of pictures and their classes."""
     words_ = frozenset({_reader(data), "classes"})
-    read = select(READ.partition("\n\n\ndef as_input")[0], words_)
+    read = select(READ, words_).strip("\n")
     labels = select(LABELS, words_).replace("@LABELS@", "[N]").replace("@AXES@", "1")
     return "\n\n\n".join([read, labels, IMAGES.strip("\n")])
 
@@ -486,7 +496,38 @@ def _load_arrays(samples: Samples) -> str:
     return "\n".join([*lines, "    return data"])
 
 
+def _mapped(data: ir.Call, samples: Samples, name: str) -> Text:
+    """The arrays of a part, each left on the disk."""
+    inputs = names_of(data.get("inputs")) or tuple(i.name for i in samples.inputs)
+    names = (*inputs, *((str(data.get("labels") or "label"),) if samples.labelled else ()))
+    if data.get("path") is not None:
+        return call("[", [Text(f"map_array({name}, {literal(n)})") for n in names], "]")
+    return call("[", [Text(f"map_array(Path({literal(n)}))") for n in names], "]")
+
+
+def _load_mapped(samples: Samples) -> str:
+    lines = [
+        "def load_data() -> dict[str, tuple[Mapped, Tensor]]:",
+        f'    """Samples by their index, and labels: {parts_of(samples.data)}."""',
+    ]
+    for part, data in (("train", samples.data.train), *_further(samples.data)):
+        name = "DATA" if part == "train" else f"{part.upper()}_DATA"
+        lines += [f"    {line}" for line in _mapped(data, samples, name).lines(4, "arrays = ")]
+        lines.append("    labels = look_at(arrays)")
+        lines += one_class(data) if part == "train" and samples.classes and samples.labelled else []
+        if part == "train" and held_out(samples.data):
+            lines.append("    parts = split(labels)")
+            lines.append("    data = {p: (Mapped(arrays, i), labels[i]) for p, i in parts.items()}")
+        elif part == "train":
+            lines.append('    data = {"train": (Mapped(arrays, torch.arange(len(labels))), labels)}')
+        else:
+            lines.append(f'    data["{part}"] = Mapped(arrays, torch.arange(len(labels))), labels')
+    return "\n".join([*lines, "    return data"])
+
+
 def _load_asked(samples: Samples) -> str:
+    if samples.mapped:
+        return _load_mapped(samples)
     lines = [
         "def load_data() -> dict[str, tuple[Asked, Tensor]]:",
         f'    """Samples by their index, and labels: {parts_of(samples.data)}."""',

@@ -122,9 +122,10 @@ def check(data: ir.Data, places: dict[str, Any], report: Report) -> None:
             key in places
             and data.train is not GAP
             and data.kind
-            and not (data.kind == "python" and data.cache is False)
+            and not (data.kind in ("python", "arrays") and data.cache is False)
         ):
-            meant = "; a Python data set knows `cache = False` alone" if data.kind == "python" else ""
+            known = {"python": "a Python data set knows", "arrays": "arrays know"}.get(data.kind)
+            meant = f"; {known} `cache = False` alone" if known else ""
             report.add(
                 "E0541", f"`{key}` is for pictures, and the samples of `{data.train.name}` are none{meant}",
                 places[key], help="leave it out",
