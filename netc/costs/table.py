@@ -110,6 +110,8 @@ def _notes(each: Costs, train: ir.Train | None, way: Way) -> list[str]:
     if train is not None and train.options.precision in ("fp16", "bf16"):
         notes += ["", *_wrapped(f'activations are counted in float32: with precision = "{train.options.precision}" '
                                 "most of them take half, and copies of the weights come to it")]  # fmt: skip
+    if train is not None and train.options.compile:
+        notes += ["", *_wrapped("activations are counted as without `compile`, which keeps less of them")]
     return notes
 
 
@@ -146,7 +148,7 @@ def data(program: ir.Program, network: ir.Network, way: Way) -> dict[str, Any]:
     return {
         "parallel": way.parallel, "nproc": way.nproc, "backend": way.backend, "batch_size": way.batch,
         "samples": way.share, "sizes": dict(way.sizes), "memory": memory, "sent": dict(each.sent),
-        "not_counted": list(each.unknown),
+        "not_counted": [*each.unknown, *([] if each.optimizer_known else ["optimizer"])],
     }  # fmt: skip
 
 

@@ -10,6 +10,8 @@ import pytest
 import torch
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
+from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.nn import functional as F
 
 from netc import catalog
 from netc.catalog import saved
@@ -109,6 +111,41 @@ def test_in_place(name: str) -> None:
     args = {p.name: p.default for p in entry.params} | {"inplace": True}
     fact(tape, Call(args, (value,), TensorType((2, 3, 4, 5))))
     assert tape.bytes == hooks.bytes
+
+
+# Functions of one tensor, on a GPU that is not there: what they keep, and how much, by the fake tensors of torch.
+ON_GPUS: dict[str, tuple[Any, tuple[int, ...], dict[str, Any]]] = {
+    "dropout": (lambda x: F.dropout(x, 0.1), (4, 5), {"p": 0.1}),
+    "dropout2d": (lambda x: F.dropout2d(x, 0.1), (4, 5, 2, 2), {"p": 0.1}),
+    "alpha_dropout": (lambda x: F.alpha_dropout(x, 0.1, True), (4, 5), {"p": 0.1}),
+    "logsigmoid": (F.logsigmoid, (4, 5), {}),
+    "rms_norm": (lambda x: F.rms_norm(x, (5,)), (4, 5), {"normalized_shape": (5,)}),
+    "layer_norm": (lambda x: F.layer_norm(x, (5,)), (4, 5), {"normalized_shape": (5,)}),
+    "rrelu": (lambda x: F.rrelu(x, training=True), (4, 5), {"training": True}),
+    "relu": (F.relu, (4, 5), {}),
+    "softmax": (lambda x: F.softmax(x, 1), (4, 5), {"dim": 1}),
+}
+
+
+@pytest.mark.parametrize("name", ON_GPUS)
+def test_on_gpus(name: str) -> None:
+    function, shape, given_ = ON_GPUS[name]
+    sizes: dict[int, int] = {}
+
+    def pack(t: torch.Tensor) -> torch.Tensor:
+        sizes[t.untyped_storage()._cdata] = t.untyped_storage().nbytes()
+        return t
+
+    with FakeTensorMode():
+        x = torch.empty(shape, device="cuda").requires_grad_()
+        with torch.autograd.graph.saved_tensors_hooks(pack, lambda t: t):
+            function(x)
+    entry, fact, tape = catalog.function(name), saved.of_function(name), Tape(cuda=True)
+    assert entry is not None
+    assert fact is not None
+    args = {p.name: p.default for p in entry.params} | {"training": True} | given_
+    fact(tape, Call(args, (tape.new(shape, grad=True),), TensorType(shape)))
+    assert tape.bytes == sum(sizes.values())
 
 
 X = (6, 5)

@@ -12,13 +12,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from click.testing import CliRunner
 
 from netc import cli, cli_summary, ir
+from netc.api import execute
 from netc.compiler import analyse, emit
+from netc.costs.activations import activations
 from netc.costs.sharing import Costs, Way, costs
 from netc.files import imported
 from netc.render import render
+from netc.shapes import evaluate
+from tests.catalog.saving import Hooks
 from tests.docs.blocks import ROOT, blocks
 
 MODELS = ROOT / "models"
@@ -129,6 +134,51 @@ def test_nccl_scatters_where_gloo_adds_up_for_all() -> None:
     by = {b: costs(program.trained, program.train, Way("fsdp", 4, b, BATCH, {})) for b in ("nccl", "gloo")}  # type: ignore[arg-type]
     sums = {b: sum(n for _, n in c.sent) for b, c in by.items()}
     assert sums["gloo"] * 3 == sums["nccl"] * 4
+
+
+# --- activations of whole networks ------------------------------------------------------------------------------------
+
+NETWORKS = {
+    "lenet": ("LeNet5", {"N": 3}), "mlp": ("MLP", {"N": 3}), "siamese": ("Siamese", {"N": 3}), "vae": ("VAE", {"N": 3}),
+    "rnn": ("LSTMClassifier", {"N": 3, "T": 9}), "seq2seq": ("Seq2Seq", {"N": 2, "S": 7, "T": 9}),
+    "mobilenet_v3": ("MobileNetV3Small", {"N": 1}), "shufflenet_v2": ("ShuffleNetV2X0_5", {"N": 1}),
+    "squeezenet": ("SqueezeNet1_1", {"N": 1}), "swin": ("SwinT", {"N": 1}), "lraspp": ("", {"N": 2, "H": 32, "W": 32}),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("file", NETWORKS)
+def test_activations_of_the_library(file: str) -> None:
+    """The forward pass alone, in training: shared modules, views, growing channels, windows and recurrences."""
+    name, sizes = NETWORKS[file]
+    path = MODELS / f"{file}.net"
+    program = checked(path.read_text(encoding="utf-8"), path)
+    network = next(n for n in program.networks if n.name == name or not name)
+    torch.manual_seed(0)
+    module = getattr(execute(emit(program).model, file), network.name)().train()
+    inputs = []
+    for one in network.inputs:
+        shape = [evaluate(d, sizes) for d in one.type.shape]
+        whole = "int" in one.type.dtype
+        inputs.append(torch.zeros(shape, dtype=torch.int64) if whole else torch.randn(shape))
+    with Hooks([*module.parameters(), *module.buffers()]) as hooks:
+        module(*inputs)
+    found = activations(network, None, sizes)
+    assert found.unknown == ()
+    assert found.bytes == pytest.approx(hooks.bytes, rel=0.01)
+
+
+def test_frozen_layers_keep_nothing() -> None:
+    path = ROOT / "examples" / "lenet.net"
+    text = path.read_text(encoding="utf-8")
+    program = checked(text.replace("train {", 'train {\n  freeze    = ["conv*"]'), path)
+    assert program.trained is not None
+    module = execute(emit(program).model, "lenet").LeNet().train()
+    for name, parameter in module.named_parameters():
+        parameter.requires_grad_(not name.startswith("conv"))
+    x, y = torch.randn(4, *[int(str(d)) for d in program.trained.inputs[0].type.shape[1:]]), torch.zeros(4).long()
+    with Hooks([*module.parameters(), *module.buffers()]) as hooks:
+        torch.nn.functional.cross_entropy(module(x), y)
+    assert activations(program.trained, program.train, {"N": 4}).bytes == pytest.approx(hooks.bytes, abs=16)
 
 
 # --- the command ------------------------------------------------------------------------------------------------------

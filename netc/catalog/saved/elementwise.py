@@ -131,6 +131,13 @@ def _dropout(axes: int | None, t: Tape, c: Call) -> Results:
     return x if c["inplace"] else y
 
 
+def _alpha_dropout(t: Tape, c: Call) -> Results:
+    """Its mask has numbers on every device."""
+    x = c.x
+    y = t.dropout(x, c["p"], c["training"] is not False, x.shape)
+    return x if c["inplace"] else y
+
+
 def _feature_dropout(spatial: int, t: Tape, c: Call) -> Results:
     """Channels are dropped: one element of the mask for each."""
     x = c.x
@@ -286,7 +293,7 @@ FUNCTIONS: dict[str, Fact] = {
     "glu": _glu, "softmax": _softmax, "log_softmax": _softmax, "softmin": _softmax, "gumbel_softmax": _gumbel,
     "logsigmoid": _log_sigmoid, "rrelu": _rrelu, "softsign": _soft_sign, "tanhshrink": _tanh_shrink,
     "prelu": _parametric, "clamp": _clamp, "clip": _clamp, "lerp": _lerp,
-    "dropout": partial(_dropout, None), "alpha_dropout": partial(_dropout, None),
+    "dropout": partial(_dropout, None), "alpha_dropout": _alpha_dropout,
     "feature_alpha_dropout": partial(_dropout, 2),
     **{f"dropout{n}d": partial(_feature_dropout, n) for n in (1, 2, 3)},
     "contiguous": _contiguous, "detach": _detached, "normalize": _normalize, "where": _where,
@@ -294,5 +301,5 @@ FUNCTIONS: dict[str, Fact] = {
 }  # fmt: skip
 LAYERS: dict[str, Fact] = {
     "Identity": _same, "PReLU": _parametric, "Softmax2d": _softmax, "LogSigmoid": _log_sigmoid,
-    "FeatureAlphaDropout": partial(_dropout, 2), "AlphaDropout": partial(_dropout, None),
+    "FeatureAlphaDropout": partial(_dropout, 2), "AlphaDropout": _alpha_dropout,
 }  # fmt: skip
