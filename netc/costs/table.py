@@ -58,8 +58,8 @@ def text(program: ir.Program, network: ir.Network, way: Way, assumed: bool) -> s
     train = program.train if network is program.trained else None
     plural = "process" if way.nproc == 1 else "processes"
     lines = [
-        f"{network.name}: {way.parallel} in {way.nproc} {plural}, {way.backend} on {_DEVICES[way.backend]}"
-        + (" (assumed; --backend gloo for CPUs)" if assumed else ""),
+        f"{network.name}: {way.parallel} in {way.nproc} {plural}",
+        f"{way.backend} on {_DEVICES[way.backend]}" + (", as nothing else is said (--backend)" if assumed else ""),
         _batch(network, way),
         "",
         *_columns([("memory of a process", "alone", f"of {way.nproc}"), *_memory(alone, each, train, way)]),

@@ -200,6 +200,11 @@ def test_the_table_fits_a_terminal(kind: str, monkeypatch: pytest.MonkeyPatch) -
     assert max(map(len, text.splitlines())) <= 80
     assert "activations" in text
     assert ("gathered" in text) == (kind == "fsdp")
+    long = shown(
+        "models/densenet.net", "--network", "DenseNet201", "--batch-size", "9", "--nproc", "4", "--parallel", kind
+    )
+    assert max(map(len, long.splitlines())) <= 80
+    assert "a batch of 9, at most 3 samples a process" in long
 
 
 def test_a_network_without_units_is_one_unit(monkeypatch: pytest.MonkeyPatch) -> None:
