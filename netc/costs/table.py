@@ -59,7 +59,8 @@ def text(program: ir.Program, network: ir.Network, way: Way, assumed: bool) -> s
     plural = "process" if way.nproc == 1 else "processes"
     lines = [
         f"{network.name}: {way.parallel} in {way.nproc} {plural}",
-        f"{way.backend} on {_DEVICES[way.backend]}" + (", as nothing else is said (--backend)" if assumed else ""),
+        f"{way.backend} on {_DEVICES[way.backend]}"
+        + (", which is assumed: --backend gloo counts for CPUs" if assumed else ""),
         _batch(network, way),
         "",
         *_columns([("memory of a process", "alone", f"of {way.nproc}"), *_memory(alone, each, train, way)]),
