@@ -14,6 +14,7 @@ from netc.checker import loss_terms, samples
 from netc.checker.gaps import GAP, attempt
 from netc.checker.values import Tensor
 from netc.diagnostics import Report
+from netc.fixes import rewrite
 from netc.shapes import Reject, same
 from netc.source import Span
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from netc import syntax as s
     from netc.checker.session import Session
     from netc.checker.units import Unit
+    from netc.diagnostics import Fix
 
     Places = Mapping[Span, Mapping[str, Span]]  # of the arguments of each call
 
@@ -123,9 +125,19 @@ def check(data: ir.Data, train: ir.Train, network: ir.Network | None, places: Pl
         listed = facts.tensors(loss.name).listed
         report.add("E0629", f"`{loss.name}` takes {listed}", name, help=f"name them: `{loss.name}({listed})`")
     elif samples.of_classes(data) and loss.name not in facts.CLASS_LOSSES:
-        _not_of_classes(loss.name, name, report)
+        fix = rewrite(name, "CrossEntropyLoss") if _one_logit_a_class(loss, network) else None
+        _not_of_classes(loss.name, name, fix, report)
     elif network is not None and len(network.outputs) == 1:
         _types(loss, data, network, places, report)
+
+
+def _one_logit_a_class(loss: ir.Call, network: ir.Network | None) -> bool:
+    """Whether a loss of yes and no is given a number for each class by the network's last layer."""
+    if loss.name != "BCEWithLogitsLoss" or loss.args or network is None or len(network.outputs) != 1:
+        return False
+    shape = network.output.shape
+    classes = shape[1] if len(shape) == 2 else None
+    return isinstance(classes, int) and classes > 1 and network.rows[-1].name == "Linear"
 
 
 def _types(loss: ir.Call, data: ir.Data, network: ir.Network, places: Places, report: Report) -> None:
@@ -141,7 +153,7 @@ def _types(loss: ir.Call, data: ir.Data, network: ir.Network, places: Places, re
         loss_terms.misfit(loss.name, reject, place, given, report)
 
 
-def _not_of_classes(name: str, span: Span, report: Report) -> None:
+def _not_of_classes(name: str, span: Span, fix: Fix | None, report: Report) -> None:
     """A loss that doesn't compare an output with the numbers of classes."""
     from netc.checker.loss_fit import instead_of
 
@@ -151,4 +163,5 @@ def _not_of_classes(name: str, span: Span, report: Report) -> None:
         span,
         notes=["the labels of the data are the numbers of classes, [N] int64"],
         help=instead_of(name) or f"use one of {', '.join(sorted(facts.CLASS_LOSSES))}",
+        fix=fix,
     )

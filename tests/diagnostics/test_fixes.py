@@ -293,6 +293,7 @@ IN_THE_SECTIONS = [
     ("ToTensor", "Resize(8)\n", "Resize(8) -> ToTensor\n"),
     ("ToTensor\n", "ToTensor -> ToTensor\n"),
     ("CrossEntropyLoss", "nn.CrossEntropyLoss"),
+    ("CrossEntropyLoss", "BCEWithLogitsLoss"),
     ("CrossEntropyLoss", "cross_entropy"),
     ("CrossEntropyLoss", '"CrossEntropyLoss"'),
     ("Adam(", "adam("),
