@@ -65,8 +65,8 @@ npy|    return str(path), array
 '''
 
 AS_INPUT = '''
-!mapped|def as_input(where: str, array: np.ndarray, name: str) -> Tensor:
-mapped|def as_input(where: str, array: np.ndarray, name: str, first: int = 0) -> Tensor:
+!asked|def as_input(where: str, array: np.ndarray, name: str) -> Tensor:
+asked|def as_input(where: str, array: np.ndarray, name: str, first: int = 0) -> Tensor:
     """An array as an input of the network, held against its type and its shape."""
     dtype, shape = INPUTS[name]
     found = array.shape[1:]
@@ -84,9 +84,9 @@ floats|    if array.dtype.kind not in kinds or array.dtype.itemsize > 8:
 floats|    tensor = torch.tensor(array, dtype=dtype)
 !floats|table|    tensor = torch.tensor(array, dtype=dtype)
 floats|    if dtype.is_floating_point and not tensor.isfinite().all():
-floats|!mapped|        wrong = int((~tensor.flatten(1).isfinite()).any(1).nonzero()[0])
-floats|mapped|        broken = (~tensor.flatten(1).isfinite()).any(1)
-floats|mapped|        wrong = first + int(broken.nonzero()[0])
+floats|!asked|        wrong = int((~tensor.flatten(1).isfinite()).any(1).nonzero()[0])
+floats|asked|        broken = (~tensor.flatten(1).isfinite()).any(1)
+floats|asked|        wrong = first + int(broken.nonzero()[0])
 floats|        fail(f"{where} has NaN or infinity in sample {wrong}, counted from 0")
 table|    entries = ENTRIES.get(name)  # of the table that indices are looked up in
 table|    if entries is not None and ((tensor < 0) | (tensor >= entries)).any():
@@ -202,10 +202,14 @@ workers|def read_labels(workers: Workers) -> Tensor:
 unlabelled|    """No labels, for as many samples as there are."""
 workers|    dataset = workers.dataset
     look_at(dataset)
-!unlabelled|!workers|    count = len(dataset)
-!unlabelled|!workers|    labels = [collated([dataset[i]])[@CHOSEN_LABEL@] for i in range(count)]
-!unlabelled|workers|    every = torch.arange(len(dataset))
-!unlabelled|workers|    labels = [fields[@CHOSEN_LABEL@] for fields in workers.fields(every, BATCH_SIZE)]
+!unlabelled|    labels: list[Tensor] = []
+!unlabelled|!workers|    for i in range(len(dataset)):
+!unlabelled|!workers|        fields, first = collated([dataset[i]]), i
+!unlabelled|workers|    for fields in workers.fields(torch.arange(len(dataset)), BATCH_SIZE):
+!unlabelled|workers|        first = BATCH_SIZE * len(labels)
+!unlabelled|        for j, name in zip(@CHOSEN_INPUTS@, INPUTS, strict=True):
+!unlabelled|            as_input(type(dataset).__name__, fields[j].numpy(), name, first)
+!unlabelled|        labels.append(fields[@CHOSEN_LABEL@])
 !unlabelled|    return as_labels(type(dataset).__name__, torch.cat(labels).numpy())
 unlabelled|    return torch.empty(len(dataset), 0)
 '''

@@ -201,3 +201,19 @@ class Pairs(Signs):
     assert subprocess.run([*ruff, "format", "--diff", *common], capture_output=True).returncode == 0
     module = load_script(made.train, made.model, beside=[source for source, _ in made.shipped])
     module.main(["--device", "cpu", "--run-dir", "run"])
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_a_number_that_is_none_is_named_before_training(workers: int) -> None:
+    broken = (
+        SETS
+        + """
+
+class Broken(Signs):
+    def __getitem__(self, i: int):
+        return self.x[i] * (float("nan") if i == 37 else 1.0), 0
+"""
+    )
+    Path("sets.py").write_text(broken, encoding="utf-8")
+    said = fails(f"train = Broken(50)\n  cache = False\n  workers = {workers}")
+    assert said == "error: Broken has NaN or infinity in sample 37, counted from 0"
