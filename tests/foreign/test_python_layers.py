@@ -358,11 +358,13 @@ def test_sizes_without_an_expression_are_new_ones(build: Build) -> None:
     assert shapes(build(text, bad=odd)) == {"a": "[N, bad_1]"}
 
 
-def test_losses_and_the_like_of_a_file_are_for_later(build: Build) -> None:
+def test_a_loss_of_a_file_takes_its_arguments(build: Build) -> None:
     text = 'use "layers.py"\nnetwork Net { input x: [N, 1, 8, 8]; Flatten; fc: Linear(10) }\n' \
         "data { train = Digits(); transform = ToTensor; batch_size = 8 }\n" \
         "train { loss = Scale; optimizer = SGD(lr=0.1); epochs = 1 }"  # fmt: skip
-    assert "E0900" in build(text).codes
+    built = build(text)
+    assert built.codes == ["E0306"]
+    assert "Scale(features=…)" in built.said
 
 
 def test_layers_that_are_lazy(build: Build) -> None:
