@@ -7,6 +7,7 @@ don't come, a port that is taken, versions that differ. Leaves the training to t
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import os
@@ -14,6 +15,7 @@ import platform
 import signal
 import socket
 import sys
+import threading
 import time
 import uuid
 from datetime import timedelta
@@ -139,15 +141,31 @@ def _store(job: Job) -> TCPStore:
                 return TCPStore(host, port, is_master=True, wait_for_workers=False, timeout=timedelta(seconds=30))
             except problems:  # the port has the launcher of another node on this machine, or something else
                 taken, end = True, min(end, time.monotonic() + _TAKEN)
-        try:
-            return TCPStore(host, port, is_master=False, timeout=timedelta(seconds=2))
-        except problems as problem:
-            if time.monotonic() > end:
-                raise _nobody(job, taken, str(problem)) from None
+        found = _joined(host, port)
+        if found is not None:
+            return found
+        if time.monotonic() > end:
+            raise _nobody(job, taken)
         time.sleep(_PAUSE)
 
 
-def _nobody(job: Job, taken: bool, details: str) -> UserError:
+def _joined(host: str, port: int) -> TCPStore | None:
+    """The store of another launcher; None where nobody answers, or something that is no store says nothing."""
+    from torch.distributed import TCPStore  # type: ignore[attr-defined]
+
+    found: list[TCPStore] = []
+
+    def join() -> None:
+        with contextlib.suppress(RuntimeError):
+            found.append(TCPStore(host, port, is_master=False, timeout=timedelta(seconds=2)))
+
+    thread = threading.Thread(target=join, daemon=True)  # whom something silent keeps for ever
+    thread.start()
+    thread.join(_TAKEN)
+    return found[0] if found else None
+
+
+def _nobody(job: Job, taken: bool) -> UserError:
     assert job.rdzv is not None
     host, port = job.rdzv
     if taken:
@@ -156,7 +174,6 @@ def _nobody(job: Job, taken: bool, details: str) -> UserError:
         f"nobody is at {host}:{port} after {job.timeout:g} seconds",
         help="start `netc train` on that machine too; is the port open, and the name the one it knows itself by? "
         "--rdzv-timeout waits longer",
-        details=details,
     )
 
 

@@ -12,7 +12,7 @@ network Net {
   stem: Linear(12) -> one: Block(12) -> Tanh -> two: Block(12) -> Tanh -> head: Linear(3)
 }
 """
-DATA = {"train": "Iris()", "validation": "0.25", "test": "0.1", "batch_size": "16"}  # 98 samples: 2 in the last batch
+DATA = {"train": "Iris()", "validation": "0.25", "test": "0.1", "batch_size": "16"}  # 97 samples: 1 in the last batch
 TRAIN = {
     "loss": "CrossEntropyLoss", "optimizer": "SGD(lr=0.1, momentum=0.9)", "schedule": "CosineAnnealingLR",
     "epochs": "3", "metrics": "[accuracy, f1]", "seed": "3",
