@@ -226,7 +226,7 @@ parallel|log|board_scalars|    if RANK == 0:
 parallel|log|board_scalars|        board.add_scalar("steps/loss", mean, step)
 log|    recent.clear()
 midway|if step % SAVE_EVERY == 0 and seen < len(order):
-midway|parallel|    # What is added up so far lies with the first process, now and behind --resume
+midway|parallel|    # The sums so far lie with the first process, as behind --resume
 midway|fsdp|buffers|    share_buffers(model)
 midway|fsdp|buffers|ema|    share_buffers(ema)
 midway|parallel|    loss_sum, mine = total(loss_sum) * (RANK == 0), seen

@@ -160,8 +160,8 @@ weighted|!class_weights|    return torch.tensor(counted.numel(), device=target.d
 !files|encoding|    shared = torch.load(paths[RANK - LOCAL_RANK], mmap=True, weights_only=True)
 !files|encoding|    data: @LOADED@ = shared[0]
 !files|encoding|    encoding.load_state_dict(shared[1])
-!files|!encoding|    path_of_all = paths[RANK - LOCAL_RANK]
-!files|!encoding|    data: @LOADED@ = @LOAD@
+!files|!encoding|    shared = torch.load(paths[RANK - LOCAL_RANK], mmap=True, weights_only=True)
+!files|!encoding|    data: @LOADED@ = shared
 !files|    total(torch.zeros(1))  # all have it
 !files|    if path is not None:
 !files|        os.unlink(path)
@@ -436,11 +436,7 @@ def functions(plan: Plan, chosen: frozenset[str]) -> list[str]:
         "LOADED": f"dict[str, tuple[{kind if plan.storage == 'files' else tensors}, Tensor]]",
     }  # fmt: skip
     text = select(_TOGETHER, chosen | ({"files"} if plan.storage == "files" else set()))
-    text = text.replace(
-        "    path_of_all = paths[RANK - LOCAL_RANK]\n    data: @LOADED@ = @LOAD@",
-        "    own = paths[RANK - LOCAL_RANK]\n    data: @LOADED@ = torch.load(own, mmap=True, weights_only=True)",
-    )
-    text = _wrapped(_marked(text, marks))
+    text = _marked(text, marks)
     return [text, *([_shard(plan, chosen)] if "fsdp" in chosen else []), _KEPT.strip("\n")]
 
 
@@ -511,18 +507,6 @@ def _marked(text: str, marks: dict[str, str]) -> str:
     for mark, value in marks.items():
         text = text.replace(f"@{mark}@", value)
     return text
-
-
-def _wrapped(text: str) -> str:
-    """The text with an assignment that is too long for a line broken up."""
-    lines = []
-    for line in text.split("\n"):
-        match = re.fullmatch(r"( +)(data: .* = torch\.load\()(.*)\)", line)
-        if match is None or len(line) <= 88:
-            lines.append(line)
-            continue
-        lines += [f"{match[1]}{match[2]}", f"{match[1]}    {match[3]}", f"{match[1]})"]
-    return "\n".join(lines)
 
 
 def loaded(text: str) -> str:

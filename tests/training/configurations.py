@@ -298,7 +298,43 @@ def _metrics() -> str:
     return made.files(made.program(train, AUX, DIGITS)).train or ""
 
 
+_BLOCKS = """module Block(width) {
+  input x: [N, width]
+  fc1: Linear(width) -> ReLU -> fc2: Linear(width)
+}
+
+network Net {
+  input image: [N, 1, 8, 8]
+  Flatten -> stem: Linear(32) -> one: Block(32) -> two: Block(32) -> head: Linear(10)
+}
+"""
+_NORMED = """network Net {
+  input image: [N, 1, 8, 8]
+  conv: Conv2d(4, 3, bias=False) -> norm: BatchNorm2d -> ReLU -> Flatten -> head: Linear(10)
+}
+"""
+
+
+def _ddp() -> str:
+    settings = {
+        "parallel": '"ddp"', "sync_batchnorm": "True", "metrics": "[accuracy]", "accumulate": "2", "ema": "0.9",
+        "tensorboard": "[scalars]", "log_every": "5", "checkpoint": "Checkpoint(every_steps=10)",
+        "loss": "CrossEntropyLoss(ignore_index=3)",
+    }  # fmt: skip
+    return made.files(made.program("\n".join(f"{k} = {v}" for k, v in settings.items()), _NORMED)).train or ""
+
+
+def _fsdp() -> str:
+    settings = {
+        "parallel": '"fsdp"', "metrics": "[accuracy, confusion_matrix]", "clip_grad_norm": "1.0", "ema": "0.99",
+        "schedule": "CosineAnnealingLR", "checkpoint": "Checkpoint(every_epochs=1, keep=2)",
+    }  # fmt: skip
+    return made.files(made.program("\n".join(f"{k} = {v}" for k, v in settings.items()), _BLOCKS)).train or ""
+
+
 CONFIGURATIONS = {
+    "ddp": _ddp,
+    "fsdp": _fsdp,
     "lenet": _lenet,
     "mnist_mlp": _mnist_mlp,
     "cifar": _cifar,
