@@ -29,17 +29,17 @@ def _in_a_folder_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.chdir(tmp_path)
     random = np.random.default_rng(0)
     x = random.normal(size=(50, 4)).astype(np.float32)
-    arrays = {"x": x, "y": (x[:, 0] > 0).astype(np.int64)}
-    save(**arrays)
+    labels = (x[:, 0] > 0).astype(np.int64)
+    save(x=x, y=labels)
     np.save("x2.npy", x + 1)
-    np.save("y2.npy", arrays["y"])
-    np.savez("pair.npz", a=x[:, :3], b=np.asfortranarray(x[:, 2:]), y=arrays["y"])
+    np.save("y2.npy", labels)
+    np.savez("pair.npz", a=x[:, :3], b=np.asfortranarray(x[:, 2:]), y=labels)
 
 
-def save(**arrays: np.ndarray) -> None:
-    np.savez("data.npz", **arrays)
-    for name, array in arrays.items():
-        np.save(f"{name}.npy", array)
+def save(x: np.ndarray, y: np.ndarray) -> None:
+    np.savez("data.npz", x=x, y=y)
+    np.save("x.npy", x)
+    np.save("y.npy", y)
 
 
 def files(data: str, inputs: int | str = 4, loss: str = "CrossEntropyLoss", more: str = "") -> compiler.Files:

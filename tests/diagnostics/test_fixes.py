@@ -45,6 +45,8 @@ def wrong_programs() -> dict[str, Wrong]:
 PROGRAMS = wrong_programs()
 # A second mistake that the first one hid: it was in the program, and no fix made it.
 HIDDEN = {
+    "habits: a name for a file": {"E0228"},  # the file is not there
+    "habits: the names that a file brings": {"E0701"},  # nor is this one
     "habits: let": {"E0203"},  # the constant stands before the input
     "state: A parameter with a wrong initialiser": {"E0406"},  # its shape doesn't fit either
     "syntax: Three mistakes in one file": {"E0512"},  # `batch_size` is missing besides

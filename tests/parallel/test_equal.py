@@ -67,10 +67,10 @@ def assert_equal(a: Path, b: Path, tolerance: float) -> None:
             exact = "accuracy" in key or "f1" in key or key == "epoch"
             assert theirs[key] == pytest.approx(value, rel=0 if exact else tolerance, abs=0), key
     for name in ("last.pt", "best.pt"):
-        ours, theirs = weights(a, name), weights(b, name)
-        assert ours.keys() == theirs.keys()
-        for key, tensor in ours.items():
-            difference = (theirs[key] - tensor).abs().max() / tensor.abs().max()
+        kept, others = weights(a, name), weights(b, name)
+        assert kept.keys() == others.keys()
+        for key, tensor in kept.items():
+            difference = (others[key] - tensor).abs().max() / tensor.abs().max()
             assert difference <= tolerance, key
 
 
