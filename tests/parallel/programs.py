@@ -19,7 +19,7 @@ TRAIN = {
 }  # fmt: skip
 
 
-def program(network: str = NETWORK, data: dict[str, str] | None = None, /, **train: str) -> str:
+def program(network: str = NETWORK, data: dict[str, str] | None = None, **train: str) -> str:
     """The text of the program; what is empty is left out."""
     sections = {"data": DATA if data is None else data, "train": TRAIN | train}
     lines = [network]

@@ -18,7 +18,7 @@ from tests.parallel.test_equal import rows
 from tests.training.test_run import assert_same
 
 RANKS = 4
-SETTINGS = {
+SETTINGS: dict[str, Any] = {
     "accumulate": "2", "ema": "0.9", "clip_grad_norm": "1.0", "epochs": "3",
     "checkpoint": "Checkpoint(every_steps=2)", "log_every": "1",
 }  # fmt: skip

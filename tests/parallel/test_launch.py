@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -48,7 +49,7 @@ def netc(cwd: Path, *arguments: str) -> subprocess.Popen[str]:
     return subprocess.Popen(command, cwd=cwd, env=ENVIRONMENT, stdout=pipe, stderr=pipe, text=True)
 
 
-def case(folder: Path, **settings: str) -> Path:
+def case(folder: Path, **settings: Any) -> Path:
     """A folder with the program."""
     (folder / "case.net").write_text(program(**settings))
     return folder
@@ -167,7 +168,7 @@ def test_control_c_ends_all_of_them(tmp_path: Path) -> None:
 
 
 def test_a_message_of_the_script_is_said_once(tmp_path: Path) -> None:
-    case(tmp_path, data={"train": 'CSV("none.csv", target="y")', "batch_size": "16"})  # type: ignore[arg-type]
+    case(tmp_path, data={"train": 'CSV("none.csv", target="y")', "batch_size": "16"})
     process = netc(tmp_path, "train", "case.net", "--nproc", "2", "--device", "cpu")
     _, err = process.communicate(timeout=120)
     assert process.returncode == 1
