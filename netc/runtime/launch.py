@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from torch.distributed import TCPStore  # type: ignore[attr-defined]
+    from torch.distributed.launcher.api import LaunchConfig
 
 _WORKER = Path(__file__).with_name("worker.py")
 _PAUSE = 0.1  # seconds between looks at who has come
@@ -204,29 +205,16 @@ def launch(job: Job, meeting: Meeting, script: Path, arguments: list[str]) -> No
         UserError: if a process died and no restart is left.
         SystemExit: with the message of a script that ended with one, or with 130 after Ctrl-C.
     """
-    from torch.distributed.elastic.multiprocessing import DefaultLogsSpecs, SignalException
+    from torch.distributed.elastic.multiprocessing import SignalException
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
     from torch.distributed.elastic.rendezvous.api import RendezvousError
-    from torch.distributed.launcher.api import LaunchConfig, elastic_launch
+    from torch.distributed.launcher.api import elastic_launch
 
     logging.getLogger("torch.distributed").setLevel(logging.CRITICAL)  # what torchrun says is said below
     logs = Path(meeting.run) / "logs"
     for old in logs.glob("rank*.error"):
         old.unlink()
-    for name in ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE"):  # of a cluster's operator, meant for torchrun
-        os.environ.pop(name, None)
-    # With one store for launchers and processes, gloo's processes can't find each other after a restart
-    os.environ["TORCH_DISABLE_SHARE_RDZV_TCP_STORE"] = "1"
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    os.environ.setdefault("OMP_NUM_THREADS", str(max(1, cores // job.nproc)))
-    host, port = job.rdzv or ("127.0.0.1", 0)
-    configs: dict[str, Any] = {"timeout": int(job.timeout)} | ({} if job.rdzv is None else {"is_host": False})
-    config = LaunchConfig(
-        min_nodes=job.nodes, max_nodes=job.nodes, nproc_per_node=job.nproc, max_restarts=job.restarts,
-        run_id="netc" if job.rdzv else uuid.uuid4().hex, rdzv_backend="c10d", rdzv_endpoint=f"{host}:{port}",
-        rdzv_configs=configs, local_addr=job.address or (None if job.rdzv else "127.0.0.1"),
-        logs_specs=DefaultLogsSpecs(log_dir=os.devnull), shutdown_timeout=10,
-    )  # fmt: skip
+    config = configured(job)
     command = ["-P", str(_WORKER), str(logs), str(script), *arguments]
     try:
         elastic_launch(config, sys.executable)(*command)
@@ -236,6 +224,27 @@ def launch(job: Job, meeting: Meeting, script: Path, arguments: list[str]) -> No
         sys.exit(128 + problem.sigval)
     except (RendezvousError, OSError) as problem:
         raise UserError(f"the processes can't be started: {problem}", details=repr(problem)) from None
+
+
+def configured(job: Job) -> LaunchConfig:
+    """What torchrun's launcher is told; what it and the processes need in the environment is put there."""
+    from torch.distributed.elastic.multiprocessing import DefaultLogsSpecs
+    from torch.distributed.launcher.api import LaunchConfig
+
+    for name in ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE"):  # of a cluster's operator, meant for torchrun
+        os.environ.pop(name, None)
+    # With one store for launchers and processes, gloo's processes can't find each other after a restart
+    os.environ["TORCH_DISABLE_SHARE_RDZV_TCP_STORE"] = "1"
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    os.environ.setdefault("OMP_NUM_THREADS", str(max(1, cores // job.nproc)))
+    host, port = job.rdzv or ("127.0.0.1", 0)
+    configs: dict[str, Any] = {"timeout": int(job.timeout)} | ({} if job.rdzv is None else {"is_host": False})
+    return LaunchConfig(
+        min_nodes=job.nodes, max_nodes=job.nodes, nproc_per_node=job.nproc, max_restarts=job.restarts,
+        run_id="netc" if job.rdzv else uuid.uuid4().hex, rdzv_backend="c10d", rdzv_endpoint=f"{host}:{port}",
+        rdzv_configs=configs, local_addr=job.address or (None if job.rdzv else "127.0.0.1"),
+        logs_specs=DefaultLogsSpecs(log_dir=os.devnull), shutdown_timeout=10,
+    )  # fmt: skip
 
 
 def _failed(codes: dict[int, int], logs: Path) -> None:

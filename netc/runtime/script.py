@@ -150,7 +150,29 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
         ) from None
     if not isinstance(content, dict) or not content:
         raise UserError(f"`{path}` is not a checkpoint: it holds a {type(content).__name__}")
+    if isinstance(content.get("shards"), str) and "model" not in content:
+        content |= _of_shards(path, content["shards"])
     return content
+
+
+def _of_shards(path: Path, name: str) -> dict[str, Any]:
+    """The weights that a checkpoint of FSDP has in a folder beside it while the run is not at its end."""
+    from netc.runtime.shards import whole_weights
+
+    folder = path.parent / Path(name).name
+    try:
+        return whole_weights(folder)
+    except FileNotFoundError as problem:
+        raise UserError(
+            f"`{path}` has its weights in `{folder}`, and `{Path(problem.filename or folder).name}` is not there",
+            help="keep the folder beside it, or name best.pt of the run, which has the weights in it",
+        ) from None
+    except Exception as problem:  # of many kinds where a file is damaged
+        raise UserError(
+            f"`{path}` has its weights in `{folder}`, which is cut short, damaged, or not of a checkpoint",
+            help="name best.pt of the run, which has the weights in it",
+            details=str(problem),
+        ) from None
 
 
 def fit(network: nn.Module, state: object, path: Path, checkpoint: Mapping[str, Any]) -> None:

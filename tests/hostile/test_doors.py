@@ -15,6 +15,7 @@ from netc import cli
 from netc.cli_run import _no_pickles
 from netc.compiler import analyse, emit
 from netc.record.checkpoint import facts
+from netc.runtime.shards import whole_weights
 
 ROOT = Path(__file__).parents[2]
 LAYERS = """\
@@ -47,7 +48,7 @@ network Net {
   Flatten -> Scale -> fc: Linear(10)
 }
 """
-READER = "netc/record/checkpoint.py"
+READERS = ("netc/record/checkpoint.py", "netc/runtime/shards.py")
 FURTHER = {"export": ["--onnx", "--untrained"], "predict": ["picture.png"]}
 WITHOUT_PROGRAM = {"cache", "completion", "explain", "fmt", "report", "runs"}  # `report` has a test of its own
 
@@ -218,7 +219,7 @@ def test_the_package_runs_nothing_else() -> None:
         name = path.relative_to(ROOT).as_posix()
         tree = ast.parse(path.read_text())
         found |= {(name, called) for called, _ in calls(tree) if called in RUNS}
-        if name == READER:  # an unpickler in which no name leads to code, see the test below
+        if name in READERS:  # an unpickler in which no name leads to code, see the tests below
             assert imports(tree) & MODULES == {"pickle"}
             assert path.read_text().count("pickle.") == path.read_text().count("(pickle.Unpickler)") == 1
         else:
@@ -237,18 +238,32 @@ class _Calls:
         return self.call
 
 
+HARM = [
+    _Calls(os.system, "touch canary"), _Calls(eval, "open('canary', 'w')"), _Calls(Path.touch, Path("canary")),
+    _Calls(getattr, _Calls(__import__, "os"), "system"), _Calls(copyreg.constructor, print),
+]  # fmt: skip
+
+
 @pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
 def test_the_reader_of_checkpoints_calls_nothing(
     protocol: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    calls = [
-        _Calls(os.system, "touch canary"), _Calls(eval, "open('canary', 'w')"), _Calls(Path.touch, Path("canary")),
-        _Calls(getattr, _Calls(__import__, "os"), "system"), _Calls(copyreg.constructor, print),
-    ]  # fmt: skip
     with zipfile.ZipFile("a.pt", "w") as archive:
-        archive.writestr("a/data.pkl", pickle.dumps({"epoch": 2, "calls": calls}, protocol))
+        archive.writestr("a/data.pkl", pickle.dumps({"epoch": 2, "calls": HARM}, protocol))
     assert facts(Path("a.pt")) in ({"epoch": 2}, {})
+    assert not Path("canary").exists()
+
+
+@pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
+@pytest.mark.parametrize("call", HARM)
+def test_the_reader_of_shards_calls_nothing(
+    call: _Calls, protocol: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path(".metadata").write_bytes(pickle.dumps(call, protocol))
+    with pytest.raises(ValueError, match="is not part of a checkpoint|lists no shards"):
+        whole_weights(tmp_path)
     assert not Path("canary").exists()
 
 

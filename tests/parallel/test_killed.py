@@ -1,19 +1,23 @@
-"""Processes that are killed with SIGKILL, started again as torchrun does it, and compared to the bit with a run that
-was not disturbed; and checkpoints that go on with another number of processes."""
+"""Processes that are killed with SIGKILL and started again by torchrun's launcher, as netc sets it up, and compared to
+the bit with a run that was not disturbed; and checkpoints that go on with another number of processes."""
 
 from __future__ import annotations
 
 import os
 import random
+import runpy
 import signal
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from torch.distributed.launcher.api import elastic_launch
 
+from netc.runtime.launch import Job, configured
 from tests.parallel.programs import NETWORK, program
-from tests.parallel.ranks import Scripts
+from tests.parallel.ranks import Scripts, context
 from tests.parallel.test_equal import rows
 from tests.training.test_run import assert_same
 
@@ -75,15 +79,40 @@ def state(run: Path, name: str) -> dict[str, Any]:
     return found
 
 
+def launched(folder: str, cwd: str, moment: tuple[int, str, int]) -> None:
+    """What a launcher does, in a process of its own; its processes are forked, so that each has torch at once."""
+    os.chdir(cwd)
+    config = configured(Job(RANKS, restarts=1))
+    config.start_method = "fork"
+    elastic_launch(config, trained)(folder, moment)
+
+
+def trained(folder: str, moment: tuple[int, str, int]) -> None:
+    """One process of the job; the first time, one of them dies at this moment."""
+    torch.set_num_threads(1)
+    rank, restarts = int(os.environ["RANK"]), os.environ["TORCHELASTIC_RESTART_COUNT"]
+    log = Path(f"rank{rank}-{restarts}.log").open("w")  # noqa: SIM115
+    os.dup2(log.fileno(), 1)
+    os.dup2(log.fileno(), 2)
+    if restarts == "0":
+        prepare(rank, *moment)
+    sys.argv = ["train.py", "--device", "cpu", "--run-dir", "run"]
+    sys.path.insert(0, folder)
+    runpy.run_path(f"{folder}/train.py", run_name="__main__")
+
+
 @pytest.mark.parametrize("moment", MOMENTS, ids=[f"{kind}-{where}-{rank}" for kind, rank, where, _ in MOMENTS])
 def test_killed(
     undisturbed: dict[str, tuple[Scripts, Path]], tmp_path: Path, moment: tuple[str, int, str, int]
 ) -> None:
-    kind, rank, where, count = moment
+    kind, *rest = moment
     scripts, whole = undisturbed[kind]
-    codes = scripts.run(tmp_path, "--run-dir", "run", ranks=RANKS, prepare=(prepare, (rank, where, count)))
-    assert codes[rank] == -signal.SIGKILL
-    assert scripts.run(tmp_path, "--run-dir", "run", ranks=RANKS, restarts=1) == [0] * RANKS
+    process = context().Process(target=launched, args=(str(scripts.folder), str(tmp_path), tuple(rest)))
+    process.start()
+    process.join(300)
+    assert process.exitcode == 0
+    starts = sorted(path.name for path in tmp_path.glob("rank*.log"))
+    assert starts == [f"rank{rank}-{time}.log" for rank in range(RANKS) for time in (0, 1)], "one restart"
     run = tmp_path / "run"
     assert rows(run) == rows(whole)
     for name in ("last.pt", "best.pt"):
