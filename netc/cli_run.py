@@ -56,7 +56,6 @@ if TYPE_CHECKING:
 
     from netc import ir
     from netc.diagnostics import Diagnostic
-    from netc.runtime.evaluation import Evaluation
     from netc.runtime.nonfinite import Origin
     from netc.runtime.prediction import Prediction
     from netc.runtime.rows import RowPrediction
@@ -505,22 +504,12 @@ def evaluate(
         from netc.runtime.evaluation import evaluate as run
 
         result = run(_script(program, path), chosen, device, part)
+    from netc.tables import evaluation_data, evaluation_text
+
     if as_json:
-        click.echo(json.dumps({"weights": str(chosen), **_evaluation_data(result)}, indent=2))
+        click.echo(json.dumps({"weights": str(chosen), **evaluation_data(result)}, indent=2))
     else:
-        from netc.tables import evaluation_text
-
         click.echo(visible(evaluation_text(result, str(chosen))))
-
-
-def _evaluation_data(result: Evaluation) -> dict[str, Any]:
-    data = result._asdict()
-    del data["points"]  # they are for pictures
-    return {
-        **data,
-        "classes": [c._asdict() for c in result.classes],
-        "confusion": [list(r) for r in result.confusion],
-    }
 
 
 @cli.command()

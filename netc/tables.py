@@ -1,25 +1,27 @@
-"""Results as text for a terminal of 80 columns: an evaluation, an export."""
+"""Results as text for a terminal of 80 columns: an evaluation, an export; an evaluation as data for JSON too."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from netc.catalog.metrics import metric_of
+from netc.catalog.metrics import is_better_high, metric_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from netc.backends.onnx import ExportReport
     from netc.runtime.evaluation import Evaluation
+    from netc.runtime.labels import LabelResult
     from netc.runtime.profile import Profile
 
 _WIDTH = 80
 _PARTS = 12  # of a step, and operations, that are shown
 _PAIRS = 10  # of classes taken for each other, where the whole matrix is too wide
+_LABELS, _WORST = 40, 10  # several labels: how many are all shown, and how many of more
 
 
 def evaluation_text(result: Evaluation, weights: str) -> str:
-    """Loss and metrics, a line for each class, and the confusion matrix or its greatest entries."""
+    """Loss and metrics, a line for each class or label, and the confusion matrix or its greatest entries."""
     epoch = f", epoch {result.epoch}" if result.epoch is not None else ""
     rows = {"loss": f"{result.loss:.4f}"}
     if result.accuracy is not None:
@@ -30,7 +32,7 @@ def evaluation_text(result: Evaluation, weights: str) -> str:
     lines = [f"{weights}{epoch}, on {result.images} {result.part} {result.noun}", ""]
     lines += [f"{name:{head}}  {value}" for name, value in rows.items()]
     if not result.classes:
-        return "\n".join(lines)
+        return "\n".join([*lines, *label_lines(result.labels, result.noun)])
     width = max(5, *(len(c.name) for c in result.classes))
     lines += ["", f"{'class':{width}}  precision  recall  {result.noun}"]
     lines += [
@@ -38,6 +40,46 @@ def evaluation_text(result: Evaluation, weights: str) -> str:
         for c in result.classes
     ]
     return "\n".join([*lines, "", *_confusion(result)])
+
+
+def evaluation_data(result: Evaluation) -> dict[str, Any]:
+    """An evaluation as JSON takes it; the points are for pictures."""
+    data = result._asdict()
+    del data["points"]
+    return {
+        **data,
+        "classes": [c._asdict() for c in result.classes],
+        "confusion": [list(r) for r in result.confusion],
+        "labels": [x._asdict() for x in result.labels],
+    }
+
+
+def label_lines(labels: Sequence[LabelResult], noun: str) -> list[str]:
+    """A table of several labels, behind an empty line; of many those that do worst."""
+    if not labels:
+        return []
+    measures = list(labels[0].measures)
+    binary = labels[0].samples is not None
+    of = measures[3] if binary else measures[-1]
+    shown = list(labels)
+    if len(labels) > _LABELS:
+        low = [(x.measures[of], i) for i, x in enumerate(labels) if x.measures[of] is not None]
+        shown = [labels[i] for _, i in sorted(low)[:_WORST]]
+    rows = [("label" if binary else "target", *measures, *([noun] if binary else []))]
+    for label in shown:
+        cells = [_measure(name, label.measures[name]) for name in measures]
+        rows.append((label.name, *cells, *([f"{label.samples}"] if binary else [])))
+    lines = ["", *_columns(rows, tuple(range(1, len(rows[0]))))]
+    if len(shown) < len(labels):
+        end = "lowest" if is_better_high(of) else "highest"
+        lines.append(f"the {len(shown)} with the {end} {of}, of {len(labels)} labels")
+    return lines
+
+
+def _measure(name: str, value: float | None) -> str:
+    if value is None:
+        return "-"
+    return f"{value:.1%}" if name in ("accuracy", "precision", "recall") else f"{value:.4f}"
 
 
 def _share(value: float | None) -> str:

@@ -120,6 +120,10 @@ numbers|        fail(f"{where} is {[*array.shape]}, the network gives @LABELS@")
 numbers|    if not labels.isfinite().all():
 numbers|        wrong = (~labels.isfinite()).nonzero()[0].tolist()
 numbers|        fail(f"{where} is NaN or infinite at {wrong}")
+yes_no|    if labels.min() < 0 or labels.max() > 1:
+yes_no|        wrong = ((labels < 0) | (labels > 1)).nonzero()[0].tolist()
+yes_no|        there = f"{labels[tuple(wrong)]:g} at {wrong}"
+yes_no|        fail(f"{where} is {there}, and the loss compares 0 and 1")
     return labels
 '''
 

@@ -21,6 +21,7 @@ from netc.backends.training_mapped import MAP, MAPPED
 from netc.backends.training_split import held_out
 from netc.backends.training_table import ENCODING, LOAD, TABLE
 from netc.catalog.data_fields import SHIPPED, compares_classes, features, names_of, targets
+from netc.catalog.metrics import task
 from netc.literals import literal
 
 if TYPE_CHECKING:
@@ -40,6 +41,7 @@ class Samples(NamedTuple):
     classes: whether labels are classes; numbers otherwise.
     looked_up: for an input of indices, how many entries the table has that it is looked up in.
     labelled: whether the loss or a metric compares something with labels.
+    yes_no: whether the loss takes each number of a label as the probability of something.
     """
 
     data: ir.Data
@@ -49,6 +51,7 @@ class Samples(NamedTuple):
     split: str
     looked_up: Mapping[str, int] = {}
     labelled: bool = True
+    yes_no: bool = False
 
     @property
     def table(self) -> bool:
@@ -82,7 +85,8 @@ def samples_of(
     classes = compares_classes(train.loss)
     split = data.split or ("stratified" if classes and len(output.shape) == 2 else "random")
     compared = isinstance(train.loss, ir.Call) or bool(train.loss.labels) or bool(train.metrics)
-    return Samples(data, inputs, output, classes, split, looked_up, compared)
+    yes_no = isinstance(train.loss, ir.Call) and task(train.loss.name) == "binary"
+    return Samples(data, inputs, output, classes, split, looked_up, compared, yes_no)
 
 
 def phrase(data: ir.Call) -> str:
@@ -323,7 +327,7 @@ def load_data(samples: Samples) -> str:
 def words(samples: Samples) -> frozenset[str]:
     """What the lines of the pieces ask for."""
     data = samples.data.train
-    found = {"classes" if samples.classes else "numbers"}
+    found = {"classes" if samples.classes else "numbers"} | ({"yes_no"} if samples.yes_no else set())
     found |= {"split"} if held_out(samples.data) else set()
     found |= {"further"} if _further(samples.data) else set()
     found |= {"several"} if samples.several else set()

@@ -196,7 +196,7 @@ def _result(content: Content) -> list[str]:
         f"<p>{escape(result.checkpoint)}{epoch} on {result.samples:,} samples: {escape(measured)}</p>",
     ]
     picture = matrix.confusion(result) or matrix.scatter(result)
-    tables = _classes(result)
+    tables = _classes(result) + _labels(result)
     if picture and tables:
         return [*out, f'<div class="two"><figure>{picture}</figure><div>', *tables, "</div></div>"]
     if picture:
@@ -232,6 +232,22 @@ def _many_classes(classes: Sequence[ClassRow]) -> list[str]:
         *_class_table(classes[:_MOST_ROWS]),
         "</details>",
     ]
+
+
+def _labels(result: Result) -> list[str]:
+    """Each of several labels of a sample."""
+    if not result.labels:
+        return []
+    measures = [name for name, _ in result.labels[0].measures]
+    binary = result.labels[0].samples is not None
+    head = ["label" if binary else "target", *(["samples"] * binary), *map(text.head, measures)]
+    rows = [
+        [x.name, *([f"{x.samples:,}"] * binary), *("-" if v is None else text.value(v, n) for n, v in x.measures)]
+        for x in result.labels[:_MOST_ROWS]
+    ]
+    rest = len(result.labels) - len(rows)
+    more = [f'<p class="note">And {rest:,} more.</p>'] if rest else []
+    return [*_table(head, rows, numbers=range(1, len(head)), head=True), *more]
 
 
 def _percent(share: float | None) -> str:

@@ -36,6 +36,14 @@ class ClassRow(NamedTuple):
         return 2 * self.precision * self.recall / total if total else 0.0
 
 
+class LabelRow(NamedTuple):
+    """One of several labels of a sample: of how many it is true, None for a number to predict; and its measures."""
+
+    name: str
+    samples: int | None
+    measures: tuple[tuple[str, float | None], ...]
+
+
 class Result(NamedTuple):
     """An evaluation.
 
@@ -44,6 +52,7 @@ class Result(NamedTuple):
     metrics: by name, the loss first.
     classes, confusion: of classification, else empty; a row of the matrix for each true class.
     points: of regression, pairs of a true and a predicted value, else empty.
+    labels: where a sample has several labels, a row for each.
     """
 
     checkpoint: str
@@ -54,6 +63,7 @@ class Result(NamedTuple):
     classes: tuple[ClassRow, ...]
     confusion: tuple[tuple[int, ...], ...]
     points: tuple[tuple[float, float], ...]
+    labels: tuple[LabelRow, ...] = ()
 
 
 def best_checkpoint(folder: Path) -> Path | None:
@@ -66,6 +76,7 @@ def store(result: Result, folder: Path) -> None:
     stamp = _stamp(folder / result.checkpoint)
     data = {**result._asdict(), "classes": [c._asdict() for c in result.classes], "stamp": stamp}
     data["metrics"] = dict(result.metrics)
+    data["labels"] = [{**x._asdict(), "measures": dict(x.measures)} for x in result.labels]
     write_text(folder / EVALUATION, json.dumps(data) + "\n")
 
 
@@ -99,8 +110,14 @@ def _result(data: dict[str, Any]) -> Result:
     epoch = data["epoch"] if isinstance(data["epoch"], int) else None
     metrics = tuple((str(name), float(value)) for name, value in data["metrics"].items())
     return Result(
-        data["checkpoint"], epoch, str(data["part"]), int(data["samples"]), metrics, classes, confusion, points
-    )
+        data["checkpoint"], epoch, str(data["part"]), int(data["samples"]), metrics, classes, confusion, points,
+        tuple(map(_label, data["labels"])),
+    )  # fmt: skip
+
+
+def _label(data: dict[str, Any]) -> LabelRow:
+    samples = None if data["samples"] is None else int(data["samples"])
+    return LabelRow(str(data["name"]), samples, tuple((str(n), _share(v)) for n, v in data["measures"].items()))
 
 
 def _share(value: object) -> float | None:

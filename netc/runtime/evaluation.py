@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from netc.runtime.errors import UserError
+from netc.runtime.labels import label_results
 from netc.runtime.script import load_network, read_data, script_errors
 
 if TYPE_CHECKING:
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from types import ModuleType
 
     from torch import Tensor, nn
+
+    from netc.runtime.labels import LabelResult
 
 
 _MOST_POINTS = 1500
@@ -44,6 +47,7 @@ class Evaluation(NamedTuple):
     confusion: a row for each true class, a column for each predicted one.
     noun: what the samples are called.
     points: where the labels are measured values, pairs of a true and a predicted one, of many an even choice.
+    labels: where a sample has several labels, each for itself.
     """
 
     part: str
@@ -57,6 +61,7 @@ class Evaluation(NamedTuple):
     metrics: dict[str, float]
     points: tuple[tuple[float, float], ...] = ()
     noun: str = "images"
+    labels: tuple[LabelResult, ...] = ()
 
 
 def evaluate(script: ModuleType, weights: Path, device: str = "auto", part: str | None = None) -> Evaluation:
@@ -84,6 +89,7 @@ def evaluate(script: ModuleType, weights: Path, device: str = "auto", part: str 
         images, labels = data[chosen]
         confusion = _confusion(script, network, images, labels)
         points = _points(script, network, images, labels)
+        several = _several(script, network, images, labels)
         found = script.evaluate(network, images, labels.to(where))
     scores = dict(found) if isinstance(found, dict) else {"loss": found}
     loss = scores.pop("loss")
@@ -104,6 +110,7 @@ def evaluate(script: ModuleType, weights: Path, device: str = "auto", part: str 
         scores,
         points,
         "images" if hasattr(script, "preprocess") else "samples",
+        several,
     )
 
 
@@ -142,6 +149,13 @@ def _points(script: ModuleType, network: nn.Module, images: Any, labels: Tensor)
         return ()
     pairs = list(zip(labels.flatten().tolist(), outputs.flatten().tolist(), strict=True))
     return tuple(pairs[:: -(-len(pairs) // _MOST_POINTS)])
+
+
+def _several(script: ModuleType, network: nn.Module, images: Any, labels: Tensor) -> tuple[LabelResult, ...]:
+    """Each of several labels of a sample for itself."""
+    if labels.ndim != 2 or labels.shape[1] < 2 or not labels.is_floating_point():
+        return ()
+    return label_results(script, script.predict(network, images), labels)
 
 
 def _class(name: str, i: int, confusion: list[list[int]]) -> ClassResult:

@@ -1,4 +1,5 @@
-"""The evaluation that a report shows: classes with their confusion matrix, or predicted against true values.
+"""The evaluation that a report shows: classes with their confusion matrix, predicted against
+true values, or each of several labels.
 
 In: the training script as a module, the folder of a run. Out: a `Result`. Guarantees: the best checkpoint, on the test
 data where there is some, else on that of validation. Leaves keeping it to `netc.report`.
@@ -8,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from netc.report.results import ClassRow, Result, best_checkpoint
+from netc.report.results import ClassRow, LabelRow, Result, best_checkpoint
 from netc.runtime.errors import UserError
 from netc.runtime.evaluation import evaluate
 
@@ -35,4 +36,7 @@ def evaluated(script: ModuleType, folder: Path, device: str) -> Result:
     classes = tuple(ClassRow(c.name, c.precision, c.recall, c.images) for c in found.classes)
     named = {"loss": found.loss} | ({} if found.accuracy is None else {"accuracy": found.accuracy}) | found.metrics
     metrics = tuple(named.items())
-    return Result(weights.name, found.epoch, found.part, found.images, metrics, classes, found.confusion, found.points)
+    labels = tuple(LabelRow(x.name, x.samples, tuple(x.measures.items())) for x in found.labels)
+    return Result(
+        weights.name, found.epoch, found.part, found.images, metrics, classes, found.confusion, found.points, labels
+    )

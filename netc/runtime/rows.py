@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from netc.runtime.errors import UserError
+from netc.runtime.labels import answers
 from netc.runtime.script import load_network, probabilities, script_errors
 
 if TYPE_CHECKING:
@@ -19,7 +20,10 @@ if TYPE_CHECKING:
 
 
 class RowPrediction(NamedTuple):
-    """A row by its file and line: its class with the probability, or the numbers, by the names of their columns."""
+    """A row by its file and line: its class with the probability, or numbers by the names of their columns.
+
+    Where the loss compares yes and no, a number is the probability of yes.
+    """
 
     path: str
     line: int
@@ -58,7 +62,7 @@ def predict_rows(
             pairs = zip(best.tolist(), chances.tolist(), strict=True)
             values = [{script.TARGET: encoding.classes[i], "probability": p} for i, p in pairs]
         else:
-            numbers = outputs.reshape(len(outputs), -1).tolist()
+            numbers = answers(script, outputs).reshape(len(outputs), -1).tolist()
             values = [dict(zip(script.TARGETS, row, strict=True)) for row in numbers]
         lines = zip(table.lines, values, strict=True)
         found += [RowPrediction(str(path), line, value) for line, value in lines]
