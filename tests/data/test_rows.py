@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 import torch
 
-from netc import cli, cli_run
+from netc import cli, cli_results
 from netc.runtime.errors import UserError
 from netc.runtime.evaluation import evaluate
 from netc.runtime.rows import predict_rows
@@ -19,7 +19,7 @@ from tests.data.tables import program, script, write
 if TYPE_CHECKING:
     from types import ModuleType
 
-assert cli_run.predict.name == "predict"  # whose import makes it a command
+assert cli_results.predict.name == "predict"  # whose import makes it a command
 BEST = Path("run/best.pt")
 PEOPLE = ("age,city,ill", *(f"{20 + i},{'Ulm' if i % 3 else 'Bern'},{'yes' if i > 10 else 'no'}" for i in range(24)))
 

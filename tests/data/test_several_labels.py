@@ -12,7 +12,7 @@ import torch
 from click.testing import CliRunner
 from sklearn import metrics as sk
 
-from netc import cli_run
+from netc import cli_results
 from netc.report.making import make
 from netc.report.results import store, stored
 from netc.runtime.evaluation import Evaluation, evaluate
@@ -25,7 +25,7 @@ from tests.data.tables import program, script, write
 if TYPE_CHECKING:
     from types import ModuleType
 
-TAGS = 'train = CSV("t.csv", target=["red", "green", "blue"])\n  test = CSV("t.csv", target=["red", "green", "blue"])'
+TAGS = 'train = CSV("t.csv", target=["red", "green", "blue"])\n  test = 0.4'
 NUMBERS = TAGS.replace('"red", "green", "blue"', '"u", "v"').replace('"t.csv"', '"n.csv"')
 
 
@@ -48,14 +48,16 @@ def trained(data: str, outputs: int, loss: str, more: str = "") -> tuple[ModuleT
     return module, evaluate(module, run / "best.pt", "cpu"), run
 
 
-def outputs_of(module: ModuleType, run: Path) -> tuple[np.ndarray, np.ndarray]:
-    """What the network gives for the test rows, and their labels."""
+def outputs_of(module: ModuleType, run: Path, whole: bool = False) -> tuple[np.ndarray, np.ndarray]:
+    """What the network gives for the test rows, or for all, and the labels of the test rows."""
     state = torch.load(run / "best.pt", weights_only=True)
     encoding = module.Encoding()
     encoding.load_state_dict(state["encoding"])
     network = module.build_model(torch.device("cpu"))
     network.load_state_dict(state["model"])
     rows, labels = module.load_data(encoding)["test"]
+    if whole:
+        rows = module.finish(module.encode(module.read_table(Path("t.csv")), encoding), encoding)
     return module.predict(network, rows).numpy(), labels.numpy()
 
 
@@ -91,8 +93,7 @@ def test_each_number_is_told_as_scikit_learn_does() -> None:
 
 
 def test_one_label_has_no_table() -> None:
-    _, result, _ = trained(NUMBERS.replace('["u", "v"]', '"u", features=["a", "b", "c"]', 1).replace(
-        '["u", "v"]', '"u"'), 1, "MSELoss")  # fmt: skip
+    _, result, _ = trained(NUMBERS.replace('["u", "v"]', '"u", features=["a", "b", "c"]'), 1, "MSELoss")
     assert result.labels == ()
 
 
@@ -114,7 +115,7 @@ def test_eval_prints_and_the_report_shows_each_label() -> None:
     text = evaluation_text(result, "best.pt")
     assert "\nlabel  accuracy  precision  recall      f1   auroc  samples\nred  " in text
     Path("net.net").write_text(program(TAGS, 3, 3, "BCEWithLogitsLoss", "metrics = [f1]"))
-    said = CliRunner().invoke(cli_run.evaluate, ["net.net", "--device", "cpu", "--json"])
+    said = CliRunner().invoke(cli_results.evaluate, ["net.net", "--device", "cpu", "--json"])
     assert [x["name"] for x in json.loads(said.output)["labels"]] == ["red", "green", "blue"]
     store(evaluated(module, run, "cpu"), run)
     kept = stored(run)
@@ -131,7 +132,7 @@ def test_rows_are_predicted_by_probabilities(loss: str) -> None:
     module = script(text)
     module.main(["--device", "cpu"])
     run = Path("runs/net/001")
-    outputs, _ = outputs_of(module, run)
+    outputs, _ = outputs_of(module, run, whole=True)
     expected = outputs if loss == "BCELoss" else 1 / (1 + np.exp(-outputs))
     found = predict_rows(module, run / "best.pt", ["t.csv"], "cpu")
     assert [list(row.values) for row in found[:1]] == [["red", "green", "blue"]]

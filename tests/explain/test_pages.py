@@ -10,7 +10,7 @@ import pytest
 
 from netc import explain
 from netc.backends.onnx_support import unexportable
-from netc.cli_run import missing_data
+from netc.cli_scripts import missing_data
 from netc.compiler import Checked, analyse
 from netc.explain.terminal import WIDTH, explained, listed
 from netc.files import imported, imported_without_python

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from netc import cli
-from netc.cli_run import _no_pickles
+from netc.cli_scripts import _no_pickles
 from netc.compiler import analyse, emit
 from netc.record.checkpoint import facts
 from netc.runtime.shards import whole_weights
@@ -152,8 +152,10 @@ ALLOWED = {
     ("netc/runtime/script.py", "exec"): "generated code, for eval and predict",
     ("netc/runtime/script.py", "compile"): "generated code, for eval and predict",
     ("netc/runtime/prediction.py", "exec"): "generated code: the transform",
+    ("netc/runtime/labels.py", "compile"): "the functions of metrics, in which nothing is of the user",
+    ("netc/runtime/labels.py", "exec"): "the functions of metrics, in which nothing is of the user",
     ("netc/runtime/prediction.py", "compile"): "generated code: the transform",
-    ("netc/cli_run.py", "run_path"): "generated code: train.py as written, or that of a run that is resumed",
+    ("netc/cli_scripts.py", "run_path"): "generated code: train.py as written, or that of a run that is resumed",
     ("netc/runtime/worker.py", "run_path"): "the same, in each of several processes",
     ("netc/runtime/nonfinite.py", "run_path"): "the same, once more, to find where a loss was lost",
     ("netc/cli.py", "import_module"): "a module of netc by its fixed name",

@@ -73,6 +73,8 @@ ORDER = (
     "netc.cli_report",
     "netc.cli_cache",
     "netc.cli_parallel",
+    "netc.cli_scripts",
+    "netc.cli_results",
     "netc.cli_run",
     "netc.__main__",
 )
