@@ -133,9 +133,11 @@ def _by_hand(kind: str, data: Path, ranks: int) -> float:
     script = str(ROOT / "benchmarks/tutorials/parallel.py")
     done = subprocess.run(
         _command(ranks, script, kind, str(data), str(EPOCHS)), env=_environment(ranks), capture_output=True, text=True,
-        check=True,
+        check=False,
     )  # fmt: skip
     seconds = [float(line.split()[1]) for line in done.stdout.splitlines() if line.startswith("seconds")]
+    if len(seconds) < EPOCHS:  # a process of gloo that aborts when all is done (seen once in 40 runs) does no harm
+        sys.exit(f"{script} ended with {done.returncode}: {done.stderr[-2000:]}")
     return median(seconds[1:])
 
 
