@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, NamedTuple
 from netc import ir
 from netc.backends import (
     training_loss,
-    training_mixing,
     training_official,
     training_options,
     training_own,
@@ -26,11 +25,13 @@ from netc.backends import (
 )
 from netc.backends import training_text as pieces
 from netc.backends.layout import Text, call
-from netc.backends.training_data import Part, files_to_ship, folders, parts, phrase
-from netc.backends.training_images import NO_IMAGES, Images, function, images, python
-from netc.backends.training_loop import checkpoint_text, criterion, main_text, model_text, words
+from netc.backends.training_data import Part, files_to_ship, folders, parts
+from netc.backends.training_head import docstring, imports
+from netc.backends.training_images import NO_IMAGES, Images, images, python
+from netc.backends.training_loop import checkpoint_text, main_text, model_text, words
+from netc.backends.training_reading import held_out, image_functions, load_data, readers
 from netc.backends.training_samples import Samples, samples_of
-from netc.catalog.metrics import is_better_high, numbers, task
+from netc.catalog.metrics import task
 from netc.literals import literal
 
 if TYPE_CHECKING:
@@ -226,12 +227,12 @@ def _sample_functions(samples: Samples) -> list[str]:
 
 def _functions(plan: Plan) -> list[str]:
     """What reads images and prepares them."""
-    found = [*_reading(plan), *_image_functions(plan)]
+    found = [*readers(plan), *image_functions(plan)]
     if plan.mask:
-        found.append(_held_out(plan))
+        found.append(held_out(plan))
     elif plan.held_out:
         found.append(training_split.split_text(plan.data, plan.data.split or "stratified"))
-    return [*found, _load_data(plan)]
+    return [*found, load_data(plan)]
 
 
 def _script(plan: Plan) -> str:
@@ -269,7 +270,7 @@ def _script(plan: Plan) -> str:
     units = training_parallel.names_of_units(plan, code)
     behind = [training_parallel.named(text, units) for text in behind]
     body = "\n\n\n".join([*before, model.replace("@CLASS@", name), *behind])
-    whole = f"{_docstring(plan)}\n\n{_imports(plan, code, name, [*lines, *data_sets], units)}\n\n{body}\n"
+    whole = f"{docstring(plan)}\n\n{imports(plan, code, name, [*lines, *data_sets], units)}\n\n{body}\n"
     return training_own_loss.named(whole, plan.train.loss)
 
 
@@ -283,142 +284,6 @@ def _run_folders(plan: Plan) -> str:
 def _without_strings(text: str) -> str:
     """Code without the insides of its strings, in which a name is not a use of it."""
     return re.sub(r'"(?:\\.|[^"\\\n])*"', "", text)
-
-
-def _docstring(plan: Plan) -> str:
-    plain = re.fullmatch(r"[\w.-]+", plan.stem) is not None
-    place = f"runs/{plan.stem}" if plain else "a folder of runs/"
-    source = f"{plan.stem}.net" if plain else "a .net file"
-    kept = plan.train.options.checkpoint
-    last = "the newest epoch, where --resume goes on"
-    if kept is not None and kept.every_steps is not None:
-        last = "the newest state, where --resume goes on"
-    every = kept.every_epochs if kept is not None else None
-    named = "every epoch" if every == 1 else f"every {every} epochs"
-    more = f"    epoch0001.pt the state after {named}\n" if every else ""
-    board = "    events.*     for TensorBoard: tensorboard --logdir runs\n" if plan.train.options.tensorboard else ""
-    column, end = criterion(plan)
-    if kept is not None and kept.monitor is not None:
-        best = f"the epoch with the {'lowest' if end == 'min' else 'highest'} {column.replace('_', ' ')}"
-    elif plan.data.validation is None:
-        best = "the epoch with the lowest loss in training, as there is no validation"
-    elif measured := numbers(plan.train.metrics):
-        most = "highest" if is_better_high(measured[0]) else "lowest"
-        best = f"the epoch with the {most} {measured[0]} on the validation images"
-    else:
-        best = "the epoch with the lowest loss on the validation images"
-    steps = (plan.images.prepare, plan.images.training, plan.images.augment, plan.images.preprocess)
-    needed = ["torch", *["torchvision"] * (plan.torchvision or any(body.v2 for body in steps if body)), "tqdm"]
-    needed[1:1] = [name for name in training_official.needed(plan.parts) if name not in needed]
-    needed += ["tensorboard"] * bool(plan.train.options.tensorboard)
-    needed += (
-        ["Pillow", *["NumPy"] * training_pictures.cached(plan)]
-        if plan.storage == "files" and plan.samples is None
-        else []
-    )
-    arrays = plan.parts[0].kind == "arrays" if plan.samples is None else not plan.samples.table
-    needed += ["NumPy"] * arrays
-    needs = f"{', '.join(needed[:-1])} and {needed[-1]}"
-    data = phrase(plan.data.train) if plan.samples is None else training_samples.phrase(plan.data.train)
-    best = best.replace("images", plan.noun)
-    matrix = ""
-    if "confusion_matrix" in plan.train.metrics:
-        matrix = "    confusion_matrix.csv  what best.pt takes each class for\n"
-    return f'''"""Train {plan.network} (model.py, beside this file) on {data}.
-
-{training_parallel.usage(plan)}
-    python train.py --resume         # go on with the newest run
-
-Each run gets a folder of its own, {place}/001 and so on, with these files:
-
-    best.pt      {best}
-    last.pt      {last}
-{more}    metrics.csv  a row for each epoch
-{matrix}{board}
-Needs {needs}.
-"""
-
-# Generated by netc: change {source} and build it again.'''
-
-
-_IMPORTS = (
-    ("csv", r"\bcsv\."),
-    ("errno", r"\berrno\."),
-    ("gzip", r"\bgzip\."),
-    ("hashlib", r"\bhashlib\."),
-    ("io", r"\bio\."),
-    ("json", r"\bjson\."),
-    ("math", r"\bmath\."),
-    ("os", r"\bos\."),
-    ("pickle", r"\bpickle\."),
-    ("random", r"(?<![.\w])random\."),
-    ("re", r"\bre\."),
-    ("shutil", r"\bshutil\."),
-    ("signal", r"\bsignal\."),
-    ("sys", r"\bsys\."),
-    ("tempfile", r"\btempfile\."),
-    ("time", r"\btime\."),
-    ("warnings", r"\bwarnings\."),
-    ("zipfile", r"\bzipfile\."),
-    ("zlib", r"\bzlib\."),
-)
-
-
-def _imports(plan: Plan, code: str, name: str, data_sets: list[str], units: dict[str, str]) -> str:
-    standard = ["import argparse", *(f"import {name}" for name, use in _IMPORTS if re.search(use, code))]
-    abstract = [name for name in ("Callable", "Iterable", "Iterator") if re.search(rf"\b{name}\b", code)]
-    if abstract:
-        standard.append(f"from collections.abc import {', '.join(abstract)}")
-    if "ThreadPoolExecutor" in code:
-        standard.append("from concurrent.futures import ThreadPoolExecutor")
-    if re.search(r"\bsuppress\(", code):
-        standard.append("from contextlib import suppress")
-    if re.search(r"(?<![.\w])copy\(", code):
-        standard.append("from copy import copy")
-    if "@dataclass" in code:
-        standard.append("from dataclasses import dataclass, field")
-    if "timedelta(" in code:
-        standard.append("from datetime import timedelta")
-    if "get_close_matches(" in code:
-        standard.append("from difflib import get_close_matches")
-    if "fnmatchcase(" in code:
-        standard.append("from fnmatch import fnmatchcase")
-    if "partial(" in code:
-        standard.append("from functools import partial")
-    if re.search(r"^@cache$", code, re.M):
-        standard.append("from functools import cache")
-    if "(compress(" in code:
-        standard.append("from itertools import compress")
-    typing = [name for name in ("Any", "Literal", "NamedTuple", "NoReturn", "Self") if re.search(rf"\b{name}\b", code)]
-    standard += ["from pathlib import Path", f"from typing import {', '.join(typing)}"]
-    third = ["import numpy as np"] * ("np." in code) + ["import torch", *training_parallel.imports(code)]
-    if "Image.open" in code:
-        third.append("from PIL import Image")
-    third.append("from torch import Tensor, nn")
-    if re.search(r"\bBeta\(", code):
-        third.append("from torch.distributions import Beta")
-    if "AveragedModel(" in code:
-        third.append("from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn")
-    if re.search(r"\bF\.", code):
-        third.append("from torch.nn import functional as F")
-    if re.search(r"(?<![.\w])datasets\.", code):
-        third.append("from torchvision import datasets")
-    if re.search(r"\bv2\.", code):
-        third.append("from torchvision.transforms import v2")
-    third.append("from tqdm import tqdm")
-    loading = [name for name in ("DataLoader", "default_collate") if f"{name}(" in code]
-    if loading:
-        third.append(f"from torch.utils.data import {', '.join(loading)}")
-    third = sorted(line for line in third if line.startswith("import")) + sorted(
-        (line for line in third if line.startswith("from")), key=lambda line: line.split()[1].lower()
-    )
-    imported = plan.network if name == plan.network else f"{plan.network} as {name}"
-    if plan.output_class and re.search(rf"\b{plan.output_class}\b", code):
-        imported = f"{imported}, {plan.output_class}"
-    if plan.train.options.parallel == "fsdp":
-        imported = training_parallel.imported(imported, units)
-    own = sorted([*data_sets, f"from model import {imported}"], key=lambda line: (line[0] != "i", line.lower()))
-    return "\n".join([*standard, "", *third, "", "# isort: split", *own])
 
 
 # --- constants --------------------------------------------------------------------------------------------------------
@@ -541,168 +406,3 @@ def _settings(plan: Plan) -> list[str]:
         settings[0] = "# A run goes on only with the same settings"
         settings[1:] = call("{", [Text(pair) for pair in pairs.split(", ")], "}").lines(0, "SETTINGS = ")
     return settings
-
-
-# --- reading and images -----------------------------------------------------------------------------------------------
-
-
-def _reading(plan: Plan) -> list[str]:
-    kinds = list(dict.fromkeys(part.kind for part in plan.parts))
-    found = []
-    if any(part.names and part.kind != "gzip" and not part.fetch for part in plan.parts):
-        found.append(pieces.REQUIRE)
-    if any(part.fetch for part in plan.parts):
-        found.append(pieces.FETCH)
-    found += [_READERS[kind](plan) for kind in kinds if kind in _READERS]
-    found += training_official.functions(plan.parts)
-    if plan.storage == "files":
-        found.append(training_pictures.READ_PICTURE)
-    if plan.storage == "files":
-        found += training_pictures.class_text(plan)
-    return [text.strip("\n") for text in found]
-
-
-def _idx_reader(packed: bool) -> str:
-    words = ("a gzipped IDX file", "gzip.decompress(path.read_bytes())", "(OSError, EOFError, zlib.error)")
-    words = words if packed else ("an IDX file", "path.read_bytes()", "OSError")
-    text = pieces.READ_IDX
-    for mark, word in zip(("@FILE@", "@CONTENT@", "@ERRORS@"), words, strict=True):
-        text = text.replace(mark, word)
-    return text
-
-
-def _folder_reader(plan: Plan) -> str:
-    allow = plan.parts[0].detail == "True"
-    empty = "        if not found:\n            fail(f\"{folder / name} has no pictures ({', '.join(SUFFIXES)})\")\n"
-    none = '    if not files:\n        fail(f"{folder} has no pictures")\n'
-    text = pieces.READ_FOLDER.replace("@CHECK_EMPTY@", "" if allow else empty)
-    return text.replace("@CHECK_NONE@", none if allow else "")
-
-
-def _array_reader(plan: Plan) -> str:
-    return training_samples.image_reader(plan.parts[0].call)
-
-
-_READERS = {
-    "gzip": lambda plan: _idx_reader(packed=True),
-    "idx": lambda plan: _idx_reader(packed=False),
-    "qmnist": lambda plan: pieces.READ_QMNIST,
-    "cifar": lambda plan: pieces.READ_CIFAR,
-    "fake": lambda plan: pieces.READ_FAKE,
-    "folder": _folder_reader,
-    "arrays": _array_reader,
-}
-
-
-def _image_functions(plan: Plan) -> list[str]:
-    steps = plan.images
-    found = []
-    if any("center_crop" in body.helpers for body in (steps.prepare, steps.training) if body):
-        found.append(pieces.CENTER_CROP.strip("\n"))
-    fixed = [body for body in (steps.prepare, steps.training, steps.preprocess) if body]
-    shared = dict.fromkeys(text for body in fixed for text in body.functions)
-    found += shared
-    if "row_of" in steps.preprocess.helpers:
-        found.append(pieces.ROW_OF.strip("\n"))
-    found.append(function("prepare", "What the transform does to uint8 images, before a batch is made.", steps.prepare))
-    if steps.training is not None:
-        about = "The same for training images, whose size is the affair of `augment`."
-        found.append(function("prepare_training", about, steps.training))
-    if steps.augment is not None:
-        found += (text for text in steps.augment.functions if text not in shared)
-        parameter = "images: Tensor" if steps.stacked else "pictures: list[Tensor]"
-        about = "Change uint8 training images by chance."
-        found.append(function("augment", about, steps.augment, parameter))
-    shape = f"[N, {steps.result.channels}, {steps.result.height}, {steps.result.width}]"
-    about = f"What the network takes, {steps.result.dtype} {shape}, from uint8 images."
-    found.append(function("preprocess", about, steps.preprocess))
-    found += training_mixing.function(plan.data, plan.outputs or 0)
-    return [text for text in found if text]
-
-
-def _held_out(plan: Plan) -> str:
-    count = "VALIDATION" if isinstance(plan.data.validation, int) else "round(len(labels) * VALIDATION)"
-    return pieces.HELD_OUT.strip("\n").replace("@COUNT@", count)
-
-
-# --- load_data --------------------------------------------------------------------------------------------------------
-
-
-def _load_data(plan: Plan) -> str:
-    names = ["train", *(["validation"] if plan.data.validation is not None else [])]
-    names += ["test"] if plan.data.test is not None else []
-    quoted = [f'"{name}"' for name in names]
-    listed = quoted[0] if len(quoted) == 1 else f"{', '.join(quoted[:-1])} and {quoted[-1]}"
-    kind = "Pictures" if plan.storage == "files" else "Tensor"
-    ready = "prepared" if plan.storage != "raw" else "as they are on the disk"
-    lines = [
-        f"def load_data() -> dict[str, tuple[{kind}, Tensor]]:",
-        f'    """Images, {ready}, and labels: {listed}."""',
-        *_checks(plan),
-    ]
-    lines += training_pictures.load_lines(plan) if plan.storage == "files" else _load_tensors(plan, names)
-    return "\n".join(lines)
-
-
-def _checks(plan: Plan) -> list[str]:
-    lines = []
-    for part in plan.parts:
-        if not part.names or part.kind == "gzip":
-            continue
-        folder = plan.folders[part.role]
-        names = f"{part.role.upper()}_FILES" if part.kind == "cifar" else ""
-        items = [Text(folder)]
-        items.append(Text(names) if names else call("(", [Text(f'"{n}"') for n in part.names], ")"))
-        items.append(Text(f'"{part.call.name}"'))
-        items += map(Text, part.fetch)
-        name = "fetch" if part.fetch else "require"
-        lines += [f"    {line}" for line in call(f"{name}(", items, ")").lines(4, "")]
-    return lines
-
-
-def _read(plan: Plan, part: Part) -> Text:
-    """The call that reads a part."""
-    folder = plan.folders.get(part.role)
-    if part.kind == "fake":
-        size, shape, classes, offset = (
-            part.call.get(name) for name in ("size", "image_size", "num_classes", "random_offset")
-        )
-        assert isinstance(shape, (tuple, list))
-        return Text(f"make_images({size}, {literal(tuple(shape))}, {classes}, {offset})")
-    if part.kind == "arrays":
-        return training_samples.image_arrays(part.call, str(folder), plan.inputs[0].name)
-    if part.kind == "opened":
-        return Text(f'read_images("{part.role}")')
-    if part.kind == "cifar":
-        items = (str(folder), f"{part.role.upper()}_FILES", f'"{part.detail}"')
-        return call("read_cifar(", [Text(item) for item in items], ")")
-    return call("read_images(", [Text(f'{folder} / "{name}"') for name in part.names], ")")
-
-
-def _load_tensors(plan: Plan, names: list[str]) -> list[str]:
-    raw = plan.storage == "raw"
-    training = "prepare_training" if plan.images.training is not None else "prepare"
-    lines = []
-    entries = {}
-    for part in plan.parts:
-        prefix = "" if part.role == "train" else f"{part.role}_"
-        lines += [f"    {line}" for line in _read(plan, part).lines(4, f"{prefix}images, {prefix}labels = ")]
-        lines += training_samples.one_class(part.call) if part.kind == "arrays" and not prefix else []
-        if part.detail.startswith("["):
-            names_of = (f"{prefix}images", f"{prefix}labels")
-            lines += [f"    {name} = {name}{part.detail}" for name in names_of]
-        entries[part.role] = (f"{prefix}images", f"{prefix}labels")
-    if plan.held_out and not plan.mask:
-        shares = ("train", *training_split.held_out(plan.data))
-        lines.append(f"    {', '.join(shares)} = split(labels).values()")
-        entries |= {name: (f"images[{name}]", f"labels[{name}]") for name in shares}
-    elif plan.held_out:
-        lines.append("    held = held_out(labels)")
-        entries["validation"] = ("images[held]", "labels[held]")
-        entries["train"] = ("images[~held]", "labels[~held]")
-    items = []
-    for name in names:
-        image, label = entries[name]
-        prepared = image if raw else f"{training if name == 'train' else 'prepare'}({image})"
-        items.append(Text(f'"{name}": ({prepared}, {label})'))
-    return lines + [f"    {line}" for line in call("{", items, "}", broken=True).lines(4, "return ")]
