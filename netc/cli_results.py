@@ -142,7 +142,8 @@ def _rows_text(rows: list[RowPrediction]) -> str:
 
 
 def _predictions_json(found: list[Prediction]) -> str:
-    data = [{"path": p.path, "classes": [{"name": n, "probability": v} for n, v in p.classes]} for p in found]
+    measure = {"classes": "probability", "labels": "probability", "numbers": "value"}
+    data = [{"path": p.path, p.kind: [{"name": n, measure[p.kind]: v} for n, v in p.classes]} for p in found]
     return json.dumps(data, indent=2)
 
 
@@ -151,6 +152,9 @@ def _predictions_text(found: list[Prediction]) -> str:
     lines = []
     for prediction in found:
         lines.append(prediction.path)
+        if prediction.kind == "numbers":
+            lines += [f"  {name:{width}}  {value:.6g}" for name, value in prediction.classes]
+            continue
         lines += [
             f"  {name:{width}}  {value:7.2%}  {'#' * round(30 * value)}".rstrip() for name, value in prediction.classes
         ]

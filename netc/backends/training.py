@@ -31,6 +31,7 @@ from netc.backends.training_images import NO_IMAGES, Images, images, python
 from netc.backends.training_loop import checkpoint_text, main_text, model_text, words
 from netc.backends.training_reading import held_out, image_functions, load_data, readers
 from netc.backends.training_samples import Samples, samples_of
+from netc.catalog.data_fields import compares_classes
 from netc.catalog.metrics import task
 from netc.literals import literal
 
@@ -75,6 +76,13 @@ class Plan(NamedTuple):
         return "images" if self.samples is None else "samples"
 
     @property
+    def numeric(self) -> bool:
+        """Whether the labels of pictures are no classes: numbers, or several that are 0 or 1."""
+        loss = self.train.loss
+        compared = isinstance(loss, ir.Call) or bool(loss.labels)
+        return bool(self.parts) and self.parts[0].kind == "arrays" and compared and not compares_classes(loss)
+
+    @property
     def accuracy(self) -> bool:
         """Whether the right answers of training are counted."""
         binary = not isinstance(self.train.loss, ir.Call) or task(self.train.loss.name) == "binary"
@@ -92,7 +100,7 @@ class Plan(NamedTuple):
     def mask(self) -> bool:
         """Whether that is one share of each class, of images, which a mask tells apart."""
         usual = self.data.split in (None, "stratified") and not isinstance(self.data.test, (int, float))
-        return self.held_out and usual and self.samples is None
+        return self.held_out and usual and self.samples is None and not self.numeric
 
     @property
     def folders(self) -> dict[str, str]:
@@ -231,7 +239,9 @@ def _functions(plan: Plan) -> list[str]:
     if plan.mask:
         found.append(held_out(plan))
     elif plan.held_out:
-        found.append(training_split.split_text(plan.data, plan.data.split or "stratified"))
+        found.append(
+            training_split.split_text(plan.data, plan.data.split or ("random" if plan.numeric else "stratified"))
+        )
     return [*found, load_data(plan)]
 
 
@@ -363,8 +373,9 @@ def _data_constants(plan: Plan) -> list[str]:
         lines += _names(names)
     elif plan.storage != "files":
         lines.append(f"IMAGE_SIZE = {literal(tuple(plan.parts[0].facts.image[:3]))}  # channels, height, width")
-        lines += [f"CLASSES = {plan.outputs}  # the network's outputs"]
-        lines += ["CLASS_NAMES = [str(i) for i in range(CLASSES)]"]
+        if not plan.numeric:
+            lines += [f"CLASSES = {plan.outputs}  # the network's outputs"]
+            lines += ["CLASS_NAMES = [str(i) for i in range(CLASSES)]"]
     return lines
 
 

@@ -92,7 +92,7 @@ def checkpoint_text(plan: Plan) -> str:
     text = select(CHECKPOINT, chosen)
     text = training_parallel.sharded_checkpoint(text, plan, chosen) if "fsdp" in chosen else text
     text = text.replace("@NETWORK@", plan.network)
-    if plan.samples is not None and not plan.samples.classes:
+    if plan.numeric or (plan.samples is not None and not plan.samples.classes):
         text = text.replace(", and the names of the classes", "")
         return text.replace('        "classes": @CLASSES@,\n', "")
     pictures = plan.storage == "files" and plan.samples is None

@@ -107,8 +107,8 @@ def counts(logits: Tensor, labels: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """For each output how many samples are 1 and called so, called so, and 1."""
     called = logits.view(len(logits), -1) > @THRESHOLD@
     there = labels.view(len(labels), -1) > 0.5
-    hits = (called & there).sum(0)
-    return hits.cpu().double(), called.sum(0).cpu().double(), there.sum(0).cpu().double()
+    hits = (called & there).sum(0).cpu().double()
+    return hits, called.sum(0).cpu().double(), there.sum(0).cpu().double()
 '''
 _AREA = '''
 def area(scores: Tensor, positive: Tensor) -> float:

@@ -56,7 +56,7 @@ def _folder_reader(plan: Plan) -> str:
 
 
 def _array_reader(plan: Plan) -> str:
-    return training_samples.image_reader(plan.parts[0].call)
+    return training_samples.image_reader(plan)
 
 
 _READERS = {
@@ -166,7 +166,7 @@ def _load_tensors(plan: Plan, names: list[str]) -> list[str]:
     for part in plan.parts:
         prefix = "" if part.role == "train" else f"{part.role}_"
         lines += [f"    {line}" for line in _read(plan, part).lines(4, f"{prefix}images, {prefix}labels = ")]
-        lines += training_samples.one_class(part.call) if part.kind == "arrays" and not prefix else []
+        lines += training_samples.one_class(part.call) if part.kind == "arrays" and not (prefix or plan.numeric) else []
         if part.detail.startswith("["):
             names_of = (f"{prefix}images", f"{prefix}labels")
             lines += [f"    {name} = {name}{part.detail}" for name in names_of]

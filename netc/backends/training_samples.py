@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
+    from netc.backends.training import Plan
     from netc.shapes import TensorType
 
 _LARGEST_BATCH = 2**13  # of small samples: a network makes more of each than it takes
@@ -427,11 +428,17 @@ def _reader(data: ir.Call) -> str:
     return "npz" if data.get("path") is not None else "npy"
 
 
-def image_reader(data: ir.Call) -> str:
-    """The functions that read arrays of pictures and their classes."""
-    words_ = frozenset({_reader(data), "classes"})
-    read = select(READ, words_).strip("\n")
-    labels = select(LABELS, words_).replace("@LABELS@", "[N]").replace("@AXES@", "1")
+def image_reader(plan: Plan) -> str:
+    """The functions that read arrays of pictures and their labels."""
+    reader = _reader(plan.data.train)
+    read = select(READ, frozenset({reader})).strip("\n")
+    if plan.numeric:
+        labels = _filled(LABELS, samples_of(plan.data, plan.train, plan.inputs, plan.results[0].type, {}))
+        kind = labels.partition('"""')[2].partition(", ")[2].partition('."""')[0]
+        return "\n\n\n".join(
+            [read, labels, IMAGES.strip("\n").replace("int64 [N]", kind).replace("classes", "numbers")]
+        )
+    labels = select(LABELS, frozenset({reader, "classes"})).replace("@LABELS@", "[N]").replace("@AXES@", "1")
     return "\n\n\n".join([read, labels, IMAGES.strip("\n")])
 
 

@@ -59,6 +59,7 @@ class DatasetFacts(NamedTuple):
     class_names: their names in the order of the labels, where they are fixed.
     train_size, test_size: samples in each part; None where unknown. A set without a test part of its own has
         `test_size` 0, and stands for all of its samples wherever it is named.
+    label_dtype: None where it hangs on the loss whether labels are classes or numbers.
     """
 
     image: Image
@@ -66,7 +67,7 @@ class DatasetFacts(NamedTuple):
     class_names: tuple[str, ...] | None
     train_size: int | None
     test_size: int | None
-    label_dtype: str = "int64"
+    label_dtype: str | None = "int64"
 
 
 DIGITS = Entry("Digits", "netc", ())  # the only data set that is not torchvision's
@@ -157,7 +158,7 @@ def dataset_facts(call_args: Mapping[str, object], name: str) -> DatasetFacts | 
     size = call_args.get("image_size")
     if name == "Arrays" and isinstance(size, (list, tuple)):
         channels, height, width = size
-        return DatasetFacts(Image(channels, height, width, "uint8", 0.0, 255.0), None, None, None, 0)
+        return DatasetFacts(Image(channels, height, width, "uint8", 0.0, 255.0), None, None, None, 0, None)
     return _official(call_args, name) if name in OFFICIAL else None
 
 

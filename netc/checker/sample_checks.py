@@ -139,7 +139,7 @@ def _python(data: ir.Data, network: ir.Network, report: Report) -> None:
 def shared_out(data: ir.Data, train: ir.Train, network: ir.Network, places: dict[str, Span], report: Report) -> None:
     """Classes are what is kept in proportion, or drawn equally often: one for each sample."""
     classes = compares_classes(train.loss)
-    if not data.kind or (classes and len(network.output.shape) == 2):
+    if (not data.kind and data.train.name != "Arrays") or (classes and len(network.output.shape) == 2):
         return
     has = "compares a class at each place" if classes else "compares numbers"
     needs = "one class for each sample" if classes else "classes"

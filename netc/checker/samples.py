@@ -21,9 +21,9 @@ LABEL = "label"
 def labels(data: ir.Data, network: ir.Network, classes: bool) -> dict[str, TensorType] | None:
     """The labels of a batch; `classes` says that the loss compares numbers of classes."""
     facts = dataset_facts({n: a.value for n, a in data.train.args.items()}, data.train.name)
-    if facts is None:
+    if facts is None or (facts.label_dtype is None and not classes):
         return _of_fields(data, network, classes)
-    return {LABEL: TensorType(network.inputs[0].type.shape[:1], facts.label_dtype)}
+    return {LABEL: TensorType(network.inputs[0].type.shape[:1], facts.label_dtype or "int64")}
 
 
 def of_classes(data: ir.Data) -> bool | None:
@@ -31,13 +31,13 @@ def of_classes(data: ir.Data) -> bool | None:
     facts = dataset_facts({n: a.value for n, a in data.train.args.items()}, data.train.name)
     if data.kind == "table" and data.train.name in SHIPPED:
         return True if SHIPPED[data.train.name].classes else None
-    return None if facts is None else facts.label_dtype == "int64"
+    return None if facts is None or facts.label_dtype is None else facts.label_dtype == "int64"
 
 
 def _of_fields(data: ir.Data, network: ir.Network, classes: bool) -> dict[str, TensorType] | None:
     """Those of tables and arrays: of classes they have the output's shape without its classes, of numbers all of it."""
     name = data.train.name
-    if not data.kind:
+    if not data.kind and name != "Arrays":
         return None
     batch, output = network.inputs[0].type.shape[:1], network.output.shape
     if classes:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from netc.backends.training_images import preparation
 from netc.catalog.data import dataset_facts
 from netc.runtime.errors import UserError
+from netc.runtime.labels import answers, kind_of, names_of
 from netc.runtime.script import load_network, probabilities
 
 if TYPE_CHECKING:
@@ -26,10 +27,15 @@ if TYPE_CHECKING:
 
 
 class Prediction(NamedTuple):
-    """A picture, and its classes from the most to the least probable."""
+    """A picture, and its classes from the most to the least probable.
+
+    kind: "classes"; or "labels", several of which may be true, each with its probability, or "numbers", the numbers
+        that are predicted, both in the order of the outputs.
+    """
 
     path: str
     classes: tuple[tuple[str, float], ...]
+    kind: str = "classes"
 
 
 def predict(
@@ -40,7 +46,7 @@ def predict(
     device: str = "auto",
     top: int | None = None,
 ) -> list[Prediction]:
-    """Classify pictures.
+    """Say what is in pictures.
 
     Args:
         script: from `load_script`.
@@ -72,9 +78,29 @@ def predict(
                     help="cut the picture to the shape of the network's input, or write Resize with both sizes",
                     details=str(problem),
                 ) from None
+        if has_no_classes(script):
+            predictions.append(_labelled(script, str(path), outputs))
+            continue
         scores = _scores(outputs, checkpoint)
         predictions.append(_prediction(str(path), probabilities(script, scores)[0], checkpoint, top))
     return predictions
+
+
+def has_no_classes(script: ModuleType) -> bool:
+    """Whether the labels of pictures are no classes: the script then names none."""
+    return not any(hasattr(script, name) for name in ("CLASS_NAMES", "class_names"))
+
+
+def _labelled(script: ModuleType, path: str, outputs: Any) -> Prediction:
+    """What the outputs say of one picture, where they tell no classes apart.
+
+    Raises:
+        UserError: if there are several, or one of another shape than a number for each label.
+    """
+    outputs = _scores(outputs, {}) if isinstance(outputs, tuple) or outputs.ndim > 2 else outputs
+    values = answers(script, outputs).flatten().tolist()
+    kind = "labels" if kind_of(script)[0] == "binary" else "numbers"
+    return Prediction(path, tuple(zip(names_of(script, len(values)), values, strict=True)), kind)
 
 
 def _scores(outputs: Any, checkpoint: dict[str, Any]) -> Tensor:

@@ -10,15 +10,17 @@ import numpy as np
 import pytest
 import torch
 from click.testing import CliRunner
+from PIL import Image
 from sklearn import metrics as sk
 
-from netc import cli_results
+from netc import cli_results, compiler
 from netc.report.making import make
 from netc.report.results import store, stored
 from netc.runtime.evaluation import Evaluation, evaluate
 from netc.runtime.labels import LabelResult
 from netc.runtime.results import evaluated
 from netc.runtime.rows import predict_rows
+from netc.runtime.script import load_network
 from netc.tables import evaluation_text, label_lines
 from tests.data.tables import program, script, write
 
@@ -151,3 +153,77 @@ def test_other_numbers_than_probabilities_are_named() -> None:
         module.load_data()
     assert str(end.value.code) == "error: 'label' of t.npz is -1 at [3, 1], and the loss compares 0 and 1"
     assert script(program('train = Arrays("t.npz")', 3, 2, "MSELoss")).load_data()["train"][1].min() == -1
+
+
+PICTURES = """train = Arrays("p.npz", inputs="x", labels="y", image_size=(1, 8, 8))
+  validation = 0.25
+  transform = ToTensor
+  augment = RandomHorizontalFlip"""
+
+
+def pictures(labels: np.ndarray, outputs: int, loss: str, more: str = "") -> tuple[str, ModuleType]:
+    """A program on pictures whose label is their brightness, in some way."""
+    np.savez("p.npz", x=bright(), y=labels)
+    text = program(PICTURES, "input image: [N, 1, 8, 8]\n  Flatten", outputs, loss, more)
+    return text, script(text)
+
+
+def bright() -> np.ndarray:
+    generator = np.random.default_rng(0)
+    return (generator.integers(0, 256, (64, 1, 1, 1)) * np.ones((1, 1, 8, 8))).astype(np.uint8)
+
+
+def test_pictures_have_several_labels() -> None:
+    value = bright()[:, 0, 0, 0]
+    tags = np.stack([value > 127, value < 60, value > 200], 1)
+    text, module = pictures(tags, 3, "BCEWithLogitsLoss", "metrics = [f1, accuracy]")
+    data = module.load_data()
+    parts = module.split(torch.zeros(64, 3))
+    assert torch.equal(data["validation"][1], torch.tensor(tags).float()[parts["validation"]])
+    assert torch.equal(data["train"][0], torch.tensor(bright())[parts["train"]])
+    module.main(["--device", "cpu"])
+    run = Path("runs/net/001")
+    result = evaluate(module, run / "best.pt", "cpu")
+    assert [(x.name, x.samples) for x in result.labels] == [
+        (str(i), int(data["validation"][1][:, i].sum())) for i in range(3)
+    ]
+    assert "classes" not in torch.load(run / "best.pt", weights_only=True)
+    Path("net.net").write_text(text)
+    Image.fromarray(np.full((8, 8), 250, np.uint8)).save("white.png")
+    said = CliRunner().invoke(cli_results.predict, ["net.net", "white.png", "--device", "cpu", "--json"])
+    (found,) = json.loads(said.output)
+    network, _ = load_network(module, run / "best.pt", "cpu")
+    expected = network(torch.full((1, 1, 8, 8), 250 / 255)).sigmoid()[0].tolist()
+    assert [x["name"] for x in found["labels"]] == ["0", "1", "2"]
+    assert [x["probability"] for x in found["labels"]] == pytest.approx(expected, abs=1e-6)
+
+
+def test_pictures_have_numbers() -> None:
+    value = bright()[:, 0, 0, 0] / 100
+    text, module = pictures(value, 1, "MSELoss", "metrics = [mae]")
+    assert module.load_data()["train"][1].shape == (48, 1)
+    module.main(["--device", "cpu"])
+    Path("net.net").write_text(text)
+    Image.fromarray(np.full((8, 8), 100, np.uint8)).save("grey.png")
+    said = CliRunner().invoke(cli_results.predict, ["net.net", "grey.png", "--device", "cpu"])
+    network, _ = load_network(module, Path("runs/net/001/best.pt"), "cpu")
+    expected = network(torch.full((1, 1, 8, 8), 100 / 255)).item()
+    assert said.output.split()[:2] == ["grey.png", "0"]
+    assert float(said.output.split()[2]) == pytest.approx(expected, abs=1e-4)
+
+
+def test_labels_of_pictures_fit_the_network() -> None:
+    _, module = pictures(np.zeros((64, 2), np.int64), 3, "BCEWithLogitsLoss")
+    with pytest.raises(SystemExit) as end:
+        module.load_data()
+    assert str(end.value.code) == "error: 'y' of p.npz is [64, 2], the network gives [N, 3]"
+    _, module = pictures(np.zeros(63), 1, "MSELoss")
+    with pytest.raises(SystemExit) as end:
+        module.load_data()
+    assert str(end.value.code) == "error: 'x' of p.npz has 64 images for 63 labels"
+
+
+@pytest.mark.parametrize("setting", ['split = "stratified"', "balance = True"])
+def test_classes_are_needed_for_shares_of_them(setting: str) -> None:
+    text = program(f"{PICTURES}\n  {setting}", "input image: [N, 1, 8, 8]\n  Flatten", 1, "MSELoss")
+    assert [d.code for d in compiler.analyse(text, "net.net", "net").diagnostics] == ["E0543"]

@@ -234,6 +234,12 @@ def _image_arrays() -> str:
     return _compiled(program(f"{sets}\n  {steps}", "input image: [N, 3, 32, 32]\n  Flatten", 5))
 
 
+def _image_tags() -> str:
+    sets = 'train = Arrays("cells.npz", inputs="pictures", labels="kinds", image_size=(1, 32, 32))\n  validation = 0.1'
+    network, more = "input image: [N, 1, 32, 32]\n  Flatten", "metrics = [f1, auroc]"
+    return _compiled(program(f"{sets}\n  transform = ToTensor", network, 4, "BCEWithLogitsLoss", more))
+
+
 def _compiled(text: str) -> str:
     files = compiled(text)
     assert files.train is not None
@@ -357,6 +363,7 @@ CONFIGURATIONS = {
     "tokens": _tokens,
     "two_inputs": _two_inputs,
     "image_arrays": _image_arrays,
+    "image_tags": _image_tags,
     "board": _board,
     "board_steps": _board_steps,
     "vae": _vae,
