@@ -12,17 +12,16 @@ import time
 from pathlib import Path
 
 import pytest
+import torch
 
 from tests.cli.test_mistakes import PROGRAM, netc
+from tests.forked import Started
 
 
 def weights(path: Path) -> str:
     """A digest of all tensors of a checkpoint's model."""
-    code = (
-        "import sys, torch, hashlib; s = torch.load(sys.argv[1])['model'];"
-        "print(hashlib.sha256(b''.join(v.numpy().tobytes() for v in s.values())).hexdigest())"
-    )
-    return subprocess.run([sys.executable, "-c", code, str(path)], capture_output=True, text=True, check=True).stdout
+    state = torch.load(path, weights_only=True)["model"]
+    return hashlib.sha256(b"".join(value.numpy().tobytes() for value in state.values())).hexdigest()
 
 
 @pytest.fixture(scope="module")
@@ -94,16 +93,15 @@ def test_predict(folder: Path) -> None:
 
 def test_interrupt_saves_and_goes_on_to_the_same_end(tmp_path: Path) -> None:
     """Ctrl-C ends with 130; --resume ends with the weights of the run that was never stopped."""
-    slow = PROGRAM.replace("epochs    = 1", "epochs    = 8").replace("batch_size = 256", "batch_size = 1")
+    slow = PROGRAM.replace("epochs    = 1", "epochs    = 8").replace("batch_size = 256", "batch_size = 4")
     (tmp_path / "net.net").write_text(slow)
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    command = [sys.executable, "-m", "netc", "train", "--device", "cpu"]
-    started = subprocess.Popen(command, cwd=tmp_path, env=environment, stderr=subprocess.PIPE, text=True)
+    started = Started(["-m", "netc", "train", "--device", "cpu"], tmp_path, environment)
     table = tmp_path / "runs" / "net" / "001" / "metrics.csv"
-    for _ in range(600):
+    for _ in range(6000):
         if table.exists() or started.poll() is not None:
             break
-        time.sleep(0.05)
+        time.sleep(0.005)
     started.send_signal(signal.SIGINT)
     _, said = started.communicate(timeout=60)
     assert started.returncode == 130, said

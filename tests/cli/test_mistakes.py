@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import functools
 import gzip
 import json
 import os
 import resource
 import shutil
-import subprocess
-import sys
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import pytest
+import torch
 
 from netc.cli import run
 from netc.resources import resource as shipped
+from tests import forked
+
+if TYPE_CHECKING:
+    import subprocess
 
 NETWORK = """network Net(classes = 10) {
   input image: [N, 1, 8, 8]
@@ -53,15 +58,12 @@ def say(capsys: pytest.CaptureFixture[str], *arguments: str, code: int = 1) -> s
     return captured.out + captured.err
 
 
-def netc(*arguments: str, code: int = 0, **options: object) -> subprocess.CompletedProcess[str]:
+def netc(*arguments: str, code: int = 0, **options: Any) -> subprocess.CompletedProcess[str]:
     """Run the command in a process of its own."""
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    command = [sys.executable, "-m", "netc", *arguments]
-    done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False, **options)  # type: ignore[call-overload]
+    done = forked.run(["-m", "netc", *arguments], env={**os.environ, "OMP_NUM_THREADS": "1"}, **options)
     assert done.returncode == code, done.stdout + done.stderr
     assert "Traceback" not in done.stdout + done.stderr
-    result: subprocess.CompletedProcess[str] = done
-    return result
+    return done
 
 
 # --- the file ---------------------------------------------------------------------------------------------------------
@@ -300,22 +302,13 @@ def test_a_full_disk_while_saving(trained: Path, folder: Path) -> None:
     (folder / "net.net").write_text(PROGRAM)
     run_folder = folder / "runs" / "net" / "001"
     last = run_folder / "last.pt"
-    state = subprocess.run(
-        [
-            sys.executable,
-            "-c",
-            f"import torch; s = torch.load({str(last)!r}); s['history'] = []; torch.save(s, {str(last)!r})",
-        ],
-        check=True,
-    )
-    assert state.returncode == 0
+    state = torch.load(last, weights_only=True)
+    state["history"] = []
+    torch.save(state, last)
     before = last.read_bytes()
     limit = len(before) // 2
-
-    def limited() -> None:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
-
-    said = netc("train", "--resume", "--device", "cpu", code=1, preexec_fn=limited).stderr
+    limited = functools.partial(resource.setrlimit, resource.RLIMIT_FSIZE, (limit, limit))
+    said = netc("train", "--resume", "--device", "cpu", code=1, prepare=limited).stderr
     assert ".pt cannot be written" in said
     assert "intact" in said
     assert last.read_bytes() == before

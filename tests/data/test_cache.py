@@ -5,8 +5,6 @@ from __future__ import annotations
 import os
 import re
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
@@ -15,6 +13,7 @@ import pytest
 import torch
 
 from netc import ir
+from tests import forked
 from tests.data.formats import write_pictures
 from tests.data.test_reading import FLOWERS, flowers, script
 from tests.training.programs import TO_TENSOR, dataset, train, transform
@@ -228,7 +227,7 @@ def test_a_full_disk_costs_a_note(cache: Path) -> None:
     project = tiny_project(Path("project"), sections, train(), (3, 20, 20), 3)
     code = FULL + "sys.path.insert(0, 'project')\nimport train\ndata = train.load_data()\n"
     code += "print(len(data['train'][0].batch(train.torch.arange(13))))"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    done = forked.run(["-c", code])
     assert (done.returncode, done.stdout) == (0, "13\n"), done.stderr
     assert re.search(r"note: no pictures are kept in .*cache/pictures: .*File too large", done.stderr)
     assert list(cache.iterdir()) == []
@@ -293,7 +292,7 @@ def test_two_runs_at_once(cache: Path) -> None:
     project = tiny_project(Path("project"), flowers(), train(), (3, 20, 20), 2)
     code = "import sys; sys.path.insert(0, 'project'); import train\n"
     code += "x, _ = train.load_data()['train']; print(int(train.torch.cat(x.batch(train.torch.arange(120))).sum()))"
-    runs = [subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) for _ in range(3)]
+    runs = [forked.Started(["-c", code]) for _ in range(3)]
     sums = {run.communicate(timeout=100)[0] for run in runs}
     assert [run.returncode for run in runs] == [0, 0, 0]
     assert sums == {f"{int(all_pictures(project.module()).sum())}\n"}

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -15,6 +13,7 @@ from PIL import Image
 
 from netc.cli import run
 from tests.data.tables import program
+from tests.forked import Started
 
 SLOW = """
 import time
@@ -42,12 +41,11 @@ def _in_a_folder_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
 def interrupted(command: list[str], sign: str) -> tuple[int, str, str]:
     """Exit code, output and errors of a process that gets Ctrl-C once a file of this kind is there."""
     environment = os.environ | {"OMP_NUM_THREADS": "1", "NETC_CACHE": "cache"}
-    pipe = subprocess.PIPE
-    process = subprocess.Popen([sys.executable, *command], env=environment, stdout=pipe, stderr=pipe, text=True)
-    for _ in range(1200):
+    process = Started(command, env=environment)
+    for _ in range(6000):
         if list(Path().glob(sign)) or process.poll() is not None:
             break
-        time.sleep(0.05)
+        time.sleep(0.01)
     process.send_signal(signal.SIGINT)
     try:
         out, err = process.communicate(timeout=60)

@@ -17,6 +17,7 @@ from netc import cli, compiler
 from netc.files import imported
 from netc.render import render
 from netc.runtime.script import load_script
+from tests import forked
 from tests.data.tables import program
 
 if TYPE_CHECKING:
@@ -99,8 +100,7 @@ def on_disk(data: str, more: str = "") -> None:
 
 
 def run(name: str, *options: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "train.py", "--device", "cpu", "--run-dir", name, *options]
-    return subprocess.run(command, capture_output=True, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"})
+    return forked.run(["train.py", "--device", "cpu", "--run-dir", name, *options])
 
 
 def state(name: str) -> dict[str, torch.Tensor]:
@@ -164,15 +164,12 @@ def test_a_sample_that_cannot_be_made_is_named(cache: str, capsys: pytest.Captur
 
 def test_ctrl_c_ends_all_processes() -> None:
     on_disk(f"train = Slow(60)\n  {ASKED}2")
-    command = [sys.executable, "train.py", "--device", "cpu", "--run-dir", "run"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-                          start_new_session=True) as process:  # fmt: skip
-        assert process.stdout is not None
-        while "epoch" not in process.stdout.readline():
-            assert process.poll() is None, process.stderr and process.stderr.read()
-        time.sleep(0.3)
-        os.killpg(process.pid, signal.SIGINT)
-        _, said = process.communicate(timeout=30)
+    process = forked.Started(["train.py", "--device", "cpu", "--run-dir", "run"], prepare=os.setsid)
+    while "epoch" not in process.stdout.readline():
+        assert process.poll() is None, process.stderr.read()
+    time.sleep(0.3)
+    os.killpg(process.pid, signal.SIGINT)
+    _, said = process.communicate(timeout=30)
     assert process.returncode == 130
     assert "Traceback" not in said
     assert "To go on: --resume run" in said

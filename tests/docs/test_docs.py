@@ -6,8 +6,6 @@ import importlib.util
 import re
 import shlex
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 from textwrap import dedent, indent
 from typing import TYPE_CHECKING
@@ -22,6 +20,7 @@ from netc.compiler import analyse, emit
 from netc.files import imported
 from netc.render import render
 from netc.summary import summary
+from tests import forked
 from tests.docs.blocks import PAGES, ROOT, Block, all_blocks, blocks, program
 
 if TYPE_CHECKING:
@@ -123,7 +122,7 @@ def test_python_runs(tmp_path: Path) -> None:
         for block in own:
             lines.append(f"exec(compile({block.text!r}, {str(block)!r}, 'exec'), space)")
     assert len(lines) > len(PAGES) + 4
-    run = subprocess.run([sys.executable, "-c", "\n".join(lines)], cwd=tmp_path, capture_output=True, text=True)
+    run = forked.run(["-c", "\n".join(lines)], cwd=tmp_path)
     assert run.returncode == 0, run.stderr
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import subprocess
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,6 +14,7 @@ import torch
 
 from netc.backends import training_data
 from netc.cli import run
+from tests import forked
 from tests.data.formats import samples, write_cifar, write_mnist, write_pictures
 
 if TYPE_CHECKING:
@@ -137,8 +137,8 @@ def test_an_example_trains(
     assert {"best.pt", "last.pt", "metrics.csv", "report.html"} <= {path.name for path in made.iterdir()}
     assert run(["build", program.name, "--out", "built", *chosen]) == 0
     arguments = ["--device", "cpu", "--run-dir", "alone"]
-    alone = [sys.executable, *(["-c", UNSUMMED] if data is flowers else ["built/train.py"]), *arguments]
-    done = subprocess.run(alone, cwd=folder, capture_output=True, text=True, env=_without_netc(), check=False)
+    alone = [*(["-c", UNSUMMED] if data is flowers else ["built/train.py"]), *arguments]
+    done = forked.run(alone, cwd=folder, env=os.environ, prepare=_without_netc)
     assert done.returncode == 0, done.stderr
     _same(
         torch.load("alone/last.pt", weights_only=True)["model"],
@@ -146,9 +146,11 @@ def test_an_example_trains(
     )
 
 
-def _without_netc() -> dict[str, str]:
-    """An environment in which the project's own folder is not looked into."""
-    return {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
+def _without_netc() -> None:
+    """Let a process be one in which netc can't be imported."""
+    for name in [name for name in sys.modules if name.split(".")[0] == "netc"]:
+        del sys.modules[name]
+    sys.modules["netc"] = None  # type: ignore[assignment]
 
 
 def _same(a: dict[str, torch.Tensor], b: dict[str, torch.Tensor]) -> None:

@@ -6,7 +6,7 @@ A job costs a fraction of a second, as each of its processes finds torch already
 from __future__ import annotations
 
 import contextlib
-import multiprocessing
+import multiprocessing.connection
 import os
 import re
 import runpy
@@ -17,14 +17,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from netc import compiler
+from tests.forked import server
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-PRELOADED = [
-    "torch", "tqdm", "torch.optim.swa_utils", "torch.nn.functional", "torch.distributed", "torch.distributed.fsdp",
-    "torch.distributed.checkpoint", "torch.distributed.checkpoint.state_dict", "torch.nn.parallel",
-]  # fmt: skip
 
 
 class Scripts:
@@ -66,16 +62,9 @@ class Scripts:
         return [process.exitcode or 0 for process in job]
 
     def _start(self, cwd: Path, arguments: tuple[str, ...], place: tuple[int, ...], prepare: Any) -> Any:
-        process = context().Process(target=_child, args=(str(self.folder), str(cwd), arguments, place, prepare))
+        process = server().Process(target=_child, args=(str(self.folder), str(cwd), arguments, place, prepare))
         process.start()
         return process
-
-
-def context() -> Any:
-    """What forks processes that have torch."""
-    found = multiprocessing.get_context("forkserver")
-    found.set_forkserver_preload(PRELOADED)
-    return found
 
 
 def free_port() -> int:

@@ -6,6 +6,7 @@ from __future__ import annotations
 import os
 import random
 import runpy
+import shutil
 import signal
 import sys
 from pathlib import Path
@@ -16,8 +17,9 @@ import torch
 from torch.distributed.launcher.api import elastic_launch
 
 from netc.runtime.launch import Job, configured
+from tests.forked import server
 from tests.parallel.programs import NETWORK, program
-from tests.parallel.ranks import Scripts, context
+from tests.parallel.ranks import Scripts
 from tests.parallel.test_equal import rows
 from tests.training.test_run import assert_same
 
@@ -107,7 +109,7 @@ def test_killed(
 ) -> None:
     kind, *rest = moment
     scripts, whole = undisturbed[kind]
-    process = context().Process(target=launched, args=(str(scripts.folder), str(tmp_path), tuple(rest)))
+    process = server().Process(target=launched, args=(str(scripts.folder), str(tmp_path), tuple(rest)))
     process.start()
     process.join(300)
     assert process.exitcode == 0
@@ -121,19 +123,28 @@ def test_killed(
     assert not list(run.glob("*.unfinished"))
 
 
-@pytest.mark.parametrize("ranks", [1, 2, 3])
-@pytest.mark.parametrize("kind", ["ddp", "fsdp"])
-def test_another_number_of_processes_goes_on(tmp_path: Path, kind: str, ranks: int) -> None:
-    """In float64 and without dropout, the run ends as the one that was not interrupted."""
-    text = program(**SETTINGS)
-    plain = Scripts(tmp_path / "plain" / "scripts", text, {}, double=True)
-    assert plain.run(tmp_path / "plain", "--run-dir", "run") == [0]
-    scripts = Scripts(tmp_path / "scripts", text, {"train.parallel": f'"{kind}"'}, double=True)
-    codes = scripts.run(tmp_path, "--run-dir", "run", ranks=RANKS, prepare=(prepare, (2, "step", 7)))
+@pytest.fixture(scope="module", params=["ddp", "fsdp"])
+def interrupted(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[Scripts, Path, Path]:
+    """A run in float64 and without dropout that a kill ended, and the run of the plain script."""
+    folder, text = tmp_path_factory.mktemp("interrupted"), program(**SETTINGS)
+    plain = Scripts(folder / "plain" / "scripts", text, {}, double=True)
+    assert plain.run(folder / "plain", "--run-dir", "run") == [0]
+    scripts = Scripts(folder / "scripts", text, {"train.parallel": f'"{request.param}"'}, double=True)
+    codes = scripts.run(folder, "--run-dir", "run", ranks=RANKS, prepare=(prepare, (2, "step", 7)))
     assert codes[2] == -signal.SIGKILL
+    return scripts, folder / "run", folder / "plain" / "run"
+
+
+@pytest.mark.parametrize("ranks", [1, 2, 3])
+def test_another_number_of_processes_goes_on(
+    interrupted: tuple[Scripts, Path, Path], tmp_path: Path, ranks: int
+) -> None:
+    """The run ends as the one that was not interrupted."""
+    scripts, begun, plain = interrupted
+    run = shutil.copytree(begun, tmp_path / "run")
     assert set(scripts.run(tmp_path, "--resume", "run", ranks=ranks)) == {0}, (tmp_path / "rank0.log").read_text()
     assert f"now there are {ranks}" in (tmp_path / "rank0.log").read_text()
-    for ours, theirs in zip(rows(tmp_path / "plain" / "run"), rows(tmp_path / "run"), strict=True):
+    for ours, theirs in zip(rows(plain), rows(run), strict=True):
         assert theirs == pytest.approx(ours, rel=1e-9)
-    a, b = (torch.load(f / "run" / "last.pt", weights_only=True)["model"] for f in (tmp_path / "plain", tmp_path))
+    a, b = (torch.load(folder / "last.pt", weights_only=True)["model"] for folder in (plain, run))
     assert all((a[key] - b[key]).abs().max() <= 1e-9 * a[key].abs().max() for key in a)

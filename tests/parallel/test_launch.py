@@ -6,14 +6,13 @@ import os
 import re
 import signal
 import socket
-import subprocess
-import sys
 import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.forked import Started
 from tests.parallel.programs import program
 from tests.parallel.ranks import Scripts, free_port
 from tests.parallel.test_equal import assert_equal, rows, trained
@@ -36,17 +35,13 @@ except UserError as problem:
 """
 
 
-def node(cwd: Path, *arguments: object) -> subprocess.Popen[str]:
+def node(cwd: Path, *arguments: object) -> Started:
     cwd.mkdir(parents=True, exist_ok=True)
-    command = [sys.executable, "-c", NODE, *map(str, arguments)]
-    pipe = subprocess.PIPE
-    return subprocess.Popen(command, cwd=cwd, env=ENVIRONMENT, stdout=pipe, stderr=pipe, text=True)
+    return Started(["-c", NODE, *map(str, arguments)], cwd, ENVIRONMENT)
 
 
-def netc(cwd: Path, *arguments: str) -> subprocess.Popen[str]:
-    pipe = subprocess.PIPE
-    command = [sys.executable, "-m", "netc", *arguments]
-    return subprocess.Popen(command, cwd=cwd, env=ENVIRONMENT, stdout=pipe, stderr=pipe, text=True)
+def netc(cwd: Path, *arguments: str) -> Started:
+    return Started(["-m", "netc", *arguments], cwd, ENVIRONMENT)
 
 
 def case(folder: Path, **settings: Any) -> Path:

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import os
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from netc.backends.training import emit, files_to_ship
 from netc.runtime.script import load_script
+from tests.forked import Started
 from tests.training.programs import image_input, lenet
 
 if TYPE_CHECKING:
@@ -77,12 +76,13 @@ class Project:
         """The script as a module that believes to lie in the folder."""
         return load_script(self.text, self.model, self.folder)
 
-    def start(self, *arguments: str, cwd: Path, **options: Any) -> subprocess.Popen[str]:
+    def command(self, *arguments: str) -> list[str]:
+        """What stands behind `python` to run the script on the CPU."""
+        return [str(self.folder / "train.py"), "--device", "cpu", *arguments]
+
+    def start(self, *arguments: str, cwd: Path, **options: Any) -> Started:
         """The script as a process on the CPU, its output to be read line by line."""
-        command = [sys.executable, str(self.folder / "train.py"), "--device", "cpu", *arguments]
-        environment = os.environ | {"OMP_NUM_THREADS": "1"}
-        pipe = subprocess.PIPE
-        return subprocess.Popen(command, cwd=cwd, env=environment, stdout=pipe, stderr=pipe, text=True, **options)
+        return Started(self.command(*arguments), cwd, os.environ | {"OMP_NUM_THREADS": "1"}, **options)
 
     def run(self, *arguments: str, cwd: Path, **options: Any) -> tuple[int, str, str]:
         """Run the script to its end: exit code, output, errors."""

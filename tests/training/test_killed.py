@@ -5,7 +5,6 @@ The processes are forked from one that has imported torch, so that each costs a 
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 import random
 import runpy
@@ -18,11 +17,13 @@ from typing import Any
 import pytest
 
 from netc import ir
+from tests.forked import server
 from tests.training.programs import NOWHERE
 from tests.training.scripts import Project, lenet_project
 from tests.training.test_run import assert_same_run, rows
 
-EPOCHS, STEPS = 4, 7  # of the optimizer in an epoch: 1293 images, 192 in a step
+EPOCHS, STEPS = 4, 7  # of the optimizer in an epoch: 637 images, 96 in a step
+FEW = {"validation": 800, "batch_size": 32}
 OPTIONS = ir.Options(accumulate=3, ema=0.9, checkpoint=ir.Checkpoints(None, None, None, 3, NOWHERE), clip_grad_norm=5.0)
 WHERE = ("before the first checkpoint", "during a save", "in the middle of an epoch", "in evaluation", "at any time")
 _CHANCE = random.Random(20)
@@ -78,23 +79,18 @@ def _nth(home: Any, name: str, count: int, half: bool = False, when: Any = None)
 
 
 @pytest.fixture(scope="module")
-def context() -> Any:
-    found = multiprocessing.get_context("forkserver")
-    found.set_forkserver_preload(["torch", "tqdm", "torch.optim.swa_utils", "torch.nn.functional"])
-    return found
-
-
-@pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
-    return lenet_project(tmp_path_factory.mktemp("project") / "build" / "lenet", EPOCHS, options=OPTIONS)
+    return lenet_project(tmp_path_factory.mktemp("project") / "build" / "lenet", EPOCHS, options=OPTIONS, **FEW)
 
 
-def run(context: Any, project: Project, cwd: Path, *arguments: str, moment: Any = ("", 0.0, 0.0)) -> int:
-    """The exit code of a run, negative where a signal ended it."""
-    process = context.Process(target=_child, args=(str(project.folder), str(cwd), list(arguments), *moment))
+def run(
+    project: Project, cwd: Path, *arguments: str, moment: Any = ("", 0.0, 0.0), seconds: float = 0.0
+) -> int:  # fmt: skip
+    """The exit code of a run, negative where a signal ended it; `seconds` are those of an undisturbed one."""
+    process = server().Process(target=_child, args=(str(project.folder), str(cwd), list(arguments), *moment))
     process.start()
     if moment[0] == "at any time":
-        time.sleep(0.3 + moment[1] * 2.5)
+        time.sleep(moment[1] * seconds)
         process.kill()
     process.join(120)
     code: int = process.exitcode
@@ -102,10 +98,18 @@ def run(context: Any, project: Project, cwd: Path, *arguments: str, moment: Any 
 
 
 @pytest.fixture(scope="module")
-def undisturbed(context: Any, project: Project, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def measured(project: Project, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, float]:
+    """An undisturbed run, and the seconds that it took."""
     folder = tmp_path_factory.mktemp("undisturbed")
-    assert run(context, project, folder, "--run-dir", "run") == 0
-    return folder / "run"
+    for name in ("first", "run"):  # the server of the processes begins with the first
+        begin = time.monotonic()
+        assert run(project, folder, "--run-dir", name) == 0
+    return folder / "run", time.monotonic() - begin
+
+
+@pytest.fixture(scope="module")
+def undisturbed(measured: tuple[Path, float]) -> Path:
+    return measured[0]
 
 
 def test_the_run_has_what_could_go_wrong(project: Project, undisturbed: Path) -> None:
@@ -116,12 +120,13 @@ def test_the_run_has_what_could_go_wrong(project: Project, undisturbed: Path) ->
 
 
 @pytest.mark.parametrize("moment", MOMENTS, ids=[f"{where} {i % 4 + 1}" for i, (where, *_) in enumerate(MOMENTS)])
-def test_killed(context: Any, project: Project, undisturbed: Path, tmp_path: Path, moment: Any) -> None:
-    code = run(context, project, tmp_path, "--run-dir", "run", moment=moment)
+def test_killed(project: Project, measured: tuple[Path, float], tmp_path: Path, moment: Any) -> None:
+    undisturbed, seconds = measured
+    code = run(project, tmp_path, "--run-dir", "run", moment=moment, seconds=seconds)
     assert code == -signal.SIGKILL or (moment[0] == "at any time" and code == 0)
     begun = (tmp_path / "run" / "last.pt").exists()
     assert begun or moment[0] in ("before the first checkpoint", "at any time")
     again = ("--resume", "run") if begun else ("--run-dir", "run")
-    assert run(context, project, tmp_path, *again) == 0
+    assert run(project, tmp_path, *again) == 0
     assert_same_run(undisturbed, tmp_path / "run")
     assert not list((tmp_path / "run").glob("*.unfinished")), "what a kill left over is written over"

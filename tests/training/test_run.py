@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import csv
 import fcntl
+import functools
 import os
 import pty
 import resource
@@ -33,11 +34,13 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
 
 @pytest.fixture(scope="module")
 def undisturbed(project: Project, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
-    """The folder of a run from beginning to end, and its output."""
+    """The folder of a run from beginning to end, and its output: a process that imports torch itself."""
     folder = tmp_path_factory.mktemp("undisturbed")
-    code, out, err = project.run(cwd=folder)
-    assert (code, err) == (0, "")
-    return folder / "runs" / "lenet" / "001", out
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    command = [sys.executable, *project.command()]
+    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=120)
+    assert (done.returncode, done.stderr) == (0, "")
+    return folder / "runs" / "lenet" / "001", done.stdout
 
 
 def rows(run: Path) -> list[dict[str, str]]:
@@ -182,7 +185,7 @@ def test_a_full_disk_leaves_the_former_checkpoint(
     before = (run / "last.pt").read_bytes()
     epoch = load(run / "last.pt")["epoch"]
     code, _, err = project.run(
-        "--run-dir", str(run), "--resume", cwd=tmp_path, preexec_fn=lambda: _small_files(100_000)
+        "--run-dir", str(run), "--resume", cwd=tmp_path, prepare=functools.partial(_small_files, 100_000)
     )
     assert code == 1
     assert "error: " in err
@@ -198,7 +201,7 @@ def test_a_full_disk_leaves_the_former_checkpoint(
 
 
 def test_a_full_disk_shows_before_the_first_epoch(project: Project, tmp_path: Path) -> None:
-    code, out, err = project.run(cwd=tmp_path, preexec_fn=lambda: _small_files(100_000))
+    code, out, err = project.run(cwd=tmp_path, prepare=functools.partial(_small_files, 100_000))
     assert (code, out) == (1, "")
     assert err.startswith("error: runs/lenet/001/last.pt cannot be written")
     assert len(err.splitlines()) == 1

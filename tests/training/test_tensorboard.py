@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from netc import ir
+from tests import forked
 from tests.training.programs import NOWHERE
 from tests.training.scripts import lenet_project
 
@@ -52,7 +51,8 @@ train {
 
 
 def events(run: Path) -> dict[str, Any]:
-    done = subprocess.run([sys.executable, "-c", READ, str(run)], capture_output=True, text=True, check=True)
+    done = forked.run(["-c", READ, str(run)])
+    assert done.returncode == 0, done.stderr
     found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     return found
 
@@ -95,8 +95,8 @@ def test_a_run_that_goes_on_writes_no_point_twice(tmp_path: Path, every_steps: i
     steps = whole["lr"][0][0]  # in an epoch
     last = steps + 8 - steps % 2
     (project.folder / "broken.py").write_text(broken.replace("SEED = ", f"STOP = {last}\nSEED = ", 1), encoding="utf-8")
-    command = [sys.executable, "broken.py", "--device", "cpu", "--run-dir", "run"]
-    assert subprocess.run(command, cwd=project.folder, capture_output=True).returncode == 9
+    command = ["broken.py", "--device", "cpu", "--run-dir", "run"]
+    assert forked.run(command, cwd=project.folder).returncode == 9
     before = events(project.folder / "run")["scalars"]
     assert before["steps/loss"][-1][0] == last
     assert project.run("--device", "cpu", "--resume", "run", cwd=project.folder)[0] == 0
@@ -129,6 +129,5 @@ def test_the_graph_of_a_network_with_two_inputs(tmp_path: Path) -> None:
     files = emit(checked.program)
     (tmp_path / "model.py").write_text(files.model)
     (tmp_path / "train.py").write_text(files.train or "")
-    command = [sys.executable, "train.py", "--device", "cpu", "--run-dir", "run"]
-    subprocess.run(command, cwd=tmp_path, check=True, capture_output=True)
+    assert forked.run(["train.py", "--device", "cpu", "--run-dir", "run"], cwd=tmp_path).returncode == 0
     assert any("fc" in name for name in events(tmp_path / "run")["nodes"])
