@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 _WORKER = Path(__file__).with_name("worker.py")
 _PAUSE = 0.1  # seconds between looks at who has come
-_TAKEN = 10  # seconds within which a launcher that has the port would answer
+_TAKEN = 5  # seconds within which a launcher that has the port would answer
 
 
 class Job(NamedTuple):
