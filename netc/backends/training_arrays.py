@@ -187,12 +187,18 @@ workers|        self.chosen = chosen
 !workers|several|        return tuple(as_input(self.name, x, n) for x, n in named)
 !workers|!several|        (name,) = INPUTS
 !workers|!several|        return as_input(self.name, fields[@CHOSEN_INPUT@].numpy(), name)
-workers|    def batches(
-workers|        self, index: Tensor, epoch: int = 0, start: int = 0
-workers|    ) -> Iterator[@KIND@]:
-workers|        """What the network takes of samples, batch by batch, from `start` on."""
-workers|        numbers = self.chosen[index]
-workers|        for fields in self.workers.fields(numbers, BATCH_SIZE, epoch, start):
+workers|!parallel|    def batches(
+workers|!parallel|        self, index: Tensor, epoch: int = 0, start: int = 0
+workers|!parallel|    ) -> Iterator[@KIND@]:
+workers|!parallel|        """What the network takes of samples, batch by batch, from `start` on."""
+workers|!parallel|        numbers = self.chosen[index]
+workers|!parallel|        for fields in self.workers.fields(numbers, BATCH_SIZE, epoch, start):
+workers|parallel|    def batches(
+workers|parallel|        self, index: Tensor, places: Iterable[Tensor], epoch: int = 0
+workers|parallel|    ) -> Iterator[@KIND@]:
+workers|parallel|        """What the network takes of samples, for batches of these places in them."""
+workers|parallel|        numbers = self.chosen[index]
+workers|parallel|        for fields in self.workers.fields(numbers, places, epoch):
 workers|several|            inputs = (fields[i].numpy() for i in @CHOSEN_INPUTS@)
 workers|several|            named = zip(inputs, INPUTS, strict=True)
 workers|several|            yield tuple(as_input(self.name, x, n) for x, n in named)
@@ -207,13 +213,21 @@ unlabelled|    """No labels, for as many samples as there are."""
 workers|    dataset = workers.dataset
     look_at(dataset)
 !unlabelled|    labels: list[Tensor] = []
-!unlabelled|!workers|    for i in range(len(dataset)):
+!unlabelled|parallel|    every = torch.arange(len(dataset))
+!unlabelled|parallel|    own, count = own_share(every)  # by this process
+!unlabelled|!workers|!parallel|    for i in range(len(dataset)):
+!unlabelled|!workers|parallel|    for i in own.tolist():
 !unlabelled|!workers|        fields, first = collated([dataset[i]]), i
-!unlabelled|workers|    for fields in workers.fields(torch.arange(len(dataset)), BATCH_SIZE):
-!unlabelled|workers|        first = BATCH_SIZE * len(labels)
+!unlabelled|workers|!parallel|    for fields in workers.fields(torch.arange(len(dataset)), BATCH_SIZE):
+!unlabelled|workers|!parallel|        first = BATCH_SIZE * len(labels)
+!unlabelled|workers|parallel|    for fields in workers.fields(every, own.split(BATCH_SIZE)):
+!unlabelled|workers|parallel|        first = int(own[0]) + BATCH_SIZE * len(labels)
 !unlabelled|        for j, name in zip(@CHOSEN_INPUTS@, INPUTS, strict=True):
 !unlabelled|            as_input(type(dataset).__name__, fields[j].numpy(), name, first)
 !unlabelled|        labels.append(fields[@CHOSEN_LABEL@])
-!unlabelled|    return as_labels(type(dataset).__name__, torch.cat(labels).numpy())
+!unlabelled|!parallel|    return as_labels(type(dataset).__name__, torch.cat(labels).numpy())
+!unlabelled|parallel|    shares: list[Any] = [None] * WORLD
+!unlabelled|parallel|    dist.all_gather_object(shares, torch.cat(labels)[:count])
+!unlabelled|parallel|    return as_labels(type(dataset).__name__, torch.cat(shares).numpy())
 unlabelled|    return torch.empty(len(dataset), 0)
 '''

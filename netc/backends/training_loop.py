@@ -119,7 +119,7 @@ def main_text(plan: Plan) -> str:
         marks["WATCHED_BY"] = _watched_by(plan)
     text = drawn(plan.data, marked(select(MAIN, words(plan)), marks))
     text = text if plan.samples is None else with_encoding(of_samples(text, plan.samples), plan.samples)
-    return training_parallel.loaded(text) if plan.train.options.parallel is not None else text
+    return training_parallel.loaded(text, plan) if plan.train.options.parallel is not None else text
 
 
 def marked(text: str, marks: Mapping[str, str]) -> str:
@@ -144,7 +144,7 @@ def _loop(plan: Plan) -> str:
     """The loop over the batches of an epoch, with the lines of a step."""
     order, text = _batches(plan)
     made = plan.samples is not None and plan.samples.asked and plan.data.workers
-    return training_workers.in_loop(text, order) if made else text
+    return training_workers.in_loop(text, order, "parallel" in words(plan)) if made else text
 
 
 def _batches(plan: Plan) -> tuple[str, str]:

@@ -137,7 +137,10 @@ weighted|class_weights|    assert loss_function.weight is not None
 weighted|class_weights|    return loss_function.weight[counted].sum()
 weighted|!class_weights|    return torch.tensor(counted.numel(), device=target.device)
 
+'''
 
+# Samples that are asked for in each epoch anew are no one's to read for others, and go without
+_LOADED = '''
 !files|def load_shared(@GIVEN@) -> @LOADED@:
 !files|    """The data, read by one process of each machine and mapped by the others."""
 !files|    if LOCAL_WORLD == 1:
@@ -429,15 +432,19 @@ def functions(plan: Plan, chosen: frozenset[str]) -> list[str]:
     if "parallel" not in chosen:
         return []
     table = "encoding" in chosen
-    kind = "Asked" if plan.samples is not None and plan.samples.asked else "Pictures"
     tensors = "tuple[Tensor, ...]" if plan.samples is not None and plan.samples.several else "Tensor"
     marks = {
         "GIVEN": "encoding: Encoding" if table else "", "PASSED": "encoding" if table else "",
-        "LOADED": f"dict[str, tuple[{kind if plan.storage == 'files' else tensors}, Tensor]]",
+        "LOADED": f"dict[str, tuple[{'Pictures' if plan.storage == 'files' else tensors}, Tensor]]",
     }  # fmt: skip
-    text = select(_TOGETHER, chosen | ({"files"} if plan.storage == "files" else set()))
-    text = _marked(text, marks)
-    return [text, *([_shard(plan, chosen)] if "fsdp" in chosen else []), _KEPT.strip("\n")]
+    found = [select(_TOGETHER, chosen)]
+    if not _asked(plan):
+        found.append(_marked(select(_LOADED, chosen), marks))
+    return [*found, *([_shard(plan, chosen)] if "fsdp" in chosen else []), _KEPT.strip("\n")]
+
+
+def _asked(plan: Plan) -> bool:
+    return plan.samples is not None and plan.samples.asked
 
 
 def _shard(plan: Plan, chosen: frozenset[str]) -> str:
@@ -509,8 +516,10 @@ def _marked(text: str, marks: dict[str, str]) -> str:
     return text
 
 
-def loaded(text: str) -> str:
+def loaded(text: str, plan: Plan) -> str:
     """The text of `main`, which shares the data with the other processes of its machine."""
+    if _asked(plan):
+        return text
     one = "    data = {part: (x.to(device), y.to(device)) for part, (x, y) in load_data().items()}"
     text = text.replace(one, f"    loaded = load_shared()\n{one.replace('load_data()', 'loaded')}")
     return text.replace("load_data(", "load_shared(")

@@ -43,6 +43,7 @@ class Samples(NamedTuple):
     looked_up: for an input of indices, how many entries the table has that it is looked up in.
     labelled: whether the loss or a metric compares something with labels.
     yes_no: whether the loss takes each number of a label as the probability of something.
+    parallel: whether several processes train together.
     """
 
     data: ir.Data
@@ -53,6 +54,7 @@ class Samples(NamedTuple):
     looked_up: Mapping[str, int] = {}
     labelled: bool = True
     yes_no: bool = False
+    parallel: bool = False
 
     @property
     def table(self) -> bool:
@@ -87,7 +89,8 @@ def samples_of(
     split = data.split or ("stratified" if classes and len(output.shape) == 2 else "random")
     compared = isinstance(train.loss, ir.Call) or bool(train.loss.labels) or bool(train.metrics)
     yes_no = isinstance(train.loss, ir.Call) and task(train.loss.name) == "binary"
-    return Samples(data, inputs, output, classes, split, looked_up, compared, yes_no)
+    parallel = train.options.parallel is not None
+    return Samples(data, inputs, output, classes, split, looked_up, compared, yes_no, parallel)
 
 
 def phrase(data: ir.Call) -> str:
@@ -130,7 +133,8 @@ def of_samples(text: str, samples: Samples) -> str:
             text = re.sub(r"(samples\.batch\(.*\))\.to\(((?:labels\.)?device)\)", r"[x.to(\2) for x in \1]", text)
     text = _unprocessed(text)
     if samples.data.workers and samples.asked:
-        text = training_workers.at_once(training_workers.in_evaluation(text), samples.several)
+        text = training_workers.in_evaluation(text, samples.parallel)
+        text = training_workers.at_once(text, samples.several, samples.parallel)
     if not samples.several:
         return text
     if samples.asked:
@@ -345,6 +349,7 @@ def words(samples: Samples) -> frozenset[str]:
         found |= {"positions"} if samples.classes or args.get("categorical") else set()
     else:
         found |= {"asked"} if samples.asked else set()
+        found |= {"parallel"} if samples.parallel else set()
         found |= {"workers"} if samples.data.workers else set()
         found |= {"exact"} if samples.labelled or samples.data.fields else set()
         found |= {"mapped", f"in_{_reader(data)}"} if samples.mapped else {_reader(data)}

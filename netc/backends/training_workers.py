@@ -67,21 +67,30 @@ asked|            persistent_workers=True,
 asked|        )
 asked|
 asked|    def fields(
-asked|        self, numbers: Tensor, size: int, epoch: int = 0, start: int = 0
+asked|!parallel|        self, numbers: Tensor, size: int, epoch: int = 0, start: int = 0
+asked|parallel|        self, numbers: Tensor, places: Iterable[Tensor], epoch: int = 0
 asked|    ) -> Iterator[list[Tensor]]:
-asked|        """The fields of these samples in their order, from `start` on."""
+asked|!parallel|        """The fields of these samples in their order, from `start` on."""
+asked|parallel|        """The fields of these samples, for batches of these places in them."""
 asked|        chance = random.Random(f"{SEED} {epoch}")
 asked|        asked = [(number, chance.getrandbits(32)) for number in numbers.tolist()]
-asked|        places = range(start, len(asked), size)
-asked|        self.batches[:] = [asked[place : place + size] for place in places]
+asked|!parallel|        places = range(start, len(asked), size)
+asked|!parallel|        self.batches[:] = [asked[place : place + size] for place in places]
+asked|parallel|        self.batches[:] = [[asked[i] for i in batch.tolist()] for batch in places]
 asked|        yield from self.loader
 '''
 
 
-def in_loop(text: str, order: str) -> str:
+def in_loop(text: str, order: str, parallel: bool) -> str:
     """The loop of an epoch; `order` is what it goes over."""
-    text = _asked(text)
     plain = re.fullmatch(r"order(\[seen:\])?", order)
+    if parallel:
+        first = "seen, " if plain and plain[1] else ""
+        text = text.replace("samples.batch(index)", "next(made)")
+        lines = [f"places = torch.arange({first}len(order)).split(BATCH_SIZE)"]
+        lines.append("made = samples.batches(order, [own_share(x)[0] for x in places], epoch)")
+        return "".join(f"{' ' * 12}{line}\n" for line in lines) + text
+    text = text.replace("samples.batch(index)", "next(batches)")
     lines = [] if plain else [f"order = {order}"]
     if not plain:
         text = text.replace(f"in {order}.split(", "in order.split(", 1)
@@ -89,8 +98,10 @@ def in_loop(text: str, order: str) -> str:
     return "".join(f"{' ' * 12}{line}\n" for line in lines) + text
 
 
-def in_evaluation(text: str) -> str:
+def in_evaluation(text: str, parallel: bool) -> str:
     """`predict` and `evaluate`, or a sample that is shown."""
+    if parallel:
+        return _in_turn(text)
     text = re.sub(
         r"( +)for index in torch\.arange\(len\(samples\)\)\.split\(EVALUATION_BATCH\):\n(.*)samples\.batch\(index\)",
         lambda m: f"{m[1]}for fields in samples.batches(torch.arange(len(samples))):\n{m[2]}fields",
@@ -103,10 +114,27 @@ def in_evaluation(text: str) -> str:
     )
 
 
-def at_once(text: str, several: bool) -> str:
+_EVERY = "every = torch.arange(len(samples))"
+
+
+def _in_turn(text: str) -> str:
+    """The same where each process evaluates some of the batches."""
+    return re.sub(
+        r"( +)for index in in_turn\((.*)\.split\(EVALUATION_BATCH\)\):\n(.*)samples\.batch\(index\)",
+        lambda m: f"{m[1]}{_EVERY}\n{m[1]}for fields in samples.batches(every, in_turn(every.split(EVALUATION_BATCH"
+        f"))):\n{m[3]}fields" if "samples" in m[2] else
+        f"{m[1]}{_EVERY}\n{m[1]}own = in_turn(every.split(EVALUATION_BATCH))\n{m[1]}made = samples.batches(every, own)"
+        f"\n{m[1]}for index in own:\n{m[3]}next(made)",
+        text,
+    )  # fmt: skip
+
+
+def at_once(text: str, several: bool, parallel: bool) -> str:
     """A sample that is shown, and what a loss is computed of that needs the whole set."""
-    text = text.replace("samples.batch(index)", "next(samples.batches(index))")
+    text = text.replace("samples.batch(index)", f"next(samples.batches(index{', [index]' if parallel else ''}))")
     every = "torch.arange(len(samples))"
+    if parallel:
+        return _gathered(text, several)
     if several:
         line = rf"( +)batch = \[x\.to\((\S+)\) for x in samples\.batch\({re.escape(every)}\)\]"
         parts = f"zip(*samples.batches({every}), strict=True)"
@@ -114,5 +142,12 @@ def at_once(text: str, several: bool) -> str:
     return text.replace(f"samples.batch({every})", f"torch.cat([*samples.batches({every})])")
 
 
-def _asked(text: str) -> str:
-    return text.replace("samples.batch(index)", "next(batches)")
+def _gathered(text: str, several: bool) -> str:
+    """The same where each process makes some of the batches."""
+    every = re.escape("torch.arange(len(samples))")
+    lines = rf"\1{_EVERY}\n\1made = samples.batches(every, in_turn(every.split(EVALUATION_BATCH)))\n"
+    if several:
+        line = rf"( +)batch = \[x\.to\((\S+)\) for x in samples\.batch\({every}\)\]"
+        whole = r"\1parts = zip(*made, strict=True)\n\1batch = [gathered([*x], len(samples)).to(\2) for x in parts]"
+        return re.sub(line, lines + whole, text)
+    return re.sub(rf"( +)(.*)samples\.batch\({every}\)", rf"{lines}\1\2gathered([*made], len(samples))", text)

@@ -70,11 +70,6 @@ def check(train: ir.Train, data: ir.Data, network: ir.Network, settings: Setting
             "E0670", f"`{name}` can't be combined with `parallel = \"{options.parallel}\"`: {reason}",
             settings[name].value.span, help=f'leave `{name}` out, or train with `parallel = "ddp"`',
         )  # fmt: skip
-    if data is not GAP and data.workers:
-        report.add(
-            "E0670", f"`workers` can't be combined with `parallel = \"{options.parallel}\"`: each process asks for the "
-            "samples of its share itself", place, help="leave `workers` out",
-        )  # fmt: skip
     if train.loss is not GAP:
         _loss(train.loss, report)
     if norms and not options.sync_batchnorm:

@@ -215,7 +215,7 @@ def launch(job: Job, meeting: Meeting, script: Path, arguments: list[str]) -> No
     for old in logs.glob("rank*.error"):
         old.unlink()
     config = configured(job)
-    command = ["-P", str(_WORKER), str(logs), str(script), *arguments]
+    command = ["-P", str(_WORKER), str(os.getpid()), str(logs), str(script), *arguments]
     try:
         elastic_launch(config, sys.executable)(*command)
     except ChildFailedError as problem:

@@ -1,22 +1,29 @@
 """One process of several that train together: runs the script, and keeps apart what it says.
 
-In: the folder for logs, the script, and its arguments, on the command line; torchrun's variables. Out: what the first
-process says goes where netc's own output goes, that of each other to a log of its own; what ended the script badly, to
-a file beside. Guarantees: nothing of netc is imported, and the script finds no module that it would not find alone.
+In: the launcher's process, the folder for logs, the script, and its arguments, on the command line; torchrun's
+variables. Out: what the first process says goes where netc's own output goes, that of each other to a log of its own;
+what ended the script badly, to a file beside. Guarantees: nothing of netc is imported, the script finds no module that
+it would not find alone, and it does not outlive the launcher.
 """
 
 from __future__ import annotations
 
 import os
 import runpy
+import signal
 import sys
+import threading
+import time
 import traceback
 from pathlib import Path
+
+_PAUSE = 1.0  # seconds between looks at whether the launcher is there
 
 
 def main() -> None:
     """Run the script that the command line names."""
-    logs, script, *arguments = sys.argv[1:]
+    launcher, logs, script, *arguments = sys.argv[1:]
+    threading.Thread(target=_end_with, args=(int(launcher),), daemon=True).start()
     rank = os.environ["RANK"]
     log = Path(logs) / f"rank{rank}.log"
     log.parent.mkdir(parents=True, exist_ok=True)
@@ -41,6 +48,13 @@ def main() -> None:
             file.write(traceback.format_exc())
         _failed(log, f"{type(problem).__name__}: {problem}")
         sys.exit(1)
+
+
+def _end_with(launcher: int) -> None:
+    """End this process when its launcher is gone, which can't end it any more: killed, as by a lack of memory."""
+    while os.getppid() == launcher:
+        time.sleep(_PAUSE)
+    os.kill(os.getpid(), signal.SIGTERM)
 
 
 def _to(log: Path, number: int, stream: object) -> None:

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from netc import compiler
+from netc.files import imported
 from tests.forked import server
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ class Scripts:
     """The files of a program in a folder, run by any number of processes."""
 
     def __init__(self, folder: Path, text: str, settings: dict[str, str] | None = None, double: bool = False) -> None:
-        checked = compiler.analyse(text, "case.net", "case", settings or {})
+        checked = compiler.analyse(text, "case.net", "case", settings or {}, imported)
         assert checked.program is not None, [(d.code, d.message) for d in checked.diagnostics]
         files = compiler.emit(checked.program)
         assert files.train is not None
