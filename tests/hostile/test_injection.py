@@ -9,6 +9,7 @@ from __future__ import annotations
 import ast
 import builtins
 import contextlib
+import functools
 from typing import TYPE_CHECKING
 
 import pytest
@@ -77,6 +78,12 @@ def identifiers(tree: ast.AST) -> set[str]:
     return found
 
 
+@functools.lru_cache(64)
+def words_of(text: str) -> frozenset[str]:
+    """Every identifier of a text."""
+    return frozenset(identifiers(ast.parse(text)))
+
+
 @pytest.mark.parametrize("place", STRINGS)
 def test_strings_stay_strings(place: str) -> None:
     for payload in PAYLOADS:
@@ -115,7 +122,8 @@ def test_numbers_without_a_literal(value: str) -> None:
 # --- any text at all --------------------------------------------------------------------------------------------------
 
 
-def shape(text: str | None, known: set[str]) -> str:
+@functools.lru_cache(64)
+def shape(text: str | None, known: frozenset[str]) -> str:
     """The syntax tree of a text with every literal as 0, and every identifier that isn't known as one name."""
     if text is None:
         return ""
@@ -161,13 +169,19 @@ def differs_in_literals_only(place: Callable[[str], Program], text: str) -> None
     files = compiled(place(text))
     if files is None:
         return
-    others = [made for made in map(compiled, map(place, HARMLESS)) if made is not None]
     for part in ("model", "train"):
-        mine, theirs = getattr(files, part), [getattr(other, part) for other in others]
-        known = set.intersection(*(identifiers(ast.parse(code or "")) for code in theirs)) - {text}
-        for word in identifiers(ast.parse(mine or "")).difference(*(identifiers(ast.parse(t or "")) for t in theirs)):
+        mine, theirs = getattr(files, part), [getattr(other, part) for other in others(place)]
+        words = [words_of(code or "") for code in theirs]
+        known = frozenset.intersection(*words) - {text}
+        for word in words_of(mine or "").difference(*words):
             assert is_checked(word, text), word
         assert shape(mine, known) in {shape(code, known) for code in theirs}
+
+
+@functools.cache
+def others(place: Callable[[str], Program]) -> list[Files]:
+    """What is generated for the harmless texts."""
+    return [made for made in map(compiled, map(place, HARMLESS)) if made is not None]
 
 
 def is_checked(word: str, text: str) -> bool:
