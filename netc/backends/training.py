@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from netc import ir
 from netc.backends import (
+    training_listed,
     training_loss,
     training_official,
     training_options,
@@ -80,7 +81,7 @@ class Plan(NamedTuple):
         """Whether the labels of pictures are no classes: numbers, or several that are 0 or 1."""
         loss = self.train.loss
         compared = isinstance(loss, ir.Call) or bool(loss.labels)
-        return bool(self.parts) and self.parts[0].kind == "arrays" and compared and not compares_classes(loss)
+        return bool(self.parts) and self.parts[0].kind in ("arrays", "rows") and compared and not compares_classes(loss)
 
     @property
     def accuracy(self) -> bool:
@@ -185,7 +186,7 @@ def emit(
 
 
 def _storage(found: tuple[Part, ...], steps: Images) -> str:
-    if found[0].kind in ("folder", "listed"):
+    if found[0].kind in ("folder", "listed", "rows"):
         return "files"
     image = steps.result
     assert image.channels is not None
@@ -366,6 +367,8 @@ def _data_constants(plan: Plan) -> list[str]:
             lines.append("# The MD5 sums that torchvision checks too")
             lines += call("{", sums, "}", broken=True).lines(0, f"{part.role.upper()}_FILES = ")
     lines += training_official.constants(plan.parts)
+    if plan.parts[0].kind == "rows":
+        lines += training_listed.constants(plan)
     names = plan.parts[0].facts.class_names
     if plan.storage == "files":
         lines += training_pictures.constants(plan)
@@ -380,6 +383,8 @@ def _data_constants(plan: Plan) -> list[str]:
 
 
 def _folder_comment(part: Part, name: str) -> str:
+    if part.kind == "rows":
+        return "a row for each picture"
     return f"the files of {part.call.name}" if part.kind != "folder" else "a folder for each class"
 
 

@@ -44,14 +44,18 @@ _CIFAR = {
 }
 _QMNIST = {"train": "qmnist-train", "test": "qmnist-test", "test10k": "qmnist-test", "test50k": "qmnist-test"}
 _QMNIST_PART = {"test10k": "[:10000]", "test50k": "[10000:]"}
-_PHRASES = {"Digits": "the handwritten digits in digits/", "FakeData": "random images (FakeData)"}
+_PHRASES = {
+    "CSV": "pictures of a table",
+    "Digits": "the handwritten digits in digits/",
+    "FakeData": "random images (FakeData)",
+}
 
 
 class Part(NamedTuple):
     """One part of the data: what it is for, the call, and how the script reads it.
 
     kind: "idx", "gzip", "qmnist", "cifar", "folder" or "fake", which is also the code that reads it; "listed" and
-        "opened" are sets of torchvision, of picture files and with their images.
+        "opened" are sets of torchvision, of picture files and with their images, "rows" a table that lists pictures.
     folder: Python for the folder of its files, or "".
     names: the files.
     fetch: keyword arguments for torchvision's class, as Python, where the file says `download=True`.
@@ -77,10 +81,17 @@ def parts(data: ir.Data) -> tuple[Part, ...]:
     """The parts that have a data set of their own, `train` first; a share held out of it has none."""
     found = [_part("train", data.train)]
     if data.validation is not None and not isinstance(data.validation, (int, float)):
-        found.append(_part("validation", data.validation))
+        found.append(_part("validation", _alike(data.validation, data.train)))
     if data.test is not None and not isinstance(data.test, (int, float)):
-        found.append(_part("test", data.test))
+        found.append(_part("test", _alike(data.test, data.train)))
     return tuple(found)
+
+
+def _alike(call: ir.Call, train: ir.Call) -> ir.Call:
+    """A further table of pictures, which is read as that for training."""
+    if call.name != "CSV":
+        return call
+    return call._replace(args={**{n: a for n, a in train.args.items() if n != "folder"}, **call.args})
 
 
 def phrase(call: ir.Call) -> str:
@@ -94,6 +105,8 @@ def _part(role: str, call: ir.Call) -> Part:
     if call.name == "Arrays":
         path = call.get("path")
         return Part(role, call, "arrays", f"Path({literal(path)})" if path is not None else "")
+    if call.name == "CSV":
+        return Part(role, call, "rows", f"Path({literal(call.get('path'))})")
     if call.name in OFFICIAL:
         return Part(role, call, "listed" if OFFICIAL[call.name].listed else "opened")
     training = call.args["train"].value is True if "train" in call.args else role == "train"

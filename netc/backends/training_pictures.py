@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from netc.backends import training_listed
 from netc.backends.layout import WIDTH, Text, call
 from netc.backends.training_images import written
 from netc.backends.training_main import select
@@ -304,6 +305,7 @@ def load_lines(plan: Plan) -> list[str]:
     for part in plan.parts:
         prefix = "" if part.role == "train" else f"{part.role}_"
         where = f"{plan.folders[part.role]}, classes" if _in_folders(plan) else literal(part.role)
+        where = training_listed.found_by(plan, part) if part.kind == "rows" else where
         lines.append(f"    {prefix}files, {prefix}labels = find_pictures({where})")
     own = plan.images.training is not None
     lines += [f"    {line}" for line in _pictures(plan, "files", own).lines(4, "pictures = ")]

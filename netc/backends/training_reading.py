@@ -8,7 +8,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from netc.backends import training_mixing, training_official, training_pictures, training_samples, training_split
+from netc.backends import (
+    training_listed,
+    training_mixing,
+    training_official,
+    training_pictures,
+    training_samples,
+    training_split,
+)
 from netc.backends import training_text as pieces
 from netc.backends.layout import Text, call
 from netc.backends.training_images import function
@@ -67,6 +74,7 @@ _READERS = {
     "fake": lambda plan: pieces.READ_FAKE,
     "folder": _folder_reader,
     "arrays": _array_reader,
+    "rows": training_listed.functions,
 }
 
 

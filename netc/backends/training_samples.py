@@ -32,7 +32,8 @@ if TYPE_CHECKING:
     from netc.shapes import TensorType
 
 _LARGEST_BATCH = 2**13  # of small samples: a network makes more of each than it takes
-_MISSING = '{"", "?", "na", "n/a", "nan", "null", "none"}'
+MISSING = 'MISSING = {"", "?", "na", "n/a", "nan", "null", "none"}  # a cell without a number'
+LARGEST = "LARGEST = torch.finfo(torch.float32).max  # number that a network can take"
 
 
 class Samples(NamedTuple):
@@ -270,8 +271,7 @@ def _table_constants(samples: Samples) -> list[str]:
         lines += _listed("CATEGORICAL", categorical, "columns of names, each name a number of its own")
     size = samples.inputs[0].type.shape[-1]
     lines.append(f"INPUTS = {size}  # numbers a row, which the network takes")
-    lines.append(f"MISSING = {_MISSING}  # a cell without a number")
-    lines.append("LARGEST = torch.finfo(torch.float32).max  # number that a network can take")
+    lines += [MISSING, LARGEST]
     return lines
 
 

@@ -7,7 +7,7 @@ Leaves the words and the marks to `training_samples`.
 
 from __future__ import annotations
 
-TABLE = '''
+CELLS = '''
 class Table(NamedTuple):
     """A CSV file: the line where each row ends, and the cells of each column."""
 
@@ -60,8 +60,9 @@ def cells_of(table: Table, name: str) -> list[str]:
         hint = f"did you mean {near[0]!r}?" if near else f"it has {there}"
         fail(f"{table.path} has no column {name!r}; {hint}")
     return table.columns[name]
+'''
 
-
+NUMBERS = '''
 def numbers(table: Table, name: str) -> Tensor:
 !mean|    """A column of numbers, float64 [N]."""
 mean|    """A column of numbers, float64 [N], NaN where one is missing."""
@@ -86,7 +87,9 @@ numbers|            fail(f"{table.path}, line {line}: {name} is {what}")
 !mean|classes|            fail(f"{table.path}, line {line}: {name} is {what}")
         values.append(value)
     return torch.tensor(values, dtype=torch.float64)
+'''
 
+POSITIONS = '''
 positions|
 positions|def positions(table: Table, name: str, names: list[str]) -> Tensor:
 positions|    """A column of names as their positions in a list, int64 [N]."""
@@ -101,7 +104,9 @@ positions|            there = f"the rows to train with have {', '.join(names[:9]
 positions|            fail(f"{table.path}, line {line}: {name} is {what}; {there}")
 positions|        found.append(known[cell])
 positions|    return torch.tensor(found)
+'''
 
+_COMPLETE = '''
 drop|
 drop|def complete(table: Table, names: Iterable[str]) -> Table:
 drop|    """The rows of a table in which none of these columns is empty."""
@@ -118,6 +123,8 @@ drop|    columns = {n: list(compress(cells, kept)) for n, cells in table.columns
 drop|    return Table(table.path, list(compress(table.lines, kept)), columns)
 drop|
 '''
+
+TABLE = "\n\n".join([f"{CELLS.rstrip()}\n", *(piece.strip("\n") for piece in (NUMBERS, POSITIONS, _COMPLETE))])
 
 # What is learned from the table, and goes into every checkpoint with the weights.
 ENCODING = '''

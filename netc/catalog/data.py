@@ -159,6 +159,8 @@ def dataset_facts(call_args: Mapping[str, object], name: str) -> DatasetFacts | 
     if name == "Arrays" and isinstance(size, (list, tuple)):
         channels, height, width = size
         return DatasetFacts(Image(channels, height, width, "uint8", 0.0, 255.0), None, None, None, 0, None)
+    if name == "CSV" and call_args.get("image") is not None:
+        return DatasetFacts(Image(3, None, None, "uint8", 0.0, 255.0), None, None, None, 0, None)
     return _official(call_args, name) if name in OFFICIAL else None
 
 

@@ -54,6 +54,8 @@ CSV = Entry(
         Param("missing", "str", "error", choices=MISSING),
         Param("standardize", "bool", True),
         Param("delimiter", "str", ","),
+        Param("image", "str|None", None),
+        Param("folder", "str|None", None),
     ),
 )
 ARRAYS = Entry(
@@ -76,12 +78,12 @@ ENTRIES = {"CSV": CSV, "Arrays": ARRAYS, **{name: Entry(name, "netc", ()) for na
 TABLES = frozenset({"CSV", *SHIPPED})
 
 
-def sample_kind(name: str, home: str, image_size: object = None) -> str:
+def sample_kind(name: str, home: str, pictures: object = None) -> str:
     """What a data set that has no pictures is: "table", "arrays" or "python"; "" for one of pictures.
 
-    Arrays with an `image_size` hold pictures.
+    `pictures` is what says that arrays hold pictures (`image_size`), or that a table lists some (`image`).
     """
-    if name == "Arrays" and image_size is not None:
+    if name in ("Arrays", "CSV") and pictures is not None:
         return ""
     if home.startswith("python:"):
         return "python"
@@ -158,6 +160,26 @@ def _table_reject(args: Mapping[str, object]) -> Reject | None:
     outside = [n for n in categorical if n not in given]
     if args.get("features") is not None and outside:
         return Reject("categorical", f"some of {', '.join(given)}", repr(outside[0]), "it is none of the features")
+    if args.get("image") is not None:
+        return _listed_reject(args)
+    return _cells_reject(args)
+
+
+_OF_ROWS = ("features", "categorical", "missing", "standardize")
+
+
+def _listed_reject(args: Mapping[str, object]) -> Reject | None:
+    """What is wrong with a table that lists pictures."""
+    usual = {p.name: p.default for p in CSV.params}
+    for name in _OF_ROWS:
+        if args.get(name, usual[name]) not in (usual[name], [], ()):
+            return Reject(name, "`image` without it", "a value", "all that is predicted from is the picture")
+    if args.get("image") in names_of(args.get("target")):
+        return Reject("image", "a column of its own", repr(args.get("image")), "it is the target, which is predicted")
+    return _cells_reject(args)
+
+
+def _cells_reject(args: Mapping[str, object]) -> Reject | None:
     delimiter = args.get("delimiter", ",")
     if isinstance(delimiter, str) and (len(delimiter) != 1 or delimiter in '"\r\n'):
         return Reject("delimiter", "one sign, such as ';'", repr(delimiter), "one sign stands between two cells")

@@ -40,6 +40,8 @@ def check(data: ir.Data, train: ir.Train, network: ir.Network, file: s.File, rep
             attempt(_classes, data, train, network, file, report)
         return
     attempt(_inputs, data, network, report)
+    if data.train is not GAP and data.train.name == "CSV" and train.loss is not GAP:
+        attempt(sample_checks.columns, data, train, network, report)
     attempt(_classes, data, train, network, file, report)
     attempt(mixing.check, data, train, network, report)
     for part in (data.validation, data.test):

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from netc.checker.session import Session
     from netc.checker.units import Unit
     from netc.diagnostics import Fix
+    from netc.shapes import TensorType
 
     Places = Mapping[Span, Mapping[str, Span]]  # of the arguments of each call
 
@@ -145,12 +146,19 @@ def _types(loss: ir.Call, data: ir.Data, network: ir.Network, places: Places, re
     if labels is None or len(labels) != 1:
         return
     output, (label,) = network.outputs[0], labels.values()
+    if data.train.name == "CSV" and len(output.type.shape) == len(label.shape) == 2 and _other_count(output, label):
+        return  # which is said of the columns
     values = {p.name: loss.get(p.name) for p in loss.entry.params}
     reject = facts.loss_type(loss.name, values, (output.type, label))
     if isinstance(reject, Reject) and (reject.argument or samples.of_classes(data) is not True):
         given = tuple(Tensor(ir.Var(n, t), t) for n, t in (("output", output.type), ("label", label)))
         place = places.get(loss.span, {}).get(reject.argument or "", loss.span)
         loss_terms.misfit(loss.name, reject, place, given, report)
+
+
+def _other_count(output: ir.Output, label: TensorType) -> bool:
+    """Whether there are other numbers of outputs and of columns."""
+    return same(output.type.shape[1], label.shape[1]) is False
 
 
 def _not_of_classes(name: str, span: Span, fix: Fix | None, report: Report) -> None:

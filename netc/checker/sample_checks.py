@@ -47,9 +47,22 @@ def check(data: ir.Data, train: ir.Train, network: ir.Network, file: s.File, rep
         _no_labels(data, train, report)
     if data.kind != "table":
         return
+    if data.train.get_or("folder", None) is not None:
+        report.add(
+            "E0308", "`CSV`: `folder` is where pictures lie, and no column names any", data.train.span,
+            help='name the column of the files, as in `image="file"`, or leave `folder` out',
+        )  # fmt: skip
     if data.train.name in SHIPPED:
         _shipped(data, train, network, file, report)
-    elif not compares_classes(train.loss):
+    else:
+        columns(data, train, network, report)
+
+
+def columns(data: ir.Data, train: ir.Train, network: ir.Network, report: Report) -> None:
+    """The columns that a table predicts: one of classes, or as many numbers as outputs."""
+    if isinstance(train.loss, ir.Computed) and not train.loss.labels:
+        return
+    if not compares_classes(train.loss):
         _numbers(data, network, report)
     elif len(_targets(data.train)) > 1:
         report.add(
@@ -139,7 +152,7 @@ def _python(data: ir.Data, network: ir.Network, report: Report) -> None:
 def shared_out(data: ir.Data, train: ir.Train, network: ir.Network, places: dict[str, Span], report: Report) -> None:
     """Classes are what is kept in proportion, or drawn equally often: one for each sample."""
     classes = compares_classes(train.loss)
-    if (not data.kind and data.train.name != "Arrays") or (classes and len(network.output.shape) == 2):
+    if (not data.kind and data.train.name not in ("Arrays", "CSV")) or (classes and len(network.output.shape) == 2):
         return
     has = "compares a class at each place" if classes else "compares numbers"
     needs = "one class for each sample" if classes else "classes"
@@ -195,6 +208,8 @@ def _numbers(data: ir.Data, network: ir.Network, report: Report) -> None:
 def same_kind(train: ir.Call, other: ir.Call, key: str, report: Report) -> None:
     """Report a held-out set that is read in another way than the training set."""
     kinds = [sample_kind(c.name, c.entry.home, c.get_or("image_size", None)) for c in (train, other)]
+    if train.name == other.name == "CSV" and other.get("image") is None:
+        other = other._replace(args={**other.args, **{n: a for n, a in train.args.items() if n == "image"}})
     if not any(kinds) or kinds == ["python", "python"]:
         return
     if train.name != other.name:
@@ -203,7 +218,7 @@ def same_kind(train: ir.Call, other: ir.Call, key: str, report: Report) -> None:
             secondary=[Label(train.span, "trained on this")], help="evaluate on data of the same kind",
         )  # fmt: skip
         return
-    files = ("path",) if train.get_or("path", None) is not None else ("path", "inputs", "labels")
+    files = ("path", "folder") if train.get_or("path", None) is not None else ("path", "inputs", "labels")
     for name, arg in other.args.items():
         if name not in files and arg.value != train.get(name):
             report.add(

@@ -37,12 +37,12 @@ def of_classes(data: ir.Data) -> bool | None:
 def _of_fields(data: ir.Data, network: ir.Network, classes: bool) -> dict[str, TensorType] | None:
     """Those of tables and arrays: of classes they have the output's shape without its classes, of numbers all of it."""
     name = data.train.name
-    if not data.kind and name != "Arrays":
+    if not data.kind and name not in ("Arrays", "CSV"):
         return None
     batch, output = network.inputs[0].type.shape[:1], network.output.shape
     if classes:
         return {LABEL: TensorType(batch if data.kind == "table" else batch + output[2:], "int64")}
-    if data.kind != "table" or len(output) == 1:
+    if (data.kind != "table" and name != "CSV") or len(output) == 1:
         return {LABEL: TensorType(batch + output[1:], "float32")}
     count = len(targets({p.name: data.train.get(p.name) for p in data.train.entry.params}, name))
     return {LABEL: TensorType((*batch, count), "float32")}

@@ -47,7 +47,8 @@ class Data(NamedTuple):
         from netc.catalog.data_fields import sample_kind  # which a network alone does without
 
         call = self.train
-        return sample_kind(call.name, call.entry.home, call.get_or("image_size", None))
+        pictures = call.get_or("image_size", None) or call.get_or("image", None)
+        return sample_kind(call.name, call.entry.home, pictures)
 
 
 class ParameterGroup(NamedTuple):

@@ -240,6 +240,21 @@ def _image_tags() -> str:
     return _compiled(program(f"{sets}\n  transform = ToTensor", network, 4, "BCEWithLogitsLoss", more))
 
 
+def _picture_table() -> str:
+    sets = 'train = CSV("birds.csv", image="file", folder="birds", target="kind", delimiter=";")'
+    test = 'validation = 0.1\n  test = CSV("new.csv", target="kind", folder="new")'
+    steps = "transform = Resize(40) -> CenterCrop(32) -> ToTensor\n  augment = RandomCrop(32)"
+    network = "input image: [N, 3, 32, 32]\n  Flatten"
+    return _compiled(program(f"{sets}\n  {test}\n  {steps}", network, 5, more="metrics = [accuracy]"))
+
+
+def _picture_tags() -> str:
+    sets = 'train = CSV("photos.csv", image="file", target=["sun", "sea", "people"])\n  validation = 0.1'
+    network, more = "input image: [N, 3, 32, 32]\n  Flatten", "metrics = [f1]"
+    steps = "transform = Resize([32, 32]) -> ToTensor\n  cache = False"
+    return _compiled(program(f"{sets}\n  {steps}", network, 3, "BCEWithLogitsLoss", more))
+
+
 def _compiled(text: str) -> str:
     files = compiled(text)
     assert files.train is not None
@@ -364,6 +379,8 @@ CONFIGURATIONS = {
     "two_inputs": _two_inputs,
     "image_arrays": _image_arrays,
     "image_tags": _image_tags,
+    "picture_table": _picture_table,
+    "picture_tags": _picture_tags,
     "board": _board,
     "board_steps": _board_steps,
     "vae": _vae,
