@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 def report(run: str | None, device: str, no_evaluation: bool, folder: Path, quiet: bool) -> None:
     """Write report.html into the folder of a run: curves, evaluation, network, program, environment.
 
-    RUN is a number, the program's name and a number (lenet/3), or a folder; the newest run if it is left out.
+    RUN is a number, the program's name with or without a number (lenet/3), or a folder; left out, the newest run.
 
     \b
     Examples:

@@ -83,7 +83,7 @@ def _is_program(name: str, folder: Path) -> bool:
 
 
 def find(name: str | None, folder: Path) -> Run:
-    """A run by its number, by `lenet/3`, or by its folder; without a name the newest one.
+    """A run by its number, by `lenet/3`, or by its folder; the newest of `lenet`, and without a name of all.
 
     Raises:
         UserError: if there is none, or several.
@@ -100,6 +100,9 @@ def find(name: str | None, folder: Path) -> Run:
         if not own:
             raise UserError(f"`{name}` is no folder of a run")
         return reading.read(own[-1].folder)
+    of_program = [run for run in known if run.stem == Path(name).name.removesuffix(".net")]
+    if of_program and not name.isdecimal():
+        return reading.read(of_program[-1].folder)
     stem, _, number = name.removesuffix("/").rpartition("/")
     fits = [run for run in known if number.isdecimal() and run.number == int(number) and stem in ("", run.stem)]
     if len(fits) == 1:

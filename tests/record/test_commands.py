@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from netc.cli import run as netc_run
+from netc.cli_runs import find
 from netc.record import environment
 from tests.cli.test_mistakes import PROGRAM, netc
 from tests.record.test_reading import TABLE, run_folder
@@ -67,6 +68,11 @@ def test_comparison(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert "75.00%*" in said
     assert "0.2500*" in said
     assert "are not compared" in say(capsys, "compare", "net/1", "other/1").replace("aren't", "are not")
+
+
+@pytest.mark.parametrize("name", ["net", "net.net", "net/2", "runs/net", "runs/net/002"])
+def test_a_program_stands_for_its_newest_run(folder: Path, name: str) -> None:
+    assert find(name, Path("runs")).name == "net/2"
 
 
 def test_mistakes(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
