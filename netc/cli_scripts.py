@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
     from netc.diagnostics import Diagnostic
     from netc.runtime.nonfinite import Origin
+    from netc.runtime.raised import Raised
 
 
 def run_script(script: Path, arguments: list[str], quiet: bool, modules: list[str]) -> None:
@@ -74,6 +75,9 @@ def program_errors(
         cause = of_python(problem, program)
         if cause is not None:
             _raised(cause, program, text, path, files)
+        raised = getattr(problem, "raised", None)
+        if raised is not None:
+            _in_a_process(problem, raised, program, text, path, files, origin)
         if problem.help is not None:
             raise
         _with_place(problem.message, program, text, path)
@@ -125,6 +129,25 @@ def _raised(
 
             click.echo(visible("".join(traceback.format_exception(problem))), err=True)
         _tell(found, text, path)
+
+
+def _in_a_process(
+    problem: UserError, raised: Raised, program: ir.Program, text: str, path: Path, files: compiler.Files | None,
+    origin: Callable[[], Origin | None],
+) -> None:  # fmt: skip
+    """Say what an exception in one of several processes means for the program, and end, as for one in this process."""
+    from netc.runtime.failure import explained, of_outputs
+
+    message = of_outputs(raised) if "RuntimeError" in raised.kinds else None
+    if message is not None:
+        _with_place(message, program, text, path, origin)
+    found = explained(raised, program, files or compiler.emit(program))
+    if found is None:
+        return
+    if details_wanted() and problem.details:
+        click.echo(visible(problem.details), err=True)
+    rank = getattr(problem, "rank", None)
+    _tell(found if rank is None else found._replace(notes=(*found.notes, f"in process {rank}")), text, path)
 
 
 def _tell(found: Diagnostic, text: str, path: Path) -> None:

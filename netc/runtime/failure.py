@@ -8,49 +8,38 @@ a transform. Guarantees: nothing is run or read. Leaves to others: printing, and
 from __future__ import annotations
 
 import re
-import sys
-import traceback
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from netc.backends import training_own_loss
 from netc.backends.source_map import spans
 from netc.diagnostics import Diagnostic, Label, Report
+from netc.runtime.raised import Frame, Raised, generated
+from netc.runtime.raised import of as raised_of
 
 if TYPE_CHECKING:
-    from types import FrameType
-
     from netc import ir
     from netc.compiler import Files
     from netc.runtime.nonfinite import Origin
     from netc.source import Span
 
 # Raised by generated code itself, these say that it is wrong; everything else is of what it is given.
-_OURS = (NameError, SyntaxError, AttributeError, ImportError)
+_OURS = {"NameError", "SyntaxError", "AttributeError", "ImportError"}
 _LONGEST = 400  # characters of an exception's message
 
 
-class _Place(NamedTuple):
-    """A frame in a generated file or a Python file of the program: "model.py", "train.py" or "layers.py"."""
-
-    file: str
-    line: int
-    frame: FrameType
-
-
-def explained(problem: BaseException, program: ir.Program, files: Files) -> Diagnostic | None:
+def explained(problem: BaseException | Raised, program: ir.Program, files: Files) -> Diagnostic | None:
     """What an exception means for the program; None where it is netc's own."""
+    found = problem if isinstance(problem, Raised) else raised_of(problem)
     python = {Path(p).name for file in program.python for p in file.paths} | _of_loss(program)
-    places = [
-        place for frame, line in traceback.walk_tb(problem.__traceback__) if (place := _place(frame, line, python))
-    ]
-    if not places or (places[-1].frame is _last(problem) and places[-1].file not in python and _wrong(problem)):
+    places = [frame._replace(file=own) for frame in found.frames if (own := _file(frame, python))]
+    if not places or (_file(found.frames[-1], python) == places[-1].file not in python and _wrong(found)):
         return None
     report = Report()
     if any(place.file == "model.py" for place in places):
-        _of_the_network(problem, program, files, places, report)
+        _of_the_network(found, program, files, places, report)
     else:
-        _of_the_data(problem, program, files, places, report)
+        _of_the_data(found, program, files, places, report)
     return report.diagnostics[0] if report.diagnostics else None
 
 
@@ -59,8 +48,7 @@ def of_python(problem: BaseException, program: ir.Program) -> BaseException | No
     python = {Path(p).name for file in program.python for p in file.paths}
     cause = problem.__cause__
     while cause is not None:
-        frames = traceback.walk_tb(cause.__traceback__)
-        if any((place := _place(frame, line, python)) is not None and place.file in python for frame, line in frames):
+        if any(_file(frame, python) in python for frame in raised_of(cause).frames):
             return cause
         cause = cause.__cause__
     return None
@@ -71,35 +59,28 @@ def _of_loss(program: ir.Program) -> set[str]:
     return set() if program.train is None else {p.name for p in training_own_loss.companions(program.train.loss)}
 
 
-def _wrong(problem: BaseException) -> bool:
-    return isinstance(problem, _OURS)
+def _wrong(problem: Raised) -> bool:
+    return not _OURS.isdisjoint(problem.kinds)
 
 
-def _last(problem: BaseException) -> FrameType | None:
-    frames = [frame for frame, _ in traceback.walk_tb(problem.__traceback__)]
-    return frames[-1] if frames else None
+def _file(frame: Frame, python: set[str]) -> str:
+    """The generated file or the Python file of the program that a frame is of: "model.py", "layers.py", or ""."""
+    name = Path(frame.file).name
+    own = generated(frame.file, frame.module)
+    return own or (name if name in python and frame.module == Path(name).stem else "")
 
 
-def _place(frame: FrameType, line: int, python: set[str]) -> _Place | None:
-    name = frame.f_code.co_filename
-    module = frame.f_globals.get("__name__", "")
-    for own in ("model.py", "train.py"):
-        if name.startswith(f"<{own}") or (Path(name).name == own and module in ("model", "train", "__main__")):
-            return _Place(own, line, frame)
-    return _Place(Path(name).name, line, frame) if Path(name).name in python and module == Path(name).stem else None
-
-
-def _said(problem: BaseException) -> str:
+def _said(problem: Raised) -> str:
     inner = _in_worker(problem)
     if inner:
         return inner[0][:_LONGEST]
-    text = " ".join(str(problem).split())
-    return f"{type(problem).__name__}: {text[:_LONGEST]}" if text else type(problem).__name__
+    text = " ".join(problem.text.split())
+    return f"{problem.kinds[0]}: {text[:_LONGEST]}" if text else problem.kinds[0]
 
 
-def _in_worker(problem: BaseException) -> tuple[str, str] | None:
+def _in_worker(problem: Raised) -> tuple[str, str] | None:
     """What a worker process raised, and the line that did: torch hands its traceback on as text."""
-    text = str(problem)
+    text = problem.text
     if not re.match(r"Caught \w+ in DataLoader worker process", text):
         return None
     first = text.partition("The above exception was the direct cause")[0]
@@ -109,7 +90,7 @@ def _in_worker(problem: BaseException) -> tuple[str, str] | None:
     return said.removeprefix("RuntimeError: "), where
 
 
-def _notes(places: list[_Place], files: Files, program: ir.Program) -> list[str]:
+def _notes(places: list[Frame], files: Files, program: ir.Program) -> list[str]:
     """The generated line, and the line of the Python file that raised."""
     generated = [p for p in places if p.file in ("model.py", "train.py")][-1]
     notes = [f"in {generated.file}, line {generated.line}: {_line(generated, files, program)}"]
@@ -118,7 +99,7 @@ def _notes(places: list[_Place], files: Files, program: ir.Program) -> list[str]
     return notes
 
 
-def _line(place: _Place, files: Files, program: ir.Program) -> str:
+def _line(place: Frame, files: Files, program: ir.Program) -> str:
     if place.file in ("model.py", "train.py"):
         text = files.model if place.file == "model.py" else files.train or ""
     else:
@@ -142,40 +123,14 @@ def _python(program: ir.Program) -> list[Any]:
 # --- the network ------------------------------------------------------------------------------------------------------
 
 
-def _of_the_network(
-    problem: BaseException, program: ir.Program, files: Files, places: list[_Place], report: Report
-) -> None:
-    root, path, module = _layer(problem, places)
+def _of_the_network(problem: Raised, program: ir.Program, files: Files, places: list[Frame], report: Report) -> None:
     inner = [p for p in places if p.file == "model.py"][-1]
-    network = next((n for n in program.networks if n.name == type(root).__name__), program.networks[0])
-    within = _path(root, inner.frame.f_locals.get("self"))
-    span = _span(network, path, within, spans(program).get(inner.line))
-    what = f"`{path}` ({type(module).__name__})" if path else f"`{network.name}`"
-    doing = "building" if inner.frame.f_code.co_name == "__init__" else "running"
+    path, kind = next(((f.path, f.kind) for f in reversed(problem.frames) if f.path), ("", problem.network))
+    network = next((n for n in program.networks if n.name == problem.network), program.networks[0])
+    span = _span(network, path, inner.path, spans(program).get(inner.line))
+    what = f"`{path}` ({kind})" if path else f"`{network.name}`"
+    doing = "building" if inner.function == "__init__" else "running"
     report.add("E0707", f"{what}: {doing} it raises {_said(problem)}", span, notes=_notes(places, files, program))
-
-
-def _layer(problem: BaseException, places: list[_Place]) -> tuple[Any, str, Any]:
-    """The network, and the path and module of the innermost layer that was running."""
-    root = next((p.frame.f_locals.get("self") for p in places if p.file == "model.py"), None)
-    path, module = "", root
-    for frame, _ in traceback.walk_tb(problem.__traceback__):
-        own = frame.f_locals.get("self")
-        found = _path(root, own)
-        if found:
-            path, module = found, own
-    return root, path, module
-
-
-def _path(root: Any, module: Any) -> str:
-    """The path of a module in a network; "" for itself, and for what is no part of it."""
-    torch = sys.modules.get("torch")
-    if torch is None or not isinstance(root, torch.nn.Module) or not isinstance(module, torch.nn.Module):
-        return ""
-    try:
-        return next((name for name, part in root.named_modules() if part is module), "")
-    except AttributeError:  # it is being built
-        return ""
 
 
 def _span(network: ir.Network, path: str, within: str, line: Span | None) -> Span:
@@ -200,13 +155,11 @@ _READING = ("load_data", "read_images", "read_idx", "read_cifar", "read_picture"
             "as_samples", "as_images", "batches", "fields", "make_all")  # fmt: skip
 
 
-def _of_the_data(
-    problem: BaseException, program: ir.Program, files: Files, places: list[_Place], report: Report
-) -> None:
+def _of_the_data(problem: Raised, program: ir.Program, files: Files, places: list[Frame], report: Report) -> None:
     data, train = program.data, program.train
     if data is None or train is None:
         return
-    names = {p.frame.f_code.co_name: p for p in places}
+    names = {p.function: p for p in places}
     inner = _in_worker(problem)
     notes = [*_notes(places, files, program), *([inner[1]] if inner and inner[1] else [])]
     for name, chain in (("augment", data.augment), ("prepare", data.transform), ("preprocess", data.transform)):
@@ -270,16 +223,10 @@ _ORIGINS = {
 }
 
 
-def of_outputs(problem: BaseException) -> str | None:
+def of_outputs(problem: BaseException | Raised) -> str | None:
     """What to say where a loss was given outputs that are not finite, and raised; None where that is not so."""
-    torch = sys.modules.get("torch")
-    main = next((frame for frame, _ in traceback.walk_tb(problem.__traceback__) if "loss_sum" in frame.f_locals), None)
-    if torch is None or main is None:
-        return None
-    known = [value for name, value in main.f_locals.items() if name not in ("batch", "target", "images", "labels")]
-    floats = [value for value in known if isinstance(value, torch.Tensor) and value.is_floating_point()]
-    wrong = any(not bool(value.isfinite().all()) for value in floats)
-    return f"the loss is nan in epoch {main.f_locals.get('epoch')}" if wrong else None
+    found = problem if isinstance(problem, Raised) else raised_of(problem)
+    return None if found.epoch is None else f"the loss is nan in epoch {found.epoch}"
 
 
 def diverged(message: str, program: ir.Program, origin: Origin | None) -> Diagnostic | None:

@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from netc.catalog.versions import installed
 from netc.runtime.errors import UserError
+from netc.runtime.raised import Raised, from_json
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -34,6 +35,19 @@ if TYPE_CHECKING:
 _WORKER = Path(__file__).with_name("worker.py")
 _PAUSE = 0.1  # seconds between looks at who has come
 _TAKEN = 5  # seconds within which a launcher that has the port would answer
+
+
+class RankFailed(UserError):
+    """An exception ended a process.
+
+    Args:
+        rank: of the process; None where all of them had the same.
+        raised: the exception.
+    """
+
+    def __init__(self, message: str, help: str, details: str, rank: int | None, raised: Raised) -> None:
+        super().__init__(message, help, details)
+        self.rank, self.raised = rank, raised
 
 
 class Job(NamedTuple):
@@ -212,7 +226,7 @@ def launch(job: Job, meeting: Meeting, script: Path, arguments: list[str]) -> No
 
     logging.getLogger("torch.distributed").setLevel(logging.CRITICAL)  # what torchrun says is said below
     logs = Path(meeting.run) / "logs"
-    for old in logs.glob("rank*.error"):
+    for old in (*logs.glob("rank*.error"), *logs.glob("rank*.raised")):
         old.unlink()
     config = configured(job)
     command = ["-P", str(_WORKER), str(os.getpid()), str(logs), str(script), *arguments]
@@ -264,7 +278,13 @@ def _failed(codes: dict[int, int], logs: Path) -> None:
         )
     rank = next((r for r, text in said.items() if text and not _of_others(text)), next(iter(codes)))
     what = said[rank].strip().split("\n")[0] or f"it ended with {codes[rank]}"
-    raise UserError(f"process {rank} failed: {what}", help=f"more is in {logs / f'rank{rank}.log'}")
+    log = logs / f"rank{rank}.log"
+    begun = (logs.parent / "last.pt").exists()  # else the folder goes away
+    message, help_text = f"process {rank} failed: {what}", f"more is in {log}" if begun else "--verbose says more"
+    if known := _read(log.with_suffix(".raised")):
+        alone = any(text != said[rank] for text in said.values())
+        raise RankFailed(message, help_text, _read(log), rank if alone else None, from_json(known))
+    raise UserError(message, help=help_text)
 
 
 def _of_others(text: str) -> bool:

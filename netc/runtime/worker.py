@@ -2,12 +2,13 @@
 
 In: the launcher's process, the folder for logs, the script, and its arguments, on the command line; torchrun's
 variables. Out: what the first process says goes where netc's own output goes, that of each other to a log of its own;
-what ended the script badly, to a file beside. Guarantees: nothing of netc is imported, the script finds no module that
-it would not find alone, and it does not outlive the launcher.
+what ended the script badly, to a file beside. Guarantees: nothing of netc is imported before the script failed, the
+script finds no module that it would not find alone, and it does not outlive the launcher.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
 import runpy
 import signal
@@ -46,8 +47,18 @@ def main() -> None:
     except Exception as problem:
         with log.open("a", encoding="utf-8") as file:
             file.write(traceback.format_exc())
+        with contextlib.suppress(Exception):  # it only says more
+            log.with_suffix(".raised").write_text(_told(problem), encoding="utf-8")
         _failed(log, f"{type(problem).__name__}: {problem}")
         sys.exit(1)
+
+
+def _told(problem: Exception) -> str:
+    """An exception as data for the launcher."""
+    sys.path.insert(0, str(Path(__file__).parents[2]))  # the script is over, and what it finds no matter
+    from netc.runtime.raised import of
+
+    return of(problem).to_json()
 
 
 def _end_with(launcher: int) -> None:
