@@ -1,9 +1,9 @@
 """Where the numbers of a training stopped being finite.
 
 In: the folder of a run that ended because its loss was no finite number. Out: the layer that first gave such numbers,
-found by running the script once more from its last checkpoint, with a look at what every layer takes and gives.
-Guarantees: the run's folder is left as it is. On the CPU the second run is the first to the bit; on a GPU it may take
-other last digits, and then nothing may be found. Leaves the words to `failure`.
+found by running the script once more from its last checkpoint, with a look at what every layer takes and gives; in one
+process, whatever their number was. Guarantees: the run's folder is left as it is. On the CPU the second run is the
+first to the bit; on a GPU it may take other last digits, and then nothing may be found. Leaves the words to `failure`.
 """
 
 from __future__ import annotations
@@ -54,6 +54,8 @@ def find(run: Path, device: str) -> Origin | None:
     with tempfile.TemporaryDirectory() as folder:
         again = Path(folder)
         shutil.copy(run / "last.pt", again / "last.pt")
+        for shards in run.glob("last-*"):
+            shutil.copytree(shards, again / shards.name)
         try:
             with _watched(), _quiet(), _arguments(run, ["--device", device, "--resume", str(again.resolve())]):
                 runpy.run_path(str(run / "train.py"), run_name="__main__")
@@ -61,7 +63,16 @@ def find(run: Path, device: str) -> Origin | None:
             return found.origin
         except (Exception, SystemExit):  # it failed as before, and no layer was seen to begin it
             return None
+        finally:
+            _leave()
     return None
+
+
+def _leave() -> None:
+    """Leave the group of processes, of which the script made one with itself alone."""
+    dist: Any = sys.modules.get("torch.distributed")
+    if dist is not None and dist.is_available() and dist.is_initialized():
+        dist.destroy_process_group()
 
 
 @contextlib.contextmanager
@@ -129,7 +140,7 @@ class _Watch:
 
     def before(self, module: nn.Module, inputs: tuple[Any, ...]) -> None:
         if not self.running and any(True for _ in module.parameters()):
-            self.root, self.step, self.lines = module, self.step + module.training, {}
+            self.root, self.step, self.lines = _unwrapped(module), self.step + module.training, {}
         self.running.append(module)
 
     def after(self, module: nn.Module, inputs: tuple[Any, ...], output: Any) -> None:
@@ -140,13 +151,25 @@ class _Watch:
         names = {id(part): name for name, part in root.named_modules()}
         if id(module) not in names:  # the loss, of outputs that were finite or would have been found
             raise _Found(Origin("", type(module).__name__, "loss", self.step))
-        path, name = names[id(module)], type(module).__name__
+        path, name = names[id(module)], _class(module)
         if not all(bool(p.isfinite().all()) for p in module.parameters()):
             raise _Found(Origin(path, name, "weights", self.step))
         if _finite(inputs):
             raise _Found(Origin(path, name, "output", self.step, self.lines.get(id(module))))
         if module is root:
             raise _Found(Origin(path, name, "input", self.step))
+
+
+def _unwrapped(module: nn.Module) -> nn.Module:
+    """The network in what joins the gradients of several processes."""
+    return module.module if type(module).__name__ == "DistributedDataParallel" else module  # type: ignore[return-value]
+
+
+def _class(module: nn.Module) -> str:
+    """The class of a layer, which sharding replaces by one of its own."""
+    kind = type(module)
+    sharded = any(base.__name__ == "FSDPModule" for base in kind.__mro__)
+    return kind.__name__.removeprefix("FSDP") if sharded else kind.__name__
 
 
 def _model_line() -> int | None:

@@ -64,3 +64,11 @@ def test_data(tmp_path: Path) -> None:
     err = said(tmp_path, python, network=PYTHON.replace("Linear(3)", "Linear(2)"), data=data)
     assert err.count("error[E0530]: reading the data raises KeyError: 'seven'") == 1, err
     assert '= note: in sets.py, line 16: raise KeyError("seven")' in err
+
+
+@pytest.mark.parametrize("kind", ["ddp", "fsdp"])
+def test_where_numbers_stop_being_finite(tmp_path: Path, kind: str) -> None:
+    err = said(tmp_path, "", optimizer="SGD(lr=1e30)", schedule="", parallel=f'"{kind}"')
+    place = "the loss is nan in epoch 1: `one.fc1` (Linear) is the first to give numbers that are not finite"
+    assert f"error[E0660]: {place}" in err, err
+    assert "--> case.net:3:8" in err
