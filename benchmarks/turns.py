@@ -1,0 +1,73 @@
+"""A script that takes turns with others, epoch by epoch, so that a machine whose speed varies treats all alike.
+
+    python turns.py FOLDER NAME SCRIPT ARGUMENT...
+
+In: a folder in which the file `turn` has the names, one a line; a script that reads `time.perf_counter` where an epoch
+begins and where it ends. Out: what the script does. Guarantees: an epoch begins when those of the others have ended and
+are no longer at work; the processes of torchrun wait together. Leaves the seconds to the script, which tells them.
+"""
+
+from __future__ import annotations
+
+import atexit
+import os
+import runpy
+import sys
+import time
+from pathlib import Path
+from types import FrameType
+
+PAUSE = 0.002  # seconds between looks at whose turn it is
+
+
+class Turns:
+    """Whose turn it is, in a file: how many epochs all have had together."""
+
+    def __init__(self, folder: Path, name: str) -> None:
+        names = (folder / "turn").read_text().split()
+        self.count, self.place = len(names), names.index(name)
+        self.had = folder / "had"
+        self.epoch = 0
+        self.clock = time.perf_counter
+        self.line = 0
+
+    def perf_counter(self) -> float:
+        """The time; where an epoch of the script begins, the time when its turn came."""
+        frame: FrameType = sys._getframe(1)
+        if frame.f_globals.get("__name__") == "__main__":
+            self.line = self.line or frame.f_lineno
+            if frame.f_lineno == self.line:
+                self.pass_on()
+                self.epoch += 1
+                while self.turn() < self.number():
+                    time.sleep(PAUSE)
+        return self.clock()
+
+    def number(self) -> int:
+        """How many epochs are over when this script's next one begins."""
+        return (self.epoch - 1) * self.count + self.place
+
+    def turn(self) -> int:
+        """How many epochs are over."""
+        return len(self.had.read_bytes()) if self.had.exists() else 0
+
+    def pass_on(self) -> None:
+        """Say that the epoch is over, with all that comes behind it."""
+        if self.epoch > 0 and os.environ.get("RANK", "0") == "0":
+            with self.had.open("ab") as file:
+                file.write(b".")
+
+
+def main() -> None:
+    """Run the script of the command line."""
+    folder, name, script, *arguments = sys.argv[1:]
+    turns = Turns(Path(folder), name)
+    time.perf_counter = turns.perf_counter
+    atexit.register(turns.pass_on)
+    sys.argv = [script, *arguments]
+    sys.path[0] = str(Path(script).parent)
+    runpy.run_path(script, run_name="__main__")
+
+
+if __name__ == "__main__":
+    main()
