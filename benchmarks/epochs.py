@@ -3,8 +3,8 @@
 In: nothing, or which contest. Out: a table of medians on the terminal; with `--check`, exit code 1 where a limit is
 missed. The data has the size, form and files of FashionMNIST and CIFAR-10 and is made here: each class a pattern
 of patches under noise.
-Guarantees: the runs take turns, process by process, with the tutorial twice a round, so that its ratio to itself shows
-the noise; both sides have the same network, seed, order and data, which the losses and weights show.
+Guarantees: the jobs take turns epoch by epoch, with the tutorial twice a round, so that its ratio to itself shows the
+noise; both sides have the same network, seed, order and data, which the losses and weights show.
 """
 
 from __future__ import annotations
@@ -28,6 +28,8 @@ from netc.compiler import Files, analyse, emit
 
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
+
+from benchmarks.turns import SKIPPED, take_turns, turned  # noqa: E402
 
 MLP = """network NeuralNetwork {
   input image: [N, 1, 28, 28]
@@ -188,43 +190,37 @@ def process(command: list[str], folder: Path) -> str:
     return done.stdout
 
 
-def seconds(output: str) -> float:
-    """The last epoch's seconds in the output of a tutorial."""
-    return float(re.findall(r"^epoch \d+: ([\d.]+) s", output, re.M)[-1])
-
-
 class Runs:
-    """The processes of one contest."""
+    """The jobs of one contest, which take turns."""
 
     def __init__(self, contest: Contest, folder: Path, scale: int) -> None:
         self.contest = contest
         self.folder = folder
         self.images = contest.images // scale
-        self.count = 0
+        self.tutorial = str(ROOT / "benchmarks" / "tutorials" / contest.tutorial)
 
-    def own(self, epochs: int) -> tuple[float, float, Path]:
-        """The last epoch of the compiled script: its seconds, the accuracy, and the run's folder."""
-        self.count += 1
+    def compiled(self, epochs: int) -> list[str]:
+        """The command of the compiled script."""
         text = re.sub(r"^EPOCHS = \d+", f"EPOCHS = {epochs}", (self.folder / "train.py").read_text(), flags=re.M)
         (self.folder / "train.py").write_text(text)
-        run = self.folder / "runs" / str(self.count)
-        process(["train.py", "--device", "cpu", "--run-dir", str(run)], self.folder)
-        with (run / "metrics.csv").open() as file:
-            row = list(csv.DictReader(file))[-1]
-        return float(row["seconds"]), float(row["validation_accuracy"]), run
+        run = str(self.folder / "compiled")
+        return turned(self.folder, "compiled", self.folder / "train.py", "--device", "cpu", "--run-dir", run)
 
-    def theirs(self, epochs: int) -> tuple[float, float]:
-        """The last epoch of the tutorial: its seconds, and the accuracy."""
-        output = process(
-            [str(ROOT / "benchmarks" / "tutorials" / self.contest.tutorial), "data", str(epochs)], self.folder
-        )
-        return seconds(output), float(re.findall(r"Accuracy: ([\d.]+)", output)[-1])
+    def theirs(self, name: str, epochs: int) -> list[str]:
+        """The command of the tutorial."""
+        return turned(self.folder, name, self.tutorial, "data", str(epochs))
 
-    def compute(self, epochs: int) -> float:
-        """The last epoch's compute alone."""
+    def compute(self, name: str, epochs: int) -> list[str]:
+        """The command of the compute alone."""
         shape = (1, 28, 28) if self.contest.tutorial == "mlp.py" else (3, 32, 32)
         code = COMPUTE.format(folder=str(self.folder), shape=shape, epochs=epochs, images=self.images)
-        return seconds(process(["-c", code], self.folder))
+        (self.folder / "compute.py").write_text(code)
+        return turned(self.folder, name, self.folder / "compute.py")
+
+    def seconds(self, jobs: dict[str, list[str]]) -> dict[str, list[float]]:
+        """The seconds of their epochs."""
+        commands = {name: [sys.executable, *command] for name, command in jobs.items()}
+        return take_turns(self.folder, commands, {**os.environ, **KEEP})
 
     def losses(self, script: list[str]) -> list[float]:
         """The losses of the first 100 steps."""
@@ -232,32 +228,35 @@ class Runs:
         return [float(x) for x in output[output.index("LOSSES") :].split()[1:]]
 
 
+def ratios(above: list[float], below: list[float]) -> float:
+    """The median of the ratios of epochs that took turns."""
+    return median(a / b for a, b in zip(above, below, strict=True))
+
+
 def contest(name: str, folder: Path, sums: dict[str, str], rounds: int, scale: int) -> bool:
     """Print the table of one contest; whether its limits hold."""
     given = CONTESTS[name]
     write_script(given, folder, sums)
-    runs = Runs(given, folder, scale)
-    tutorial = str(ROOT / "benchmarks" / "tutorials" / given.tutorial)
+    runs, epochs = Runs(given, folder, scale), rounds + SKIPPED + 1
     mine = runs.losses(["train.py", "--device", "cpu", "--run-dir", "losses"])
-    theirs = runs.losses([tutorial, "data", "1"])
+    theirs = runs.losses([runs.tutorial, "data", "1"])
     apart = max(abs(a - b) for a, b in zip(mine, theirs, strict=True))
-    own, other, again = [], [], []
-    for _ in range(rounds):
-        own.append(runs.own(2))
-        other.append(runs.theirs(2))
-        again.append(runs.theirs(2))
-    ratio = median(b[0] / a[0] for a, b in zip(own, other, strict=True))
-    control = median(b[0] / a[0] for a, b in zip(other, again, strict=True))
+    jobs = {"compiled": runs.compiled(epochs)} | {name: runs.theirs(name, epochs) for name in ("tutorial", "again")}
+    found = runs.seconds(jobs)
+    ratio, control = ratios(found["tutorial"], found["compiled"]), ratios(found["again"], found["tutorial"])
+    with (folder / "compiled" / "metrics.csv").open() as file:
+        own = float(list(csv.DictReader(file))[-1]["validation_accuracy"])
+    other = float(re.findall(r"Accuracy: ([\d.]+)", (folder / "tutorial.log").read_text())[-1])
     print(f"\n{name}: an epoch with evaluation, {runs.images} images, {rounds} rounds")
-    print(f"  tutorial   {median(x[0] for x in other):8.2f} s   accuracy {other[0][1]:.4f}")
-    print(f"  compiled   {median(x[0] for x in own):8.2f} s   accuracy {own[0][1]:.4f}")
+    print(f"  tutorial   {median(found['tutorial']):8.2f} s   accuracy {other:.4f}")
+    print(f"  compiled   {median(found['compiled']):8.2f} s   accuracy {own:.4f}")
     print(f"  ratio      {ratio:8.2f}     control {control:.3f}   limit {given.faster}")
     print(f"  losses of the first 100 steps differ by at most {apart:.1e}")
-    state = torch.load(own[0][2] / "last.pt", weights_only=True)["model"]
+    state = torch.load(folder / "compiled" / "last.pt", weights_only=True)["model"]
     reference = torch.load(folder / "model.pth", weights_only=True)
     equal = all(torch.equal(state[n], reference[n]) for n in reference)
     print(f"  final parameters {'equal to the bit' if equal else 'are not equal to the bit'}", flush=True)
-    right = equal if name == "mlp" else apart < 1e-6 and abs(own[0][1] - other[0][1]) < 0.005
+    right = equal if name == "mlp" else apart < 1e-6 and abs(own - other) < 0.005
     return ratio >= given.faster and right
 
 
@@ -265,16 +264,13 @@ def overhead(name: str, folder: Path, sums: dict[str, str], rounds: int, scale: 
     """Print what an epoch costs beside its compute; whether the limit holds."""
     given = CONTESTS[name]
     write_script(given, folder, sums)
-    runs = Runs(given, folder, scale)
-    whole, alone, again = [], [], []
-    for _ in range(rounds):
-        alone.append(runs.compute(2))
-        whole.append(runs.own(2)[0])
-        again.append(runs.compute(2))
-    ratio = median(2 * w / (a + b) for w, a, b in zip(whole, alone, again, strict=True))
-    control = median(b / a for a, b in zip(alone, again, strict=True))
-    print(f"\n{name}: an epoch beside its compute alone, {rounds} rounds")
-    print(f"  compute    {median(alone + again):8.2f} s\n  epoch      {median(whole):8.2f} s")
+    runs, epochs = Runs(given, folder, scale), rounds + SKIPPED + 1
+    jobs = {"alone": runs.compute("alone", epochs), "compiled": runs.compiled(epochs)}
+    found = runs.seconds(jobs | {"again": runs.compute("again", epochs)})
+    between = [(a + b) / 2 for a, b in zip(found["alone"], found["again"], strict=True)]
+    ratio, control = ratios(found["compiled"], between), ratios(found["again"], found["alone"])
+    print(f"\n{name}: an epoch beside its compute alone, {runs.images} images, {rounds} rounds")
+    print(f"  compute    {median(between):8.2f} s\n  epoch      {median(found['compiled']):8.2f} s")
     print(f"  ratio      {ratio:8.3f}     control {control:.3f}   limit {given.near}", flush=True)
     return ratio <= given.near
 

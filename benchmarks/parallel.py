@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import csv
 import os
 import re
 import subprocess
@@ -24,6 +23,10 @@ import numpy as np
 from netc.compiler import analyse, emit
 
 ROOT = Path(__file__).parents[1]
+sys.path.insert(0, str(ROOT))
+
+from benchmarks.turns import take_turns, turned  # noqa: E402
+
 PROGRAM = """module Block(width) {
   input x: [N, width, H, W]
   conv1: Conv2d(width, 3, padding=1) -> ReLU -> conv2: Conv2d(width, 3, padding=1)
@@ -48,7 +51,6 @@ train {
 # A network that costs nearly nothing, so that all of the data is soon used.
 LIGHT = re.sub(r"  stem: .*Linear\(10\)\n", "  MaxPool2d(8) -> Flatten -> head: Linear(10)\n", PROGRAM, flags=re.S)
 LIMIT, MEMORY = 1.05, 1.1
-SKIPPED = 3
 
 
 def main() -> int:
@@ -96,35 +98,11 @@ def _speed(folder: Path, kinds: tuple[str, ...], epochs: int) -> bool:
 
 
 def _in_turns(folder: Path, jobs: dict[str, list[str]], ranks: int) -> dict[str, list[float]]:
-    """The seconds of the epochs of each job, without the first ones, during which the others start."""
-    (folder / "turn").write_text("\n".join(jobs))
-    running = {}
+    commands = {}
     for name, (script, *arguments) in jobs.items():
-        command = [str(ROOT / "benchmarks/turns.py"), str(folder), name, script]
-        command += arguments or ["--device", "cpu", "--run-dir", str(folder / name)]
-        command = [sys.executable, *command] if name == "plain" else _command(ranks, *command)
-        with (folder / f"{name}.log").open("w") as log:
-            running[name] = subprocess.Popen(command, env=_environment(ranks), stdout=log, stderr=log)
-    while any(process.poll() is None for process in running.values()):
-        if any(process.poll() and not _seconds(folder, name) for name, process in running.items()):
-            for process in running.values():  # which would wait for the one that failed
-                process.kill()
-        time.sleep(0.1)
-    found = {name: _seconds(folder, name)[SKIPPED:-1] for name in jobs}
-    for name, seconds in found.items():
-        if not seconds:
-            sys.exit(f"{name} failed: {(folder / f'{name}.log').read_text()[-2000:]}")
-    return found
-
-
-def _seconds(folder: Path, name: str) -> list[float]:
-    """What a job said that its epochs took."""
-    metrics = folder / name / "metrics.csv"
-    if metrics.exists():
-        with metrics.open() as file:
-            return [float(row["seconds"]) for row in csv.DictReader(file)]
-    lines = (folder / f"{name}.log").read_text().split("\n")
-    return [float(line.split()[1]) for line in lines if line.startswith("seconds")]
+        command = turned(folder, name, script, *(arguments or ["--device", "cpu", "--run-dir", str(folder / name)]))
+        commands[name] = [sys.executable, *command] if name == "plain" else _command(ranks, *command)
+    return take_turns(folder, commands, _environment(ranks))
 
 
 def _memory(folder: Path) -> bool:

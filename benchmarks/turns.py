@@ -2,22 +2,66 @@
 
     python turns.py FOLDER NAME SCRIPT ARGUMENT...
 
-In: a folder in which the file `turn` has the names, one a line; a script that reads `time.perf_counter` where an epoch
-begins and where it ends. Out: what the script does. Guarantees: an epoch begins when those of the others have ended and
-are no longer at work; the processes of torchrun wait together. Leaves the seconds to the script, which tells them.
+`take_turns` starts several jobs so. In: a folder in which the file `turn` has the names, one a line; a script that
+reads `time.perf_counter` where an epoch begins and where it ends. Out: what the script does. Guarantees: an epoch
+begins when those of the others have ended; the processes of torchrun wait together. Leaves the seconds to the script,
+which tells them.
 """
 
 from __future__ import annotations
 
 import atexit
+import csv
 import os
+import re
 import runpy
+import subprocess
 import sys
 import time
 from pathlib import Path
 from types import FrameType
 
+SKIPPED = 2  # epochs of each job, in which others start
 PAUSE = 0.002  # seconds between looks at whose turn it is
+
+
+def take_turns(folder: Path, jobs: dict[str, list[str]], environment: dict[str, str]) -> dict[str, list[float]]:
+    """The seconds of the epochs of each job, without the first ones, during which others start, and the last.
+
+    Args:
+        folder: where the jobs run, and leave what they say in NAME.log.
+        jobs: for each name the command, in which `turned` has put this script.
+        environment: of the processes.
+    """
+    (folder / "turn").write_text("\n".join(jobs))
+    running = {}
+    for name, command in jobs.items():
+        with (folder / f"{name}.log").open("w") as log:
+            running[name] = subprocess.Popen(command, cwd=folder, env=environment, stdout=log, stderr=log)
+    while any(process.poll() is None for process in running.values()):
+        if any(process.poll() and not told(folder, name) for name, process in running.items()):
+            for process in running.values():  # which would wait for the one that failed
+                process.kill()
+        time.sleep(0.1)
+    found = {name: told(folder, name)[SKIPPED:-1] for name in jobs}
+    for name, values in found.items():
+        if not values:
+            sys.exit(f"{name} failed: {(folder / f'{name}.log').read_text()[-2000:]}")
+    return found
+
+
+def turned(folder: Path, name: str, script: Path | str, *arguments: str) -> list[str]:
+    """What Python is to run, so that the script takes its turn."""
+    return [__file__, str(folder), name, str(script), *arguments]
+
+
+def told(folder: Path, name: str) -> list[float]:
+    """What a job said that its epochs took: in its run's metrics.csv, or in lines `epoch 1: 2.5 s`."""
+    metrics = folder / name / "metrics.csv"
+    if metrics.exists():
+        with metrics.open() as file:
+            return [float(row["seconds"]) for row in csv.DictReader(file)]
+    return [float(x) for x in re.findall(r"^epoch \d+: ([\d.]+) s", (folder / f"{name}.log").read_text(), re.M)]
 
 
 class Turns:

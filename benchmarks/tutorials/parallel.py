@@ -60,7 +60,7 @@ def main():
             fully_shard(block, mesh=mesh)
         fully_shard(model, mesh=mesh)
     optimizer = torch.optim.SGD(model.parameters(), lr=0.01, momentum=0.9)
-    for _ in range(epochs):
+    for epoch in range(epochs):
         started = time.perf_counter()
         order = torch.randperm(len(labels), generator=torch.Generator().manual_seed(1))
         for batch in order.split(BATCH):
@@ -71,7 +71,7 @@ def main():
             loss.backward()
             optimizer.step()
         if rank == 0:
-            print(f"seconds {time.perf_counter() - started:.4f}", flush=True)
+            print(f"epoch {epoch + 1}: {time.perf_counter() - started:.4f} s", flush=True)
     dist.destroy_process_group()
 
 
