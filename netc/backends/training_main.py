@@ -347,9 +347,9 @@ early_stop|steps|                break
 steps|            bar.set_description(f"epoch {epoch}/{epochs}", refresh=False)
 unfreeze|            if epoch >= UNFREEZE:
 unfreeze|                model.requires_grad_(True)
+            started = time.perf_counter()
 ddp|            # Anew, so that gradients are added up in the same order behind --resume
 ddp|            parallel = @WRAPPED@
-            started = time.perf_counter()
             lr = optimizer.param_groups[0]["lr"]
             # These sums stay on the device: to read them is to wait for it
             loss_sum = torch.zeros((), device=device)

@@ -515,9 +515,9 @@ def main(arguments: list[str] | None = None) -> None:
     try:
         for epoch in range(len(history) + 1, EPOCHS + 1):
             bar.set_description(f"epoch {epoch}/{EPOCHS}", refresh=False)
+            started = time.perf_counter()
             # Anew, so that gradients are added up in the same order behind --resume
             parallel = DistributedDataParallel(model)
-            started = time.perf_counter()
             lr = optimizer.param_groups[0]["lr"]
             # These sums stay on the device: to read them is to wait for it
             loss_sum = torch.zeros((), device=device)
