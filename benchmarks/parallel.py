@@ -1,8 +1,9 @@
 """Training in 1 and 2 processes beside a script written by hand, and the memory of 4 processes beside that of one.
 
-In: nothing, or `--rounds N` and `--epochs N`. Out: a table of medians on the terminal; with `--check`, exit code 1 where a limit is
-missed. Guarantees: the jobs take turns epoch by epoch, in several rounds of new processes, the script by hand twice, so that
-its ratio to itself shows the noise; both sides have the same network, data, order and batches, on the CPU with gloo.
+In: nothing, or `--rounds N` and `--epochs N`. Out: a table of medians on the terminal; with `--check`, exit code 1 if
+a limit is missed. Guarantees: the jobs take turns epoch by epoch, in several rounds of new processes, the script by
+hand twice, so that its ratio to itself shows the noise; both sides have the same network, data, order and batches, on
+the CPU with gloo.
 """
 
 from __future__ import annotations
@@ -81,9 +82,9 @@ def _speed(folder: Path, kinds: tuple[str, ...], rounds: int, epochs: int) -> bo
         plain = _script(folder / f"{kind}-plain", data, None, epochs=epochs)
         hand = [str(ROOT / "benchmarks/tutorials/parallel.py"), kind, str(data), str(epochs)]
         for ranks in (1, 2):
-            jobs = {"hand": hand, "ours": [str(script)], "again": hand} | (
-                {"plain": [str(plain)]} if ranks == 1 else {}
-            )
+            jobs = {"hand": hand, "ours": [str(script)], "again": hand}
+            if ranks == 1:
+                jobs["plain"] = [str(plain)]
             found: dict[str, list[float]] = {name: [] for name in jobs}
             for turn in range(rounds):  # a process is as fast as its memory happens to lie: that varies by a tenth
                 place = folder / f"{kind}-{ranks}-{turn}"
