@@ -38,7 +38,7 @@ def main() -> None:
     sys.path.insert(0, str(Path(script).parent.resolve()))
     try:
         runpy.run_path(script, run_name="__main__")
-        gc.collect()  # what holds on to gloo's threads: one that lets go of a tensor while Python ends aborts the process
+        gc.collect()  # what holds on to gloo's threads: one that frees a tensor while Python ends aborts the process
     except SystemExit as end:
         if isinstance(end.code, str):
             _failed(log, end.code)
