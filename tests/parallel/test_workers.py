@@ -54,7 +54,7 @@ def assert_all_ended(cwd: Path, seconds: float = 20) -> None:
 
 
 @pytest.mark.parametrize(("kind", "ranks", "options"), [("ddp", 3, OPTIONS), ("fsdp", 2, {})], ids=["ddp", "fsdp"])
-def test_processes_see_the_samples_that_one_sees(kind: str, ranks: int, options: dict[str, str]) -> None:
+def test_processes_see_the_samples_that_one_sees(kind: str, ranks: int, options: dict[str, Any]) -> None:
     """Up to what each draws by chance; the last batch has fewer samples than there are processes."""
     plain, several = scripts("plain", "", **options), scripts("several", kind, **options)
     assert plain.run(Path("plain"), "--run-dir", "run") == [0]
