@@ -108,7 +108,7 @@ def _colour() -> bool:
 def analysed(path: Path, settings: Mapping[str, str] | None = None) -> tuple[ir.Program, str]:
     """The checked program of a file and its text; mistakes are printed, and end the command."""
     text = read_program(path)
-    checked = _checked(path, text, settings)
+    checked = looked_at(path, text, settings)
     show(checked.diagnostics, checked)
     point_on(checked.diagnostics)
     if checked.program is None:
@@ -196,7 +196,7 @@ def check(
     unreadable: list[tuple[Path, UserError]] = []
     for path in [Path(f) for f in files] or [find_program(None)]:
         try:
-            results.append(_mended(path, form, quiet) if fix else _checked(path, read_program(path), settings))
+            results.append(_mended(path, form, quiet) if fix else looked_at(path, read_program(path), settings))
         except UserError as problem:
             unreadable.append((path, problem))
     _print_checked(form, results, unreadable, quiet)
@@ -204,7 +204,8 @@ def check(
         raise Failed
 
 
-def _checked(path: Path, text: str, settings: Mapping[str, str] | None = None) -> compiler.Checked:
+def looked_at(path: Path, text: str, settings: Mapping[str, str] | None = None) -> compiler.Checked:
+    """A text as checked; nothing is printed."""
     loader = imported_without_python if use_refused() else imported
     return compiler.analyse(text, str(path), path.stem, settings, loader)
 
@@ -218,8 +219,8 @@ def _mended(path: Path, form: str, quiet: bool) -> compiler.Checked:
     """Apply the fixes of a file, say what was done, and give what is left."""
     from netc.mending import done, mend
 
-    first = _checked(path, read_program(path))
-    mended = mend(first, lambda text: _checked(path, text))
+    first = looked_at(path, read_program(path))
+    mended = mend(first, lambda text: looked_at(path, text))
     if mended.applied:
         rewrite(path, byte_order_mark(path) + mended.checked.source.text)
     if quiet:

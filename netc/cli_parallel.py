@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import click
 
 from netc import __version__
+from netc.cli import looked_at
+from netc.files import read_program
 from netc.runtime.errors import UserError
 
 if TYPE_CHECKING:
@@ -80,9 +82,12 @@ def _place(rdzv: str | None, nodes: int) -> tuple[str, int] | None:
     return host.strip("[]"), int(port)
 
 
-def with_parallel(asked: Asked, settings: dict[str, str], program: ir.Program) -> dict[str, str]:
+def with_parallel(asked: Asked, settings: dict[str, str], path: Path) -> dict[str, str]:
     """The settings; where processes are asked for and the file says no way, those of DDP too."""
-    if not asked.several or program.train is None or program.train.options.parallel is not None:
+    if not asked.several:
+        return settings
+    program = looked_at(path, read_program(path), settings).program  # what is wrong in it is said later, once
+    if program is None or program.train is None or program.train.options.parallel is not None:
         return settings
     return {**settings, "train.parallel": '"ddp"'}
 

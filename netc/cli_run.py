@@ -90,10 +90,7 @@ def train(
     if resume is not None and resume.endswith(".net") and file is None:
         file, resume = resume, "newest"
     path = find_program(file)
-    program, text = analysed(path, settings)
-    if (more := with_parallel(asked, settings, program)) != settings:
-        settings = more
-        program, text = analysed(path, settings)
+    program, text = analysed(path, settings := with_parallel(asked, settings, path))
     program = alone(program) if profile is not None else program
     script = compiler.emit(program)
     if script.train is None:
@@ -139,7 +136,7 @@ def train(
             import_torch(optimizers=True)  # which the script needs anyway; the record names its device and threads
             with keeper(run, program, text, path, script, settings, device) as kept:
                 if job is not None and meeting is not None:
-                    kept.session["processes"] = job.processes
+                    kept.session |= {"processes": job.processes, "hosts": list(meeting.hosts)}
                     launched(job, meeting, run / "train.py", arguments, quiet)
                 else:
                     run_script(run / "train.py", arguments, quiet, [Path(t).stem for _, t in script.shipped])

@@ -269,6 +269,13 @@ ema|    found["ema"] = parts["ema"].state_dict()
     return found
 
 
+def reason(error: BaseException) -> str:
+    """What is wrong with shards, in the words of the first process that found it."""
+    while isinstance(error, dcp.CheckpointException):
+        error = next(iter(error.failures.values()))[0]
+    return str(error)
+
+
 def save_shards(
     run: Path,
     history: list[dict[str, float]],
@@ -288,7 +295,9 @@ midway|    folder = f"last-{len(history):04}{seen}"
         with warnings.catch_warnings(action="ignore"):  # about how it works within
             dcp.save(shards(stepped, **parts), checkpoint_id=run / folder)
     except dcp.CheckpointException as error:
-        fail(f"{run / folder} cannot be written: {error}")
+        former = "; the former last.pt is intact" if (run / "last.pt").exists() else ""
+        full = "is the disk full?"
+        fail(f"{run / folder} cannot be written, {full} {reason(error)}{former}")
     groups = parts["optimizer"].param_groups
     state = {
         "network": "@NETWORK@",
@@ -349,7 +358,7 @@ ema|        parts["ema"].load_state_dict(found["ema"])
 others|        for name in (@OTHERS@):
 others|            parts[name].load_state_dict(state[name])
     except (dcp.CheckpointException, KeyError, RuntimeError, ValueError) as error:
-        fail(f"{run / state['shards']} does not fit this script: {error}")
+        fail(f"{run / state['shards']} does not fit this script: {reason(error)}")
     set_generators(state["generators"])
     if state["threads"] != torch.get_num_threads() and RANK == 0:
         print(

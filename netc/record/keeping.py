@@ -77,7 +77,7 @@ class Keeper:
         self._end.set()
         self._thread.join()
         code = problem.code if isinstance(problem, SystemExit) else None
-        stopped = isinstance(problem, KeyboardInterrupt) or code == 130
+        stopped = isinstance(problem, KeyboardInterrupt) or code in (130, 143)  # by Ctrl-C, SIGTERM
         good = problem is None or (isinstance(problem, SystemExit) and code in (None, 0))
         outcome = reading.FINISHED if good else reading.STOPPED if stopped else reading.FAILED
         self.session |= {"ended": _now(), "outcome": outcome}

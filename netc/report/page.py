@@ -328,6 +328,10 @@ _WORDS = (
 def _course(session: dict[str, Any]) -> str:
     said = [str(session.get("began") or "")]
     said += [str(session["outcome"])] if session.get("outcome") else []
+    if session.get("processes"):
+        hosts = session.get("hosts")
+        where = f" on {', '.join(map(str, hosts))}" if isinstance(hosts, list) and hosts else ""
+        said.append(f"{session['processes']} processes{where}")
     said += [f"at most {size_text(session['peak_memory'])} of memory"] if session.get("peak_memory") else []
     return ", ".join(part for part in said if part)
 

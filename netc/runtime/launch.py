@@ -75,11 +75,12 @@ class Job(NamedTuple):
 
 
 class Meeting(NamedTuple):
-    """What the machines agreed on: whether this one has the first process, and the folder of the run."""
+    """What the machines agreed on: whether this one has the first process, the folder of the run, and who they are."""
 
     first: bool
     run: str
     store: TCPStore | None = None
+    hosts: tuple[str, ...] = ()
 
 
 def meet(job: Job, version: str, digest: str, run: Callable[[], str]) -> Meeting:
@@ -91,7 +92,7 @@ def meet(job: Job, version: str, digest: str, run: Callable[[], str]) -> Meeting
         run: makes or finds the folder; it is called on the machine of the first process.
     """
     if job.rdzv is None:
-        return Meeting(True, run())
+        return Meeting(True, run(), None, (platform.node(),))
     store = _store(job)
     end = time.monotonic() + job.timeout
     facts = _facts(job, version, digest)
@@ -117,7 +118,7 @@ def meet(job: Job, version: str, digest: str, run: Callable[[], str]) -> Meeting
     folder = store.get("netc/run").decode()
     if folder.startswith("error: "):
         raise UserError(f"the first machine can't start: {folder.removeprefix('error: ')}")
-    return Meeting(first, folder, store)
+    return Meeting(first, folder, store, tuple(sorted({node["host"] for node in every})))
 
 
 def _facts(job: Job, version: str, digest: str) -> dict[str, Any]:
@@ -224,7 +225,9 @@ def launch(job: Job, meeting: Meeting, script: Path, arguments: list[str]) -> No
     from torch.distributed.elastic.rendezvous.api import RendezvousError
     from torch.distributed.launcher.api import elastic_launch
 
-    logging.getLogger("torch.distributed").setLevel(logging.CRITICAL)  # what torchrun says is said below
+    for name in ["torch.distributed", *logging.root.manager.loggerDict]:  # each of which has a level of its own
+        if name.startswith("torch.distributed"):
+            logging.getLogger(name).setLevel(logging.CRITICAL)  # what torchrun says is said below
     logs = Path(meeting.run) / "logs"
     for old in (*logs.glob("rank*.error"), *logs.glob("rank*.raised")):
         old.unlink()
@@ -235,6 +238,9 @@ def launch(job: Job, meeting: Meeting, script: Path, arguments: list[str]) -> No
     except ChildFailedError as problem:
         _failed({rank: failure.exitcode for rank, failure in problem.failures.items()}, logs)
     except SignalException as problem:
+        if problem.sigval != signal.SIGINT and (Path(meeting.run) / "last.pt").exists():  # as of a job whose time is up
+            said = f"Stopped by {signal.Signals(problem.sigval).name}. To go on: --resume {meeting.run}"
+            print(said, file=sys.stderr)
         sys.exit(128 + problem.sigval)
     except (RendezvousError, OSError) as problem:
         raise UserError(f"the processes can't be started: {problem}", details=repr(problem)) from None

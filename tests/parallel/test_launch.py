@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import signal
@@ -11,9 +12,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from tests.forked import Started
-from tests.parallel.programs import program
+from tests.parallel.programs import DATA, NETWORK, program
 from tests.parallel.ranks import Scripts, free_port
 from tests.parallel.test_equal import assert_equal, rows, trained
 
@@ -160,6 +162,32 @@ def test_control_c_ends_all_of_them(tmp_path: Path) -> None:
     assert "Traceback" not in err
     assert not any(Path(f"/proc/{child}").exists() for child in children)
     assert (run / "last.pt").exists()
+
+
+def test_a_job_whose_time_is_up(tmp_path: Path) -> None:
+    """SIGTERM, as a cluster sends it, to the launcher."""
+    case(tmp_path, epochs="5000", schedule="")
+    process = netc(tmp_path, "train", "case.net", "--nproc", "2", "--device", "cpu")
+    run = tmp_path / "runs/case/001"
+    _until(lambda: (run / "metrics.csv").exists())
+    children = workers(process.pid)
+    process.send_signal(signal.SIGTERM)
+    _, err = process.communicate(timeout=60)
+    assert (process.returncode, err) == (143, "Stopped by SIGTERM. To go on: --resume runs/case/001\n")
+    assert not any(Path(f"/proc/{child}").exists() for child in children)
+    assert torch.load(run / "last.pt", weights_only=True)["epoch"] >= 1
+    assert json.loads((run / "environment.json").read_text())["sessions"][0]["outcome"] == "stopped"
+    assert "2 processes on " in (run / "report.html").read_text()
+
+
+def test_a_warning_is_said_once(tmp_path: Path) -> None:
+    network = NETWORK.replace("head: Linear(3)", "norm: BatchNorm1d -> head: Linear(3)")
+    case(tmp_path, network=network, epochs="1", data=DATA | {"batch_size": "15"})  # of the last batch each has several
+    process = netc(tmp_path, "train", "case.net", "--nproc", "2", "--device", "cpu", "-q")
+    _, err = process.communicate(timeout=120)
+    assert process.returncode == 0
+    assert err.count("warning[W0851]") == 1, err
+    assert "1 warning in case.net" in err
 
 
 def test_a_message_of_the_script_is_said_once(tmp_path: Path) -> None:
