@@ -147,7 +147,7 @@ def launched(job: Job, meeting: Meeting, script: Path, arguments: list[str], qui
     """Run the script in all processes of this machine."""
     from netc.runtime.launch import launch
 
-    launch(job, meeting, script, [*arguments, *["--quiet"] * quiet])
+    launch(job, meeting, script, [*arguments, *["--quiet"] * quiet], lambda text: click.echo(text, err=True))
 
 
 def alone(program: ir.Program) -> ir.Program:

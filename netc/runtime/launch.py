@@ -213,8 +213,15 @@ def _wait(store: TCPStore, keys: list[str], end: float, came: Callable[[], int],
         time.sleep(_PAUSE)
 
 
-def launch(job: Job, meeting: Meeting, script: Path, arguments: list[str]) -> None:
+def launch(job: Job, meeting: Meeting, script: Path, arguments: list[str], say: Callable[[str], None]) -> None:
     """Run the script in all processes of this machine, to the end of the run.
+
+    Args:
+        job: how many processes, and where they meet.
+        meeting: what the machines agreed on.
+        script: train.py, beside model.py.
+        arguments: of the script.
+        say: is given what the user is told when a signal other than Ctrl-C's ends the launcher.
 
     Raises:
         UserError: if a process died and no restart is left.
@@ -239,8 +246,7 @@ def launch(job: Job, meeting: Meeting, script: Path, arguments: list[str]) -> No
         _failed({rank: failure.exitcode for rank, failure in problem.failures.items()}, logs)
     except SignalException as problem:
         if problem.sigval != signal.SIGINT and (Path(meeting.run) / "last.pt").exists():  # as of a job whose time is up
-            said = f"Stopped by {signal.Signals(problem.sigval).name}. To go on: --resume {meeting.run}"
-            print(said, file=sys.stderr)
+            say(f"Stopped by {signal.Signals(problem.sigval).name}. To go on: --resume {meeting.run}")
         sys.exit(128 + problem.sigval)
     except (RendezvousError, OSError) as problem:
         raise UserError(f"the processes can't be started: {problem}", details=repr(problem)) from None

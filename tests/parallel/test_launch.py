@@ -31,7 +31,7 @@ nproc, nodes, host, port, address, timeout, digest, script = sys.argv[1:]
 job = Job(int(nproc), int(nodes), (host, int(port)), 0, address, float(timeout))
 try:
     meeting = meet(job, "1", digest, lambda: "run")
-    launch(job, meeting, Path(script), ["--device", "cpu", "--run-dir", meeting.run])
+    launch(job, meeting, Path(script), ["--device", "cpu", "--run-dir", meeting.run], print)
 except UserError as problem:
     sys.exit(f"error: {problem.message}; {problem.help}")
 """
