@@ -217,10 +217,10 @@ class Runs:
         (self.folder / "compute.py").write_text(code)
         return turned(self.folder, name, self.folder / "compute.py")
 
-    def seconds(self, jobs: dict[str, list[str]]) -> dict[str, list[float]]:
+    def seconds(self, jobs: dict[str, list[str]], epochs: int) -> dict[str, list[float]]:
         """The seconds of their epochs."""
         commands = {name: [sys.executable, *command] for name, command in jobs.items()}
-        return take_turns(self.folder, commands, {**os.environ, **KEEP})
+        return take_turns(self.folder, commands, epochs, {**os.environ, **KEEP})
 
     def losses(self, script: list[str]) -> list[float]:
         """The losses of the first 100 steps."""
@@ -242,7 +242,7 @@ def contest(name: str, folder: Path, sums: dict[str, str], rounds: int, scale: i
     theirs = runs.losses([runs.tutorial, "data", "1"])
     apart = max(abs(a - b) for a, b in zip(mine, theirs, strict=True))
     jobs = {"compiled": runs.compiled(epochs)} | {name: runs.theirs(name, epochs) for name in ("tutorial", "again")}
-    found = runs.seconds(jobs)
+    found = runs.seconds(jobs, epochs)
     ratio, control = ratios(found["tutorial"], found["compiled"]), ratios(found["again"], found["tutorial"])
     with (folder / "compiled" / "metrics.csv").open() as file:
         own = float(list(csv.DictReader(file))[-1]["validation_accuracy"])
@@ -266,7 +266,7 @@ def overhead(name: str, folder: Path, sums: dict[str, str], rounds: int, scale: 
     write_script(given, folder, sums)
     runs, epochs = Runs(given, folder, scale), rounds + SKIPPED + 1
     jobs = {"alone": runs.compute("alone", epochs), "compiled": runs.compiled(epochs)}
-    found = runs.seconds(jobs | {"again": runs.compute("again", epochs)})
+    found = runs.seconds(jobs | {"again": runs.compute("again", epochs)}, epochs)
     between = [(a + b) / 2 for a, b in zip(found["alone"], found["again"], strict=True)]
     ratio, control = ratios(found["compiled"], between), ratios(found["again"], found["alone"])
     print(f"\n{name}: an epoch beside its compute alone, {runs.images} images, {rounds} rounds")

@@ -89,7 +89,7 @@ def _speed(folder: Path, kinds: tuple[str, ...], rounds: int, epochs: int) -> bo
             for turn in range(rounds):  # a process is as fast as its memory happens to lie: that varies by a tenth
                 place = folder / f"{kind}-{ranks}-{turn}"
                 place.mkdir()
-                for name, seconds in _in_turns(place, jobs, ranks).items():
+                for name, seconds in _in_turns(place, jobs, ranks, epochs).items():
                     found[name] += seconds
             ratio = median(
                 2 * b / (a + c) for a, b, c in zip(found["hand"], found["ours"], found["again"], strict=True)
@@ -102,12 +102,12 @@ def _speed(folder: Path, kinds: tuple[str, ...], rounds: int, epochs: int) -> bo
     return worst <= LIMIT
 
 
-def _in_turns(folder: Path, jobs: dict[str, list[str]], ranks: int) -> dict[str, list[float]]:
+def _in_turns(folder: Path, jobs: dict[str, list[str]], ranks: int, epochs: int) -> dict[str, list[float]]:
     commands = {}
     for name, (script, *arguments) in jobs.items():
         command = turned(folder, name, script, *(arguments or ["--device", "cpu", "--run-dir", str(folder / name)]))
         commands[name] = [sys.executable, *command] if name == "plain" else _command(ranks, *command)
-    return take_turns(folder, commands, _environment(ranks))
+    return take_turns(folder, commands, epochs, _environment(ranks))
 
 
 def _memory(folder: Path) -> bool:

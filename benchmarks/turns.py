@@ -25,12 +25,15 @@ SKIPPED = 2  # epochs of each job, in which others start
 PAUSE = 0.002  # seconds between looks at whose turn it is
 
 
-def take_turns(folder: Path, jobs: dict[str, list[str]], environment: dict[str, str]) -> dict[str, list[float]]:
+def take_turns(
+    folder: Path, jobs: dict[str, list[str]], epochs: int, environment: dict[str, str]
+) -> dict[str, list[float]]:
     """The seconds of the epochs of each job, without the first ones, during which others start, and the last.
 
     Args:
         folder: where the jobs run, and leave what they say in NAME.log.
         jobs: for each name the command, in which `turned` has put this script.
+        epochs: how many each has.
         environment: of the processes.
     """
     (folder / "turn").write_text("\n".join(jobs))
@@ -39,13 +42,13 @@ def take_turns(folder: Path, jobs: dict[str, list[str]], environment: dict[str, 
         with (folder / f"{name}.log").open("w") as log:
             running[name] = subprocess.Popen(command, cwd=folder, env=environment, stdout=log, stderr=log)
     while any(process.poll() is None for process in running.values()):
-        if any(process.poll() and not told(folder, name) for name, process in running.items()):
+        if any(process.poll() and len(told(folder, name)) < epochs for name, process in running.items()):
             for process in running.values():  # which would wait for the one that failed
                 process.kill()
         time.sleep(0.1)
     found = {name: told(folder, name)[SKIPPED:-1] for name in jobs}
     for name, values in found.items():
-        if not values:
+        if len(told(folder, name)) < epochs or not values:
             sys.exit(f"{name} failed: {(folder / f'{name}.log').read_text()[-2000:]}")
     return found
 
