@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import faulthandler
 import io
 import multiprocessing
 import multiprocessing.connection
@@ -70,6 +71,8 @@ class Started:
     def wait(self, timeout: float = 120) -> int:
         self._process.join(timeout)
         if self._process.exitcode is None:
+            os.kill(self.pid, signal.SIGUSR1)  # it writes where it stands
+            self._process.join(2)
             self.kill()
             raise subprocess.TimeoutExpired(self._process.name, timeout)
         return self.returncode
@@ -91,9 +94,13 @@ class Started:
         readers = [threading.Thread(target=read, args=pair) for pair in enumerate((self.stdout, self.stderr))]
         for reader in readers:
             reader.start()
-        self.wait(timeout)
-        for reader in readers:
-            reader.join(timeout)
+        try:
+            self.wait(timeout)
+        finally:
+            for reader in readers:
+                reader.join(timeout if self.poll() is not None else 2)
+            if self.poll() != 0:
+                print(*said, sep="\n", file=sys.stderr)  # which pytest shows where the test fails
         return said[0], said[1]
 
 
@@ -116,6 +123,7 @@ def _run(
         stream.flush()
         os.dup2(pipe.fileno(), stream.fileno())
         pipe.close()
+    faulthandler.register(signal.SIGUSR1, file=2)
     if prepare is not None:
         prepare()
     try:
