@@ -96,6 +96,8 @@ import train as script
 torch = script.torch
 torch.manual_seed(0)
 model = script.build_model(torch.device("cpu"))
+if hasattr(script, "keep_blocked"):
+    script.keep_blocked(model)
 images = torch.randint(256, (script.EVALUATION_BATCH, *{shape}), dtype=torch.uint8)
 labels = torch.randint(10, (script.EVALUATION_BATCH,))
 batch, target = script.preprocess(images[:64]), labels[:64]

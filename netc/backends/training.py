@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from netc import ir
 from netc.backends import (
+    training_blocked,
     training_listed,
     training_loss,
     training_official,
@@ -70,6 +71,7 @@ class Plan(NamedTuple):
     samples: Samples | None = None
     loss_names: Mapping[str, str] = {}
     shared: training_parallel.Shared = training_parallel.Shared()
+    blocked: training_blocked.Stretch | None = None
 
     @property
     def noun(self) -> str:
@@ -126,6 +128,7 @@ def emit_program(program: ir.Program) -> tuple[str, tuple[tuple[Path, str], ...]
         train,
         outputs=outputs if isinstance(outputs, int) else None,
         channels_last=_has_filters(network.children),
+        blocked=training_blocked.stretch(network),
         torchvision=_is_of_torchvision(network.children),
         results=network.outputs,
         output_class=_output_class(network.name, program.classes),
@@ -146,6 +149,7 @@ def emit(
     *,
     outputs: int | None = None,
     channels_last: bool = True,
+    blocked: training_blocked.Stretch | None = None,
     torchvision: bool = False,
     results: tuple[ir.Output, ...] = (),
     output_class: str = "",
@@ -160,6 +164,7 @@ def emit(
         inputs: the network's inputs; for pictures one, [N, C, H, W].
         outputs: how many classes the network tells apart, where the data set does not say it.
         channels_last: whether the network has two-dimensional convolutions, which are faster in that layout.
+        blocked: the part of it that is faster on the CPU in oneDNN's own layout, the images in rows then.
         torchvision: whether model.py imports it.
         results: the network's outputs, and the class of model.py that holds them where there are several.
         looked_up: for an input of indices, how many entries the table has that it is looked up in.
@@ -177,10 +182,12 @@ def emit(
         )  # fmt: skip
     found = parts(data)
     sample = found[0].facts.image
-    steps = images(data, sample, channels_last)
+    if train.options.compile or train.options.precision in ("bf16", "fp16") or not channels_last:
+        blocked = None
+    steps = images(data, sample, channels_last and blocked is None)
     plan = Plan(
         network, stem, data, train, found, steps, _storage(found, steps), outputs, channels_last, torchvision, inputs,
-        results, output_class, shared=shared,
+        results, output_class, shared=shared, blocked=blocked,
     )  # fmt: skip
     return _script(plan)
 

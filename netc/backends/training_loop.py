@@ -53,9 +53,10 @@ def model_text(plan: Plan) -> str:
     kind, several = training_loss.predicted(plan)
     chosen = words(plan)
     asked = plan.samples is not None and plan.samples.several and not plan.samples.asked
-    model = marked(
-        select(MODEL, chosen), {"PREDICTED": kind, "RETURN": several, "COUNTED": "images[0]" if asked else "images"}
-    )
+    marks = {"PREDICTED": kind, "RETURN": several, "COUNTED": "images[0]" if asked else "images"}
+    if plan.blocked is not None:
+        marks |= {"FIRST": plan.blocked.first, "BEHIND": plan.blocked.behind}
+    model = marked(select(MODEL, chosen), marks)
     pieces = [model, *metric_functions(plan), training_loss.evaluate_text(plan, chosen).strip("\n")]
     text = "\n\n\n".join(pieces).replace("@DTYPE@", dtype(plan))
     kind = "Pictures" if plan.samples is None else "Mapped" if plan.samples.mapped else "Asked"
@@ -289,6 +290,7 @@ def words(plan: Plan) -> frozenset[str]:
     found |= {"freeze"} if plan.train.freeze else set()
     found |= {"groups"} if plan.train.groups else set()
     found |= {"channels_last"} if plan.channels_last else set()
+    found |= {"blocked"} if plan.blocked is not None else set()
     found |= _option_words(plan.train.options) | training_parallel.words(plan)
     found |= {"closure"} if plan.train.optimizer.name == "LBFGS" else set()
     if plan.train.schedule is not None:

@@ -26,8 +26,9 @@ if TYPE_CHECKING:
 _OWN = frozenset(
     "main evaluate predict load save restore write fail fetch require prepare augment preprocess shuffled held_out "
     "area load_data build_model compute_loss accuracy precision recall f1 auroc mae mse rmse r2 counts confusion "
-    "closure steps epochs model optimizer scheduler data images labels samples device parts run history options "
-    "order batch target torch nn F os io csv math time sys tqdm random index loss row rows best bar seed".split()
+    "keep_blocked closure steps epochs model optimizer scheduler data images labels samples device parts run history "
+    "options order batch target torch nn F os io csv math time sys tqdm random index loss row rows best bar "
+    "seed".split()
 )
 
 

@@ -66,6 +66,7 @@ class Function(NamedTuple):
     extra: Python that follows the arguments, such as `training=self.training`.
     keywords: parameters that are given by this keyword even where the layer takes them by position.
     spread: parameters for which the layer takes one number and the function needs a tuple of this many.
+    like: parameters that are another's number where they are not given, and are printed with it.
     """
 
     callee: str
@@ -73,6 +74,7 @@ class Function(NamedTuple):
     extra: tuple[str, ...] = ()
     keywords: Mapping[str, str] = {}
     spread: Mapping[str, int] = {}
+    like: Mapping[str, str] = {}
 
 
 # The layers whose `forward` takes more than one tensor; all others take one.

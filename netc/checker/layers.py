@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from netc import catalog, ir
 from netc import syntax as s
-from netc.catalog.entry import REQUIRED, SEVERAL, Entry
+from netc.catalog.entry import REQUIRED, SEVERAL, Entry, Rule
 from netc.checker import blocks, choices, functions, memory, modules, sources
 from netc.checker.arguments import bind, ordered
 from netc.checker.deferred import python_layers
@@ -385,7 +385,7 @@ def _checked(
         macs = rule.macs(values, types, result) if rule.macs else 0
         path = f"{c.prefix}{label}" if label else ""
         came = {"": sources.of(taken)} | {n: sources.of(v) for n, (v, _) in extra.items() if tensors(v)}
-        shown = {n: values[n] for n in extra} if label else values
+        shown = {n: values[n] for n in extra} if label else values | _alike(values, rule)
         c.rows.append(ir.Row(path, entry.name, first, macs, span, shown, came))
     return layer, taken, (result, extra)
 
@@ -513,6 +513,12 @@ def _bound_to(c: Body, span: Span) -> str | None:
     return name if equal and not rest.strip() and free and not name.startswith("_") else None
 
 
+def _alike(values: Mapping[str, Any], rule: Rule) -> dict[str, Any]:
+    """The arguments that the function is given another's number for."""
+    like = rule.function.like if rule.function is not None else {}
+    return {name: values[other] for name, other in like.items() if values[name] is None}
+
+
 def function_form(layer: ir.Layer, tensors: tuple[Tensor, ...]) -> ir.Function:
     """A stateless layer as the function that applies it."""
     entry = layer.call.entry
@@ -522,6 +528,8 @@ def function_form(layer: ir.Layer, tensors: tuple[Tensor, ...]) -> ir.Function:
     arguments: list[tuple[str | None, ir.Expr]] = [(None, t.expr) for t in tensors]
     for param in entry.params:
         arg = layer.call.args.get(param.name)
+        if param.name in form.like and (arg is None or arg.value is None):
+            arg = layer.call.args.get(form.like[param.name])
         if arg is None:
             if param.name in form.always:
                 bare = form.callee.startswith(".") and all(n is None for n, _ in arguments)

@@ -164,7 +164,9 @@ def _rules(n: int) -> dict[str, Rule]:
     names = {"MaxPool": "max_pool", "AvgPool": "avg_pool", "LPPool": "lp_pool"}
     names |= {"AdaptiveAvgPool": "adaptive_avg_pool", "AdaptiveMaxPool": "adaptive_max_pool"}
     shapes = windows | adaptive
-    return {f: Rule(shapes[f], function=Function(f"F.{names[f]}{n}d")) for f in shapes}
+    # In oneDNN's layout, the gradients of these two ask for a stride
+    like = {f: {"stride": "kernel_size"} for f in ("MaxPool", "AvgPool") if n == 2}
+    return {f: Rule(shapes[f], function=Function(f"F.{names[f]}{n}d", like=like.get(f, {}))) for f in shapes}
 
 
 LAYERS = {f"{family}{n}d": rule for n in (1, 2, 3) for family, rule in _rules(n).items()}
