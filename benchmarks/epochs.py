@@ -98,11 +98,10 @@ torch.manual_seed(0)
 model = script.build_model(torch.device("cpu"))
 if hasattr(script, "keep_blocked"):
     script.keep_blocked(model)
-images = torch.randint(256, (script.EVALUATION_BATCH, *{shape}), dtype=torch.uint8)
-labels = torch.randint(10, (script.EVALUATION_BATCH,))
+images, labels = (part[: script.EVALUATION_BATCH] for part in script.load_data()["train"])
 batch, target = script.preprocess(images[:64]), labels[:64]
 large = script.preprocess(images)
-optimizer = torch.optim.SGD(model.parameters(), lr=1e-3)
+optimizer = torch.optim.SGD(model.parameters(), lr={rate})
 for epoch in range({epochs}):
     started = time.perf_counter()
     model.train()
@@ -113,10 +112,10 @@ for epoch in range({epochs}):
         optimizer.step()
     model.eval()
     with torch.inference_mode():
-        for _ in range(10_000 // len(large)):
+        for _ in range({tests} // len(large)):
             model(large)
-        if 10_000 % len(large):
-            model(large[: 10_000 % len(large)])
+        if {tests} % len(large):
+            model(large[: {tests} % len(large)])
     print(f"epoch {{epoch + 1}}: {{time.perf_counter() - started:.4f}} s")
 """
 # The losses of the first steps, to all digits
@@ -156,7 +155,9 @@ def make_data(folder: Path, scale: int) -> dict[str, str]:
                 write_mnist(folder / "FashionMNIST" / "raw", start, images, labels)
                 continue
             files = names if part == "train" else ["test_batch"]
-            for name, some, own in zip(files, np.split(images, len(files)), np.split(labels, len(files)), strict=True):
+            for name, some, own in zip(
+                files, np.array_split(images, len(files)), np.array_split(labels, len(files)), strict=True
+            ):
                 sums[name] = write_cifar(folder / "cifar-10-batches-py", name, some, own, "labels")
     return sums
 
@@ -198,7 +199,7 @@ class Runs:
     def __init__(self, contest: Contest, folder: Path, scale: int) -> None:
         self.contest = contest
         self.folder = folder
-        self.images = contest.images // scale
+        self.images, self.tests = contest.images // scale, 10_000 // scale
         self.tutorial = str(ROOT / "benchmarks" / "tutorials" / contest.tutorial)
 
     def compiled(self, epochs: int) -> list[str]:
@@ -214,8 +215,8 @@ class Runs:
 
     def compute(self, name: str, epochs: int) -> list[str]:
         """The command of the compute alone."""
-        shape = (1, 28, 28) if self.contest.tutorial == "mlp.py" else (3, 32, 32)
-        code = COMPUTE.format(folder=str(self.folder), shape=shape, epochs=epochs, images=self.images)
+        rate = float(re.findall(r"lr=([\de.-]+)", self.contest.program)[0])
+        code = COMPUTE.format(folder=str(self.folder), rate=rate, epochs=epochs, images=self.images, tests=self.tests)
         (self.folder / "compute.py").write_text(code)
         return turned(self.folder, name, self.folder / "compute.py")
 
