@@ -8,8 +8,8 @@ script finds no module that it would not find alone, and it does not outlive the
 
 from __future__ import annotations
 
+import atexit
 import contextlib
-import gc
 import os
 import runpy
 import signal
@@ -22,8 +22,8 @@ from pathlib import Path
 _PAUSE = 1.0  # seconds between looks at whether the launcher is there
 
 
-def main() -> None:
-    """Run the script that the command line names."""
+def main() -> int:
+    """Run the script that the command line names; its exit code."""
     launcher, logs, script, *arguments = sys.argv[1:]
     threading.Thread(target=_end_with, args=(int(launcher),), daemon=True).start()
     rank = os.environ["RANK"]
@@ -38,21 +38,29 @@ def main() -> None:
     sys.path.insert(0, str(Path(script).parent.resolve()))
     try:
         runpy.run_path(script, run_name="__main__")
-        gc.collect()  # what holds on to gloo's threads: one that frees a tensor while Python ends aborts the process
     except SystemExit as end:
         if isinstance(end.code, str):
             _failed(log, end.code)
-            sys.exit(1)
-        raise
+            return 1
+        return end.code or 0
     except KeyboardInterrupt:
-        sys.exit(130)
+        return 130
     except Exception as problem:
         with log.open("a", encoding="utf-8") as file:
             file.write(traceback.format_exc())
         with contextlib.suppress(Exception):  # it only says more
             log.with_suffix(".raised").write_text(_told(problem), encoding="utf-8")
         _failed(log, f"{type(problem).__name__}: {problem}")
-        sys.exit(1)
+        return 1
+    return 0
+
+
+def _leave(codes: list[int]) -> None:
+    """End the process at once: as Python ends, threads of gloo that free a tensor abort it, or wait for each other."""
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError, ValueError):
+            stream.flush()
+    os._exit(codes[0] if codes else 1)
 
 
 def _told(problem: Exception) -> str:
@@ -81,4 +89,6 @@ def _failed(log: Path, message: str) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    found: list[int] = []
+    atexit.register(_leave, found)  # the first, and therefore the last to be called
+    found.append(main())
