@@ -341,7 +341,7 @@ def _parameters(plan: Plan) -> list[str]:
     if plan.train.groups:
         lines.append("# Settings of their own for parameters, by their names; the last that matches counts")
         items = [Text(f"{literal(g.pattern)}: {_own_settings(plan, g)}") for g in plan.train.groups]
-        lines += call("{", items, "}", broken=True).lines(0, "GROUPS = ")
+        lines += call("{", items, "}", broken=True).lines(0, "GROUPS: dict[str, dict[str, Any]] = ")
     return lines
 
 

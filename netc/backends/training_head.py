@@ -141,7 +141,7 @@ def imports(plan: Plan, code: str, name: str, data_sets: list[str], units: dict[
     if re.search(r"\bv2\.", code):
         third.append("from torchvision.transforms import v2")
     third.append("from tqdm import tqdm")
-    loading = [name for name in ("DataLoader", "default_collate") if f"{name}(" in code]
+    loading = [name for name in ("DataLoader", "Dataset", "default_collate") if re.search(rf"\b{name}[(\[]", code)]
     if loading:
         third.append(f"from torch.utils.data import {', '.join(loading)}")
     third = sorted(line for line in third if line.startswith("import")) + sorted(

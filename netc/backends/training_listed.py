@@ -51,8 +51,8 @@ yes_no|    for name, column in zip(TARGETS, columns, strict=True):
 yes_no|        wrong = (column < 0) | (column > 1)
 yes_no|        if wrong.any():
 yes_no|            first = int(wrong.nonzero()[0])
-yes_no|            line = f"{path}, line {table.lines[first]}"
-yes_no|            fail(f"{line}: {name} is {column[first]:g}, and the loss compares 0 and 1")
+yes_no|            where = f"{path}, line {table.lines[first]}"
+yes_no|            fail(f"{where}: {name} is {column[first]:g}, and the loss compares 0 and 1")
 !classes|    return files, torch.stack(columns, 1)@FLAT@.float()
 '''
 

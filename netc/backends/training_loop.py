@@ -237,7 +237,8 @@ def _parts(plan: Plan) -> str:
     """The dictionary of what a checkpoint holds."""
     chosen = words(plan)
     names = ["model", "optimizer", *(n for n in ("scheduler", "ema", "scaler", "encoding") if n in chosen)]
-    lines = call("{", [Text(f'"{name}": {name}') for name in names], "}").lines(4, "parts = ")
+    parts = "parts: dict[str, Any]" if "midway" in chosen else "parts"
+    lines = call("{", [Text(f'"{name}": {name}') for name in names], "}").lines(4, f"{parts} = ")
     return "\n".join(f"    {line}" for line in lines)
 
 
@@ -411,8 +412,8 @@ def _test(plan: Plan) -> str:
     whole = f'    print(f"test {", ".join(found)}")'
     if len(whole) <= 88:
         return whole
-    lines = call("[", [Text(f'f"{text}"') for text in found], "]", broken=True).lines(4, "shown = ")
-    return "\n".join([*(f"    {line}" for line in lines), "    print(f\"test {', '.join(shown)}\")"])
+    lines = call("[", [Text(f'f"{text}"') for text in found], "]", broken=True).lines(4, "texts = ")
+    return "\n".join([*(f"    {line}" for line in lines), "    print(f\"test {', '.join(texts)}\")"])
 
 
 def _heading(plan: Plan) -> str:

@@ -290,7 +290,7 @@ fsdp|ema|    ema = AveragedModel(model, multi_avg_fn=average, use_buffers=True)
 fsdp|ema|    shard(ema.module, device)
 fsdp|accumulate|    sharded = shard(model, device)
 fsdp|!accumulate|    shard(model, device)
-compile|    compiled = torch.compile(model)
+compile|    compiled: Any = torch.compile(model)
 counted|    steps = math.ceil(len(labels) / @STEP_SIZE@)  # in an epoch
 steps|    epochs = math.ceil(STEPS / steps)
 @OPTIMIZER@

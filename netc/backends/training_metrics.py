@@ -22,14 +22,14 @@ _CLASSES = {
     "accuracy": '''
 def accuracy(logits: Tensor, labels: Tensor) -> float:
     """The share of the labels that have the highest output."""
-    correct: int = (logits.argmax(1) == labels).sum().item()
+    correct = int((logits.argmax(1) == labels).sum())
     return correct / labels.numel()
 ''',
     "topk": '''
 def top_accuracy(logits: Tensor, labels: Tensor, count: int) -> float:
     """The share of the labels that are among those of the highest outputs."""
     found = logits.topk(count, 1).indices == labels.unsqueeze(1)
-    correct: int = found.sum().item()
+    correct = int(found.sum())
     return correct / labels.numel()
 ''',
     "precision": '''
@@ -69,7 +69,7 @@ _BINARY = {
     "accuracy": '''
 def accuracy(logits: Tensor, labels: Tensor) -> float:
     """The share of the labels that are told rightly."""
-    correct: int = ((logits > @THRESHOLD@) == (labels > 0.5)).sum().item()
+    correct = int(((logits > @THRESHOLD@) == (labels > 0.5)).sum())
     return correct / labels.numel()
 ''',
     "precision": '''

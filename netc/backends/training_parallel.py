@@ -318,9 +318,9 @@ others|        state[name] = parts[name].state_dict()
     torch.save(state, content)
     write(run / "last.pt", content.getvalue())
     if RANK == 0:
-        for former in run.glob("last-*"):
-            if former.name != folder:
-                shutil.rmtree(former, ignore_errors=True)
+        for old in run.glob("last-*"):
+            if old.name != folder:
+                shutil.rmtree(old, ignore_errors=True)
 
 
 def consolidate(run: Path, **parts: Any) -> None:

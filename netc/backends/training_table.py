@@ -220,8 +220,8 @@ yes_no|    for name, column in zip(TARGETS, columns, strict=True):
 yes_no|        wrong = (column < 0) | (column > 1)
 yes_no|        if wrong.any():
 yes_no|            first = int(wrong.nonzero()[0])
-yes_no|            line = f"{table.path}, line {table.lines[first]}"
-yes_no|            fail(f"{line}: {name} is {column[first]:g}, and the loss compares 0 and 1")
+yes_no|            where = f"{table.path}, line {table.lines[first]}"
+yes_no|            fail(f"{where}: {name} is {column[first]:g}, and the loss compares 0 and 1")
 numbers|    return torch.stack(columns, 1)@FLAT@.float()
 '''
 

@@ -162,7 +162,7 @@ def find_pictures(folder: Path, classes: list[str]) -> tuple[list[Path], Tensor]
     if unknown:
         fail(f"{folder} has classes to train without: {', '.join(sorted(unknown))}")
 
-    def end(error: OSError) -> NoReturn:
+    def end(error: OSError) -> None:
         if not isinstance(error, FileNotFoundError):  # of a class without a folder
             fail(f"{error.filename} cannot be read: {error.strerror}")
 

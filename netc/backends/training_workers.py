@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 
 WORKERS = '''
-class Numbered:
+class Numbered(Dataset[Any]):
 !asked|    """Samples of a data set; one that cannot be made is told by its number."""
 asked|    """Samples of a data set, each of which draws by chance from a seed of its own."""
 
@@ -40,7 +40,7 @@ def ignore_ctrl_c(worker: int) -> None:
 
 !asked|def make_all(dataset: Any) -> list[list[Tensor]]:
 !asked|    """The fields of all samples, batch by batch, made by worker processes."""
-!asked|    loader = DataLoader(
+!asked|    loader: DataLoader[Any] = DataLoader(
 !asked|        Numbered(dataset),
 !asked|        BATCH_SIZE,
 !asked|        num_workers=WORKERS,
@@ -55,7 +55,7 @@ asked|
 asked|    def __init__(self, dataset: Any) -> None:
 asked|        self.dataset = dataset
 asked|        self.batches: list[list[tuple[int, int]]] = []  # numbers of samples, with seeds
-asked|        self.loader = DataLoader(
+asked|        self.loader: DataLoader[Any] = DataLoader(
 asked|            Numbered(dataset),
 asked|            batch_sampler=self.batches,
 asked|            num_workers=WORKERS,

@@ -255,6 +255,15 @@ def _picture_tags() -> str:
     return _compiled(program(f"{sets}\n  {steps}", network, 3, "BCEWithLogitsLoss", more))
 
 
+def _blocked() -> str:
+    """A chain of convolutions, which computes in oneDNN's layout on the CPU."""
+    chain = "conv1: Conv2d(8, 5) -> ReLU -> MaxPool2d(2)\n  conv2: Conv2d(16, 5) -> ReLU -> MaxPool2d(2)"
+    network = f"input image: [N, 1, 28, 28]\n  {chain}\n  Flatten"
+    sets = 'train = MNIST("data")\n  validation = 0.1\n  transform = ToTensor -> Normalize(mean=[0.13], std=[0.31])'
+    more = 'ema = 0.99\n  freeze = ["conv1.*"]\n  unfreeze = 2'
+    return _compiled(program(sets, network, 10, more=more))
+
+
 def _compiled(text: str) -> str:
     files = compiled(text)
     assert files.train is not None
@@ -358,6 +367,7 @@ CONFIGURATIONS = {
     "fsdp": _fsdp,
     "lenet": _lenet,
     "mnist_mlp": _mnist_mlp,
+    "blocked": _blocked,
     "cifar": _cifar,
     "cifar100": _cifar100,
     "folder": _folder,

@@ -174,7 +174,7 @@ def predict(model: nn.Module, images: Tensor) -> Tensor:
 
 def accuracy(logits: Tensor, labels: Tensor) -> float:
     """The share of the labels that have the highest output."""
-    correct: int = (logits.argmax(1) == labels).sum().item()
+    correct = int((logits.argmax(1) == labels).sum())
     return correct / labels.numel()
 
 
@@ -360,7 +360,11 @@ def main(arguments: list[str] | None = None) -> None:
     steps = math.ceil(len(labels) / STEP_SIZE)  # in an epoch
     optimizer = torch.optim.SGD(model.parameters(), lr=0.05, momentum=0.9)
     scheduler = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, T_max=EPOCHS)
-    parts = {"model": model, "optimizer": optimizer, "scheduler": scheduler}
+    parts: dict[str, Any] = {
+        "model": model,
+        "optimizer": optimizer,
+        "scheduler": scheduler,
+    }
 
     run = choose_run(options)
     history: list[dict[str, float]] = []  # a row for each epoch

@@ -138,7 +138,7 @@ def predict(model: nn.Module, images: Tensor) -> Tensor:
 
 def accuracy(logits: Tensor, labels: Tensor) -> float:
     """The share of the labels that have the highest output."""
-    correct: int = (logits.argmax(1) == labels).sum().item()
+    correct = int((logits.argmax(1) == labels).sum())
     return correct / labels.numel()
 
 
@@ -481,7 +481,7 @@ def main(arguments: list[str] | None = None) -> None:
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
     average = get_ema_multi_avg_fn(EMA)
     ema = AveragedModel(model, multi_avg_fn=average, use_buffers=True)
-    parts = {"model": model, "optimizer": optimizer, "ema": ema}
+    parts: dict[str, Any] = {"model": model, "optimizer": optimizer, "ema": ema}
     if RANK > 0:
         torch.manual_seed(SEED + RANK)  # each process draws its own dropout
 

@@ -144,7 +144,7 @@ def predict(model: nn.Module, images: Tensor) -> Tensor:
 
 def accuracy(logits: Tensor, labels: Tensor) -> float:
     """The share of the labels that have the highest output."""
-    correct: int = (logits.argmax(1) == labels).sum().item()
+    correct = int((logits.argmax(1) == labels).sum())
     return correct / labels.numel()
 
 

@@ -92,7 +92,7 @@ def find_pictures(folder: Path, classes: list[str]) -> tuple[list[Path], Tensor]
     if unknown:
         fail(f"{folder} has classes to train without: {', '.join(sorted(unknown))}")
 
-    def end(error: OSError) -> NoReturn:
+    def end(error: OSError) -> None:
         if not isinstance(error, FileNotFoundError):  # of a class without a folder
             fail(f"{error.filename} cannot be read: {error.strerror}")
 
@@ -438,7 +438,7 @@ def predict(model: nn.Module, images: Pictures) -> Tensor:
 
 def accuracy(logits: Tensor, labels: Tensor) -> float:
     """The share of the labels that have the highest output."""
-    correct: int = (logits.argmax(1) == labels).sum().item()
+    correct = int((logits.argmax(1) == labels).sum())
     return correct / labels.numel()
 
 

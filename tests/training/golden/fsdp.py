@@ -149,7 +149,7 @@ def confusion(logits: Tensor, labels: Tensor) -> Tensor:
 
 def accuracy(logits: Tensor, labels: Tensor) -> float:
     """The share of the labels that have the highest output."""
-    correct: int = (logits.argmax(1) == labels).sum().item()
+    correct = int((logits.argmax(1) == labels).sum())
     return correct / labels.numel()
 
 
@@ -309,9 +309,9 @@ def save_shards(
     torch.save(state, content)
     write(run / "last.pt", content.getvalue())
     if RANK == 0:
-        for former in run.glob("last-*"):
-            if former.name != folder:
-                shutil.rmtree(former, ignore_errors=True)
+        for old in run.glob("last-*"):
+            if old.name != folder:
+                shutil.rmtree(old, ignore_errors=True)
 
 
 def consolidate(run: Path, **parts: Any) -> None:

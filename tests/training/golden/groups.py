@@ -47,7 +47,7 @@ RUNS = Path("runs") / "lenet"  # where each run gets its folder
 # Parameters that keep their values, by their names
 FROZEN = ["conv1.*"]
 # Settings of their own for parameters, by their names; the last that matches counts
-GROUPS = {
+GROUPS: dict[str, dict[str, Any]] = {
     "conv*": {"lr": 0.01},
     "*.bias": {"weight_decay": 0, "momentum": 0.5},
 }
@@ -194,7 +194,7 @@ def predict(model: nn.Module, images: Tensor) -> Tensor:
 
 def accuracy(logits: Tensor, labels: Tensor) -> float:
     """The share of the labels that have the highest output."""
-    correct: int = (logits.argmax(1) == labels).sum().item()
+    correct = int((logits.argmax(1) == labels).sum())
     return correct / labels.numel()
 
 

@@ -199,7 +199,7 @@ def f1(logits: Tensor, labels: Tensor) -> float:
 def top_accuracy(logits: Tensor, labels: Tensor, count: int) -> float:
     """The share of the labels that are among those of the highest outputs."""
     found = logits.topk(count, 1).indices == labels.unsqueeze(1)
-    correct: int = found.sum().item()
+    correct = int(found.sum())
     return correct / labels.numel()
 
 
@@ -222,7 +222,7 @@ def f1_weighted(logits: Tensor, labels: Tensor) -> float:
 
 def accuracy(logits: Tensor, labels: Tensor) -> float:
     """The share of the labels that have the highest output."""
-    correct: int = (logits.argmax(1) == labels).sum().item()
+    correct = int((logits.argmax(1) == labels).sum())
     return correct / labels.numel()
 
 
@@ -508,7 +508,7 @@ def main(arguments: list[str] | None = None) -> None:
     print(f"best.pt is of epoch {state['epoch']}")
     model.load_state_dict(state["model"])
     scores = evaluate(model, *data["test"])
-    shown = [
+    texts = [
         f"loss {scores['loss']:.4f}",
         f"f1 {scores['f1']:.4f}",
         f"top3 {scores['top3']:.2%}",
@@ -516,7 +516,7 @@ def main(arguments: list[str] | None = None) -> None:
         f"f1_weighted {scores['f1_weighted']:.4f}",
         f"accuracy {scores['accuracy']:.2%}",
     ]
-    print(f"test {', '.join(shown)}")
+    print(f"test {', '.join(texts)}")
     images, labels = data["test"]
     matrix = confusion(predict(model, images), labels).long().tolist()
     names = state["classes"]

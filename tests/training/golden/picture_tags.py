@@ -151,8 +151,8 @@ def find_pictures(path: Path, folder: Path) -> tuple[list[Path], Tensor]:
         wrong = (column < 0) | (column > 1)
         if wrong.any():
             first = int(wrong.nonzero()[0])
-            line = f"{path}, line {table.lines[first]}"
-            fail(f"{line}: {name} is {column[first]:g}, and the loss compares 0 and 1")
+            where = f"{path}, line {table.lines[first]}"
+            fail(f"{where}: {name} is {column[first]:g}, and the loss compares 0 and 1")
     return files, torch.stack(columns, 1).float()
 
 

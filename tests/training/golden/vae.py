@@ -449,12 +449,12 @@ def main(arguments: list[str] | None = None) -> None:
     print(f"best.pt is of epoch {state['epoch']}")
     model.load_state_dict(state["model"])
     scores = evaluate(model, *data["test"])
-    shown = [
+    texts = [
         f"loss {scores['loss']:.4f}",
         f"mae {scores['mae']:.4f}",
         f"r2 {scores['r2']:.4f}",
     ]
-    print(f"test {', '.join(shown)}")
+    print(f"test {', '.join(texts)}")
 
 
 if __name__ == "__main__":
