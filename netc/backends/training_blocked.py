@@ -59,7 +59,7 @@ def _arguments(call: ir.Call) -> Args:
 
 def _is_chain(network: ir.Network, end: int) -> bool:
     """Whether each row up to this one takes what the one before gives, nothing else takes it, no layer acts again."""
-    if len(network.inputs) > 1 or network.inputs[0].type.dtype != "float32":
+    if len(network.inputs) != 1 or network.inputs[0].type.dtype != "float32":
         return False
     paths = [row.path for row in network.rows]
     for i, row in enumerate(network.rows):
