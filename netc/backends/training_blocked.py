@@ -11,10 +11,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from netc import ir
-
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Mapping
+
+    from netc import ir
 
     Args = Mapping[str, Any]
 
@@ -28,7 +28,7 @@ class Stretch(NamedTuple):
 
 def stretch(network: ir.Network) -> Stretch | None:
     """Where a network is such a chain, from its picture to the first layer behind `Flatten`; None where it isn't."""
-    layers = dict(_layers(network.children))
+    layers = {path: layer for path, layer in network.layers.items() if layer.call.entry.home == "torch.nn"}
     for i, row in enumerate(network.rows):
         layer = layers.get(row.path)
         if i and network.rows[i - 1].name in ("Flatten", "flatten"):
@@ -41,16 +41,6 @@ def stretch(network: ir.Network) -> Stretch | None:
         if (i == 0 and row.name != "Conv2d") or not (same or _allows(row, arguments)):
             return None
     return None
-
-
-def _layers(children: Iterable[ir.Child], prefix: str = "") -> Iterator[tuple[str, ir.Layer]]:
-    """Every layer of torch with its path."""
-    for child in children:
-        path = f"{prefix}{child.label}"
-        if not isinstance(child, ir.Layer):
-            yield from _layers(child.children, f"{path}.")
-        elif child.call.entry.home == "torch.nn":
-            yield path, child
 
 
 def _arguments(call: ir.Call) -> Args:

@@ -18,7 +18,7 @@ from netc.shapes import same
 from netc.source import Span
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
 
     from netc.diagnostics import Report
     from netc.source import Source
@@ -53,8 +53,7 @@ class Graph:
 
     def __init__(self, network: ir.Network) -> None:
         self.network = network
-        self.layers: dict[str, ir.Layer] = {}
-        _layers(network.children, "", self.layers)
+        self.layers = network.layers
         self.takers: list[list[int]] = [[] for _ in network.rows]
         for i, row in enumerate(network.rows):
             for several in row.sources.values():
@@ -102,14 +101,6 @@ def classes_row(network: ir.Network) -> ir.Row | None:
 
 def _number(source: ir.Source) -> int | None:
     return source[0] if source is not None and isinstance(source[0], int) and source[0] >= 0 and not source[1] else None
-
-
-def _layers(children: Iterable[ir.Child], prefix: str, out: dict[str, ir.Layer]) -> None:
-    for child in children:
-        if isinstance(child, ir.Layer):
-            out[prefix + child.label] = child
-        else:
-            _layers(child.children, f"{prefix}{child.label}.", out)
 
 
 # --- what is odd ------------------------------------------------------------------------------------------------------

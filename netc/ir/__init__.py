@@ -18,7 +18,7 @@ from netc.ir.sections import Checkpoints, Computed, Data, EarlyStop, Options, Pa
 from netc.node import node
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from netc.catalog.entry import Entry
     from netc.shapes import Dim, TensorType
@@ -186,6 +186,19 @@ class Network(NamedTuple):
     def output(self) -> TensorType:
         """The one result, or the first of several."""
         return self.outputs[0].type
+
+    @property
+    def layers(self) -> dict[str, Layer]:
+        """Every layer by its path, `features.0`."""
+        return dict(_layers(self.children, ""))
+
+
+def _layers(children: Iterable[Child], prefix: str) -> Iterator[tuple[str, Layer]]:
+    for child in children:
+        if isinstance(child, Layer):
+            yield prefix + child.label, child
+        else:
+            yield from _layers(child.children, f"{prefix}{child.label}.")
 
 
 # --- a class: the constructor -----------------------------------------------------------------------------------------

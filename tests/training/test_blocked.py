@@ -115,14 +115,14 @@ CONVOLUTION = st.builds(
     st.sampled_from([1, 3, 8, 16, 17, 32]), st.sampled_from([1, 2, 3, 5, (3, 1)]), st.sampled_from([1, 2, (1, 2)]),
     st.sampled_from([0, 1, 2, (0, 1)]), st.sampled_from([1, 1, 2]), st.booleans(),
 )  # fmt: skip
-GROUPED = st.builds("Conv2d({0}, 3, padding=1, groups={0})".format, st.sampled_from([4, 8]))
+GROUPED = st.builds('Conv2d(16, 3, padding="same", groups={})'.format, st.sampled_from([2, 8, 16]))
 POOLING = st.one_of(
     st.builds("MaxPool2d({}, ceil_mode={})".format, st.sampled_from([1, 2, 3, (2, 1)]), st.booleans()),
     st.builds("MaxPool2d(2, {}, padding={})".format, st.integers(2, 3), st.integers(0, 1)),
     st.builds("AvgPool2d({0}, count_include_pad={1})".format, st.sampled_from([1, 2, 3]), st.booleans()),
     st.builds("AvgPool2d(3, {}, padding=1, count_include_pad={})".format, st.integers(3, 4), st.booleans()),
 )  # fmt: skip
-STEP = st.one_of(CONVOLUTION, CONVOLUTION, st.just("ReLU"), POOLING)
+STEP = st.one_of(CONVOLUTION, CONVOLUTION, GROUPED, st.just("ReLU"), POOLING)
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
